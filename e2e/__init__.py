@@ -1,0 +1,1 @@
+"""End-to-end: a real cluster, what is installed onto it, and the scenarios that are played on it."""

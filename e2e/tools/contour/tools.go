@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools pins what this repository builds from source.
+package tools
+
+import _ "github.com/projectcontour/contour/cmd/contour"

@@ -1,0 +1,3 @@
+module serin.dev/tools/pause
+
+go 1.26
