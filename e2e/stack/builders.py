@@ -1,0 +1,178 @@
+"""Two ways to turn a Dockerfile into an archive that a node can import: Docker where it runs, otherwise buildah.
+
+Called by images.py, which decides what is built and under which name; nothing here knows which images there are.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from e2e.stack.progress import run_logged
+from e2e.stack.progress import say
+
+# The variables by which common programs are told of a certificate authority of the machine's own.
+_CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# The settings of pip that are about reaching the index. Others (a local folder of wheels, say) mean nothing in a build.
+_PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries"}
+# Where the Dockerfiles mount the secret ca.pem.
+_CA_IN_BUILD = "/run/serin/ca.pem"
+
+
+class NoBuilderError(RuntimeError):
+    """Nothing on this machine can build an image."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One image to build."""
+
+    name: str
+    context: Path
+    dockerfile: str
+    """Relative to the context."""
+    reference: str
+    archive: Path
+    """Where the docker-archive goes."""
+    log: Path
+    base: str | None = None
+    """The value of the Dockerfile's BASE argument; None where it has none."""
+
+
+class Builder(Protocol):
+    """What images.py needs of a builder."""
+
+    pulls: bool
+    """Whether base images can be had from a registry."""
+
+    def build(self, build: Build) -> None:
+        """Build the image and write its archive."""
+
+    def load(self, reference: str, archive: Path) -> None:
+        """Make an image that was built before usable as a base."""
+
+
+def find_builder(store: Path) -> Builder:
+    """Docker if its engine answers, otherwise buildah (installed by apt where root may do that).
+
+    Raises:
+        NoBuilderError: with the remedy.
+    """
+    if shutil.which("docker") and _succeeds(["docker", "info"]):
+        return Docker()
+    if os.geteuid() != 0:
+        raise NoBuilderError("no Docker engine answers, and buildah needs root here: start Docker or run as root")
+    for tool in ("buildah", "debootstrap"):
+        install_package(tool)
+    return Buildah(store)
+
+
+def install_package(name: str) -> None:
+    """Install a Debian package unless its command is there."""
+    if shutil.which(name):
+        return
+    if not shutil.which("apt-get"):
+        raise NoBuilderError(f"{name} is not installed and apt-get is not here to install it: install {name} or Docker")
+    say(f"installing {name} by apt")
+    log = Path(tempfile.gettempdir()) / f"serin-apt-{name}.log"
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run_logged(["apt-get", "update", "-qq"], what="apt-get update", log=log, env=env)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", name]
+    run_logged(install, what=f"apt-get install {name}", log=log, env=env)
+
+
+class Docker:
+    """`docker build` and `docker save`."""
+
+    pulls = True
+
+    def build(self, build: Build) -> None:
+        """Build the image and write its archive."""
+        with tempfile.TemporaryDirectory() as secrets:
+            argv = ["docker", "build", "--network=host", *_build_options(build, Path(secrets)), str(build.context)]
+            env = {**os.environ, "DOCKER_BUILDKIT": "1"}
+            run_logged(argv, what=f"building {build.name}", log=build.log, env=env)
+        save = ["docker", "save", "-o", str(build.archive), build.reference]
+        run_logged(save, what=f"saving {build.name}", log=build.log)
+
+    def load(self, reference: str, archive: Path) -> None:
+        """Make an image that was built before usable as a base."""
+        if not _succeeds(["docker", "image", "inspect", reference]):
+            subprocess.run(["docker", "load", "-q", "-i", archive], check=True)
+
+
+class Buildah:
+    """`buildah build` with a store of its own, so that nobody else's images are touched."""
+
+    pulls = False
+
+    def __init__(self, store: Path) -> None:
+        self._command = ["buildah", "--root", str(store), "--runroot", f"{store}-run"]
+        # Overlay where the kernel allows it here; vfs copies everything for each step, but works anywhere.
+        overlay = [*self._command, "--storage-driver", "overlay"]
+        self._command = overlay if _succeeds([*overlay, "images"]) else [*self._command, "--storage-driver", "vfs"]
+
+    def build(self, build: Build) -> None:
+        """Build the image and write its archive."""
+        with tempfile.TemporaryDirectory() as secrets:
+            # chroot isolation needs no user namespace and no cgroup delegation: it works inside containers too.
+            options = ["--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker"]
+            options += _build_options(build, Path(secrets))
+            argv = [*self._command, "build", *options, str(build.context)]
+            run_logged(argv, what=f"building {build.name}", log=build.log)
+        push = [*self._command, "push", build.reference, f"docker-archive:{build.archive}:{build.reference}"]
+        run_logged(push, what=f"saving {build.name}", log=build.log)
+        # The archive is what counts; the layers would only fill the disk a second time.
+        run_logged([*self._command, "rmi", build.reference], what=f"cleaning up {build.name}", log=build.log)
+
+    def load(self, reference: str, archive: Path) -> None:
+        """Make an image that was built before usable as a base."""
+        if not _succeeds([*self._command, "inspect", "--type", "image", reference]):
+            subprocess.run([*self._command, "pull", "-q", f"docker-archive:{archive}"], check=True)
+
+
+def _build_options(build: Build, secrets: Path) -> list[str]:
+    """The options that Docker and buildah have in common."""
+    options = ["-f", str(build.context / build.dockerfile), "-t", build.reference]
+    if build.base is not None:
+        options += ["--build-arg", f"BASE={build.base}"]
+        for secret in _write_secrets(secrets):
+            options += ["--secret", f"id={secret.name},src={secret}"]
+    return options
+
+
+def _write_secrets(folder: Path) -> list[Path]:
+    """How this machine reaches its package index, as build secrets: they leave no trace in the image."""
+    lines = ["[global]", *(f"{key} = {value}" for key, value in sorted(_pip_settings().items()))]
+    written = []
+    bundle = next((value for name in _CA_VARIABLES if (value := os.environ.get(name))), None)
+    if bundle and Path(bundle).is_file():
+        shutil.copy(bundle, folder / "ca.pem")
+        written.append(folder / "ca.pem")
+        lines.append(f"cert = {_CA_IN_BUILD}")
+    (folder / "pip.conf").write_text("\n".join(lines) + "\n")
+    return [*written, folder / "pip.conf"]
+
+
+def _pip_settings() -> dict[str, str]:
+    """What the configuration files and the environment of this machine tell pip, as pip itself merges them."""
+    listing = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
+    ).stdout
+    settings = {}
+    for line in listing.splitlines():
+        # global.index-url='https://…' or, from the environment, :env:.index-url='https://…'
+        if match := re.fullmatch(r"(?:[\w:-]+)\.([\w-]+)=(.*)", line):
+            settings[match[1]] = str(ast.literal_eval(match[2]))
+    # A value of several lines goes on indented.
+    return {key: value.strip().replace("\n", "\n  ") for key, value in settings.items() if key in _PIP_SETTINGS}
+
+
+def _succeeds(argv: list[str]) -> bool:
+    return subprocess.run(argv, check=False, capture_output=True).returncode == 0

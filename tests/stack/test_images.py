@@ -1,0 +1,89 @@
+"""An image is built once for each content, and never half."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e.stack import images
+from e2e.stack.builders import Build
+
+
+class Recorder:
+    """A builder that writes what it was given, or fails as it is told."""
+
+    pulls = True
+
+    def __init__(self) -> None:
+        self.builds: list[Build] = []
+        self.fails = False
+
+    def build(self, build: Build) -> None:
+        self.builds.append(build)
+        build.archive.write_text(build.reference)
+        if self.fails:
+            raise RuntimeError("killed")
+
+    def load(self, reference: str, archive: Path) -> None:
+        raise AssertionError(f"a builder that pulls its base was asked to load {reference} from {archive}")
+
+
+@pytest.fixture(name="builder")
+def _builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    (tmp_path / "repository/image").mkdir(parents=True)
+    (tmp_path / "repository/image/Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "repository/image/program.py").write_text("print(1)\n")
+    recorder = Recorder()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(images, "REPOSITORY", tmp_path / "repository")
+    monkeypatch.setattr(images, "IMAGES", {"image": images.Image("image")})
+    monkeypatch.setattr(images, "find_builder", lambda _: recorder)
+    return recorder
+
+
+def test_the_same_content_is_built_once(builder: Recorder) -> None:
+    first, second = images.build("image"), images.build("image")
+    assert first == second
+    assert first.path.read_text() == first.reference
+    assert len(builder.builds) == 1
+
+
+@pytest.mark.parametrize("change", ["content", "name", "mode", "Dockerfile"])
+def test_other_content_is_another_image(builder: Recorder, tmp_path: Path, change: str) -> None:
+    program = tmp_path / "repository/image/program.py"
+    before = images.build("image")
+    match change:
+        case "content":
+            program.write_text("print(2)\n")
+        case "name":
+            program.rename(program.with_name("other.py"))
+        case "mode":
+            program.chmod(0o755)
+        case "Dockerfile":
+            (tmp_path / "repository/image/Dockerfile").write_text("FROM scratch\nUSER 1\n")
+    assert images.build("image").reference != before.reference
+    assert len(builder.builds) == 2
+
+
+def test_what_is_not_part_of_an_image_does_not_change_it(builder: Recorder, tmp_path: Path) -> None:
+    images.build("image")
+    cache = tmp_path / "repository/image/__pycache__"
+    cache.mkdir()
+    (cache / "program.cpython-311.pyc").write_bytes(b"\0")
+    images.build("image")
+    assert len(builder.builds) == 1
+
+
+def test_a_build_that_was_killed_is_done_again(builder: Recorder) -> None:
+    builder.fails = True
+    with pytest.raises(RuntimeError, match="killed"):
+        images.build("image")
+    builder.fails = False
+    assert images.build("image").path.exists()
+    assert len(builder.builds) == 2
+
+
+@pytest.mark.usefixtures("builder")
+def test_a_missing_dockerfile_is_named(tmp_path: Path) -> None:
+    (tmp_path / "repository/image/Dockerfile").unlink()
+    with pytest.raises(FileNotFoundError, match="image/Dockerfile does not exist"):
+        images.build("image")
