@@ -1,0 +1,62 @@
+"""The few requests that bringing up a cluster needs, by the standard library: no client to configure or to wait for."""
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+_TIMEOUT_SECONDS = 10.0
+_MANAGER = "serin-cluster"
+
+
+class ApiError(RuntimeError):
+    """The API server refused a request."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class Api:
+    """An administrator's requests to one API server. One connection a request: the server may come and go."""
+
+    def __init__(self, address: str, port: int, pki: Path, client: str = "admin") -> None:
+        self._address = address
+        self._port = port
+        self._tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        self._tls.load_cert_chain(pki / f"{client}.crt", pki / f"{client}.key")
+
+    def ready(self) -> str | None:
+        """None when the API server is ready, otherwise why it is not."""
+        try:
+            self._request("GET", "/readyz")
+        except (OSError, http.client.HTTPException, ApiError) as error:
+            return str(error).replace("\n", " ")
+        return None
+
+    def get(self, path: str) -> Any:
+        """The object at `path`.
+
+        Raises:
+            ApiError: with the code of the refusal (404 when there is none).
+        """
+        return json.loads(self._request("GET", path))
+
+    def apply(self, path: str, manifest: dict[str, Any]) -> None:
+        """Server-side apply `manifest` at `path`, taking over fields that others own."""
+        self._request("PATCH", f"{path}?fieldManager={_MANAGER}&force=true", json.dumps(manifest))
+
+    def _request(self, method: str, path: str, body: str | None = None) -> bytes:
+        connection = http.client.HTTPSConnection(
+            self._address, self._port, timeout=_TIMEOUT_SECONDS, context=self._tls
+        )
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/apply-patch+yaml"})
+            response = connection.getresponse()
+            answer = response.read()
+        finally:
+            connection.close()
+        if response.status >= 300:
+            raise ApiError(response.status, answer.decode(errors="replace"))
+        return answer
