@@ -43,6 +43,14 @@ class Api:
         """
         return json.loads(self._request("GET", path))
 
+    def missing(self, path: str) -> str | None:
+        """None when there is an object at `path`, otherwise why it cannot be had."""
+        try:
+            self.get(path)
+        except (OSError, http.client.HTTPException, ApiError) as error:
+            return str(error).replace("\n", " ")
+        return None
+
     def apply(self, path: str, manifest: dict[str, Any]) -> None:
         """Server-side apply `manifest` at `path`, taking over fields that others own."""
         self._request("PATCH", f"{path}?fieldManager={_MANAGER}&force=true", json.dumps(manifest))

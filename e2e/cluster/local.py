@@ -150,7 +150,8 @@ class LocalCluster:
         started += [program.name for program in programs.node(self._layout, link) if start(program)]
         self._offer_dns(api, link)
         wait_for("the node", lambda: self._node_not_ready(api), _NODE_SECONDS)
-        wait_for("the default service account", lambda: self._no_service_account(api), _CONTROL_PLANE_SECONDS)
+        account = "/api/v1/namespaces/default/serviceaccounts/default"
+        wait_for("the default service account", lambda: api.missing(account), _CONTROL_PLANE_SECONDS)
         self._supervisor.check(*(program.name for program in self._programs(link)))
         return started
 
@@ -200,14 +201,6 @@ class LocalCluster:
             if condition["type"] == "Ready":
                 return None if condition["status"] == "True" else str(condition["message"])
         return "the kubelet has not reported yet"
-
-    @staticmethod
-    def _no_service_account(api: Api) -> str | None:
-        try:
-            api.get("/api/v1/namespaces/default/serviceaccounts/default")
-        except (OSError, ApiError) as error:
-            return str(error)
-        return None
 
     @staticmethod
     def _offer_dns(api: Api, link: Link) -> None:

@@ -24,17 +24,30 @@ _SKEW = datetime.timedelta(hours=1)
 class Authority:
     """A certificate authority whose files, and those of everything it signs, lie in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: ec.EllipticCurvePrivateKey) -> None:
         self.folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = key
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "serin-ca")])
-        builder = _builder(self._name, self._name, self._key.public_key()).add_extension(
+
+    @classmethod
+    def new(cls, folder: Path) -> "Authority":
+        """Make an authority: ca.crt, ca.key."""
+        authority = cls(folder, ec.generate_private_key(ec.SECP256R1()))
+        builder = _builder(authority._name, authority._name, authority._key.public_key()).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
-        certificate = builder.add_extension(usage, critical=True).sign(self._key, hashes.SHA256())
+        certificate = builder.add_extension(usage, critical=True).sign(authority._key, hashes.SHA256())
         _write(folder / "ca.crt", certificate.public_bytes(serialization.Encoding.PEM))
-        _write(folder / "ca.key", _pem(self._key))
+        _write(folder / "ca.key", _pem(authority._key))
+        return authority
+
+    @classmethod
+    def of(cls, folder: Path) -> "Authority":
+        """The authority that was made in `folder`."""
+        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return cls(folder, key)
 
     def server(self, name: str, hosts: Sequence[str]) -> None:
         """Sign a server's certificate for `hosts` (names and addresses): <name>.crt, <name>.key."""
@@ -78,7 +91,7 @@ def write_pki(folder: Path, node: str | None, addresses: Sequence[str]) -> None:
     if folder.exists():
         return
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    authority = Authority(unfinished)
+    authority = Authority.new(unfinished)
     service = [f"kubernetes{suffix}" for suffix in ("", ".default", ".default.svc", ".default.svc.cluster.local")]
     authority.server("apiserver", ["localhost", *service, *addresses])
     authority.client("admin", "serin-admin", ["system:masters"])
