@@ -56,9 +56,7 @@ class Api:
         self._request("PATCH", f"{path}?fieldManager={_MANAGER}&force=true", json.dumps(manifest))
 
     def _request(self, method: str, path: str, body: str | None = None) -> bytes:
-        connection = http.client.HTTPSConnection(
-            self._address, self._port, timeout=_TIMEOUT_SECONDS, context=self._tls
-        )
+        connection = http.client.HTTPSConnection(self._address, self._port, timeout=_TIMEOUT_SECONDS, context=self._tls)
         try:
             connection.request(method, path, body, {"Content-Type": "application/apply-patch+yaml"})
             response = connection.getresponse()

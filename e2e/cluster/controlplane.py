@@ -40,13 +40,13 @@ class ControlPlane:
     def __enter__(self) -> "ControlPlane":
         with ExitStack() as undo:
             self.folder = _own_folder(undo)
-            self._pki = self.folder / "pki"
-            write_pki(self._pki, None, [_ADDRESS, SERVICE_FIRST])
+            self.pki = self.folder / "pki"
+            write_pki(self.pki, None, [_ADDRESS, SERVICE_FIRST])
             self.leash = Leash(self.folder)
             undo.callback(self.leash.stop)
             self._etcd_port, self._etcd_peer_port, self._port = free_ports(3)
             self.url = f"https://{_ADDRESS}:{self._port}"
-            self.api = Api(_ADDRESS, self._port, self._pki)
+            self.api = Api(_ADDRESS, self._port, self.pki)
             self.kubeconfig = self._kubeconfig("admin")
             self._start()
             wait_for("the API server", self._not_ready, _READY_SECONDS)
@@ -72,14 +72,14 @@ class ControlPlane:
     def user(self, name: str, *groups: str) -> Path:
         """A kubeconfig of a user of that name: authenticated, and allowed what RBAC allows it."""
         file = f"user-{name}".replace(":", "-").replace("/", "-")
-        Authority.of(self._pki).client(file, name, groups)
+        Authority.of(self.pki).client(file, name, groups)
         return self._kubeconfig(file)
 
     def _kubeconfig(self, client: str) -> Path:
-        return write_kubeconfig(self.folder / f"{client}.kubeconfig", self.url, self._pki, client)
+        return write_kubeconfig(self.folder / f"{client}.kubeconfig", self.url, self.pki, client)
 
     def _start(self) -> None:
-        folder, pki = self.folder, self._pki
+        folder, pki = self.folder, self.pki
         etcd = f"http://{_ADDRESS}:{self._etcd_port}"
         policy = folder / "audit.json"
         policy.write_text(json.dumps(programs.AUDIT_POLICY))

@@ -33,6 +33,7 @@ _OTHER_WAYS = (
 )
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
+
 def preflight(state: Path) -> None:
     """Install what is missing and try what is needed.
 

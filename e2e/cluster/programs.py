@@ -119,9 +119,7 @@ def node(layout: Layout, link: Link) -> Iterator[Program]:
     yield Program(
         "proxy", [str(tools.binary("kube-proxy")), f"--config={config / 'proxy.json'}"], (config / "proxy.json",)
     )
-    yield Program(
-        "coredns", [str(tools.binary("coredns")), f"-conf={config / 'Corefile'}"], (config / "Corefile",)
-    )
+    yield Program("coredns", [str(tools.binary("coredns")), f"-conf={config / 'Corefile'}"], (config / "Corefile",))
 
 
 def containerd(layout: Layout) -> Program:

@@ -12,7 +12,9 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-_REMEDY = "install Go {wanted} or newer (https://go.dev/dl/, or your distribution's `golang` package) and put it on PATH"
+_REMEDY = (
+    "install Go {wanted} or newer (https://go.dev/dl/, or your distribution's `golang` package) and put it on PATH"
+)
 
 
 class ToolError(RuntimeError):
@@ -24,7 +26,9 @@ def module_version(tool: str, module: str) -> str:
     text = (HERE / tool / "go.mod").read_text()
     found = re.search(rf"^(?:require)?\s+{re.escape(module)} (v\S+)", text, re.MULTILINE)
     if found is None:
-        raise ToolError(f"{HERE / tool / 'go.mod'} does not require {module}: add the line `require {module} <version>`")
+        raise ToolError(
+            f"{HERE / tool / 'go.mod'} does not require {module}: add the line `require {module} <version>`"
+        )
     return found.group(1)
 
 
@@ -57,7 +61,9 @@ def go_command(tool: str) -> str:
     if go is None:
         raise ToolError(f"{tool} is built from source and `go` is not on PATH: {_REMEDY.format(wanted=wanted)}")
     # Run in the module's folder: since 1.21 an older go fetches the toolchain the module names, unless GOTOOLCHAIN=local.
-    answer = subprocess.run([go, "version"], cwd=HERE / tool, env=environment(), check=False, capture_output=True, text=True)
+    answer = subprocess.run(
+        [go, "version"], cwd=HERE / tool, env=environment(), check=False, capture_output=True, text=True
+    )
     version = re.search(r"go(\d+)\.(\d+)", answer.stdout)
     if answer.returncode != 0 or version is None or _pair(f"{version[1]}.{version[2]}") < _pair(wanted):
         said = (answer.stdout or answer.stderr).strip()
