@@ -1,0 +1,32 @@
+"""``serin-operator``: starts the operator with the settings of a file and of the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from serin.controller.app import run
+from serin.controller.telemetry import set_up_logging
+from serin.errors import SettingsError
+from serin.settings import load
+
+SETTINGS_FILE = "SERIN_SETTINGS"
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. Exit code 2 where the settings are wrong."""
+    named = os.environ.pop(SETTINGS_FILE, None)
+    try:
+        settings = load(Path(named) if named else None)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    set_up_logging(settings.log_level, settings.log_format)
+    asyncio.run(run(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,306 @@
+"""From the models to the CustomResourceDefinitions in ``crds/``: the schema, the rules and the columns.
+
+``python -m serin.api.crd FOLDER`` writes them. pydantic's JSON schema is made structural as Kubernetes wants it
+(https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema);
+what no JSON schema can say is said by CEL, and each rule's message names the field and the remedy.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from serin.api import kinds
+from serin.api.base import GROUP
+from serin.api.base import VERSION
+from serin.api.kinds import Kind
+from serin.api.modeldeployment import NAME_MAX_LENGTH
+from serin.api.modeldeployment import NAME_PATTERN
+from serin.api.modeldeployment import RESERVED_ENV
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.modelregistry import ModelRegistrySpec
+from serin.api.modelregistry import ModelRegistryStatus
+from serin.api.status import ModelDeploymentStatus
+
+Schema = dict[str, Any]
+Rules = dict[tuple[str, ...], list[dict[str, str]]]
+Column = tuple[str, str, str, int, str]
+
+DURATION_LIMIT = "duration('8760h')"
+
+# Rules by the path of the schema they stand at; "[]" is a list's element.
+MODEL_DEPLOYMENT_RULES: Rules = {
+    (): [
+        {
+            "rule": f"self.metadata.name.size() <= {NAME_MAX_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
+            "message": f"metadata.name must be at most {NAME_MAX_LENGTH} lower case letters, digits and '-', "
+            "begin with a letter and end with a letter or digit: it becomes part of host names",
+        }
+    ],
+    ("spec", "model"): [
+        {
+            "rule": "has(self.version) != has(self.alias)",
+            "message": "exactly one of spec.model.version and spec.model.alias must be set: "
+            "a version stays, an alias is followed",
+        }
+    ],
+    ("spec", "serving"): [
+        {
+            "rule": "!has(self.maxReplicas) || self.maxReplicas >= self.minReplicas",
+            "message": "spec.serving.maxReplicas must not be below spec.serving.minReplicas (default 1)",
+        },
+        {
+            "rule": "!has(self.scaling) || (has(self.maxReplicas) && self.maxReplicas > self.minReplicas)",
+            "message": "spec.serving.scaling needs spec.serving.maxReplicas above spec.serving.minReplicas",
+        },
+        {
+            "rule": f"duration(self.startupDeadline) <= {DURATION_LIMIT}",
+            "message": "spec.serving.startupDeadline must be at most 8760h",
+        },
+    ],
+    ("spec", "serving", "env", "[]"): [
+        {
+            "rule": "has(self.value) != has(self.valueFrom)",
+            "message": "exactly one of value and valueFrom must be set for each variable of spec.serving.env",
+        },
+        {
+            "rule": f"!(self.name in {list(RESERVED_ENV)})",
+            "message": f"spec.serving.env must not set {', '.join(RESERVED_ENV)}: "
+            "the operator sets these, or the backend refuses them; use spec.serving.workers for processes",
+        },
+    ],
+    ("spec", "serving", "env", "[]", "valueFrom"): [
+        {
+            "rule": "[has(self.secretKeyRef), has(self.configMapKeyRef), has(self.fieldRef)].filter(x, x).size() == 1",
+            "message": "exactly one of secretKeyRef, configMapKeyRef and fieldRef must be set in valueFrom",
+        }
+    ],
+    ("spec", "traffic"): [
+        {
+            "rule": f"duration(self.timeout) > duration('0s') && duration(self.timeout) <= {DURATION_LIMIT}",
+            "message": "spec.traffic.timeout must be above 0s and at most 8760h",
+        }
+    ],
+    ("spec", "rollout"): [
+        {
+            "rule": "!has(self.steps) || self.steps.map(step, step.weight).isSorted()",
+            "message": "weights of spec.rollout.steps must not fall from one step to the next",
+        },
+        {
+            "rule": f"duration(self.keepPrevious) <= {DURATION_LIMIT}",
+            "message": "spec.rollout.keepPrevious must be at most 8760h",
+        },
+    ],
+    ("spec", "rollout", "steps", "[]"): [
+        {
+            "rule": f"duration(self.hold) <= {DURATION_LIMIT}",
+            "message": "hold of spec.rollout.steps must be at most 8760h",
+        }
+    ],
+    ("spec", "rollout", "readiness"): [
+        {
+            "rule": "duration(self.stableFor) <= duration('1h')",
+            "message": "spec.rollout.readiness.stableFor must be at most 1h",
+        }
+    ],
+}
+
+MODEL_REGISTRY_RULES: Rules = {
+    ("spec",): [
+        {
+            "rule": "duration(self.pollInterval) >= duration('1s') && duration(self.pollInterval) <= duration('1h')",
+            "message": "spec.pollInterval must be at least 1s and at most 1h",
+        },
+        {
+            "rule": "!has(self.tls) || self.url.startsWith('https://')",
+            "message": "spec.tls needs a spec.url that begins with https://",
+        },
+    ],
+    ("spec", "allowedNamespaces", "matchExpressions", "[]"): [
+        {
+            "rule": "self.operator in ['In', 'NotIn'] ? (has(self.values) && self.values.size() > 0) "
+            ": (!has(self.values) || self.values.size() == 0)",
+            "message": "values must be set for In and NotIn, and must not be set for Exists and DoesNotExist",
+        }
+    ],
+}
+
+READY = '.status.conditions[?(@.type=="Ready")]'
+
+MODEL_DEPLOYMENT_COLUMNS: tuple[Column, ...] = (
+    ("Model", "string", ".spec.model.name", 0, "Registered model."),
+    ("Stable", "string", ".status.stable.version", 0, "Version in use."),
+    ("Candidate", "string", ".status.candidate.version", 0, "Version that is to take over."),
+    ("Weight", "integer", ".status.rollout.weight", 0, "Percent of the requests for the candidate."),
+    ("Step", "string", ".status.rollout.progress", 0, "Step of the rollout."),
+    ("Phase", "string", ".status.phase", 0, "State in one word."),
+    ("Ready", "string", f"{READY}.status", 0, "Whether the declared version has all traffic."),
+    ("Age", "date", ".metadata.creationTimestamp", 0, ""),
+    ("Alias", "string", ".spec.model.alias", 1, "Alias that is followed."),
+    ("Backend", "string", ".spec.serving.backend", 1, "What serves the model."),
+    ("URL", "string", ".status.url", 1, "Where clients reach the model."),
+    ("Message", "string", ".status.message", 1, "State in one sentence."),
+)
+
+MODEL_REGISTRY_COLUMNS: tuple[Column, ...] = (
+    ("URL", "string", ".spec.url", 0, "URL of the MLflow server."),
+    ("Version", "string", ".status.serverVersion", 0, "Version of the MLflow server."),
+    ("Followed", "integer", ".status.modelsFollowed", 0, "Models whose aliases are followed."),
+    ("Ready", "string", f"{READY}.status", 0, "Whether the last poll succeeded."),
+    ("Age", "date", ".metadata.creationTimestamp", 0, ""),
+    ("Message", "string", f"{READY}.message", 1, "State in one sentence."),
+)
+
+
+def definitions() -> dict[str, Schema]:
+    """The CRDs by file name."""
+    return {
+        f"{GROUP}_modeldeployments.yaml": _definition(
+            kinds.MODEL_DEPLOYMENT,
+            ["mdep"],
+            "One model that is served, by the version or alias that is declared; changes reach users step by step.",
+            (ModelDeploymentSpec, ModelDeploymentStatus),
+            MODEL_DEPLOYMENT_RULES,
+            MODEL_DEPLOYMENT_COLUMNS,
+        ),
+        f"{GROUP}_modelregistries.yaml": _definition(
+            kinds.MODEL_REGISTRY,
+            ["mreg"],
+            "An MLflow registry that ModelDeployments may name. It counts in the operator's namespace only.",
+            (ModelRegistrySpec, ModelRegistryStatus),
+            MODEL_REGISTRY_RULES,
+            MODEL_REGISTRY_COLUMNS,
+        ),
+    }
+
+
+def structural(model: type[BaseModel]) -> Schema:
+    """The model's schema as Kubernetes accepts it."""
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    return _structural(schema, schema.get("$defs", {}))
+
+
+def _definition(
+    kind: Kind,
+    short_names: list[str],
+    description: str,
+    models: tuple[type[BaseModel], type[BaseModel]],
+    rules: Rules,
+    columns: tuple[Column, ...],
+) -> Schema:
+    spec, status = (structural(model) for model in models)
+    status["default"] = {"observedGeneration": -1}
+    schema = {
+        "type": "object",
+        "description": description,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": "serin.dev/v1alpha1."},
+            "kind": {"type": "string", "description": f"{kind.kind}."},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+    for path, additions in rules.items():
+        _at(schema, path).setdefault("x-kubernetes-validations", []).extend(additions)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{kind.group}"},
+        "spec": {
+            "group": kind.group,
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": short_names,
+                "categories": ["serin"],
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [_column(*column) for column in columns],
+                }
+            ],
+        },
+    }
+
+
+def _column(name: str, kind: str, path: str, priority: int, description: str) -> Schema:
+    column: Schema = {"name": name, "type": kind, "jsonPath": path}
+    if priority:
+        column["priority"] = priority
+    if description:
+        column["description"] = description
+    return column
+
+
+def _at(schema: Schema, path: tuple[str, ...]) -> Schema:
+    for part in path:
+        schema = schema["items"] if part == "[]" else schema["properties"][part]
+    return schema
+
+
+def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    schema = _without_references(schema, definitions)
+    schema = _without_unions(schema, definitions)
+    for unused in ("title", "$defs", "discriminator"):
+        schema.pop(unused, None)
+    if "const" in schema:
+        schema["enum"] = [schema.pop("const")]
+    if "properties" in schema:
+        schema.pop("additionalProperties", None)
+        schema["properties"] = {name: _structural(inner, definitions) for name, inner in schema["properties"].items()}
+    elif isinstance(schema.get("additionalProperties"), dict):
+        schema["additionalProperties"] = _structural(schema["additionalProperties"], definitions)
+    if "items" in schema:
+        schema["items"] = _structural(schema["items"], definitions)
+    if "description" in schema:
+        schema["description"] = " ".join(schema["description"].split())
+    return schema
+
+
+def _without_references(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """A reference replaced by what it refers to; what stands beside it (a default, a description) counts more."""
+    schema = dict(schema)
+    reference = schema.pop("$ref", None)
+    if reference is None:
+        return schema
+    return {**_without_references(definitions[reference.rsplit("/", 1)[-1]], definitions), **schema}
+
+
+def _without_unions(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """``X | None`` is an X that may be left out; int-or-string is the one union that Kubernetes knows."""
+    if "anyOf" not in schema or "x-kubernetes-int-or-string" in schema:
+        return schema
+    options = [option for option in schema.pop("anyOf") if option.get("type") != "null"]
+    if len(options) != 1:
+        raise ValueError(f"a union of {len(options)} types cannot be expressed in a CRD: {options}")
+    if schema.get("default", 0) is None:
+        del schema["default"]
+    return {**_without_references(options[0], definitions), **schema}
+
+
+def main() -> None:
+    """Write the CRDs into the folder that is named."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, definition in definitions().items():
+        head = "# Generated from operator/serin/api by `make generate`. Do not edit.\n"
+        text = yaml.safe_dump(definition, sort_keys=False, width=120, allow_unicode=True)
+        (folder / name).write_text(head + text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""ModelDeployment: one model that is served, by the version or the alias that people declare.
+
+The root of what a change travels through: this spec is read by ``controller``, decided upon by ``rollout``
+and rendered by ``serving``. The CRD in ``crds/`` is generated from it; descriptions are what ``kubectl explain`` says.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from typing import Self
+
+from pydantic import Field
+from pydantic import model_validator
+
+from serin.api.base import SpecModel
+from serin.api.quantities import Duration
+from serin.api.quantities import FreeObject
+from serin.api.quantities import Quantity
+
+# A name is a label of the model's hostname and the first part of its revisions' names.
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+NAME_MAX_LENGTH = 50
+
+# Names that the operator sets itself, and PYTHONPATH, which KServe's webhook refuses on any container.
+RESERVED_ENV = (
+    "PYTHONPATH",
+    "MLSERVER_MODEL_NAME",
+    "MLSERVER_MODEL_URI",
+    "MLSERVER_MODEL_IMPLEMENTATION",
+    "MLSERVER_PARALLEL_WORKERS",
+)
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+
+
+class Backend(StrEnum):
+    """What serves the model."""
+
+    KSERVE = "KServe"
+
+
+class Protocol(StrEnum):
+    """The inference protocol that clients speak: KServe's v1, or v2 (the Open Inference Protocol)."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
+class ScalingMetric(StrEnum):
+    """What an autoscaler looks at. KServe's Standard mode scales by the pods' own resources."""
+
+    CPU = "CPU"
+    MEMORY = "Memory"
+
+
+class Model(SpecModel):
+    """Which model of which registry. Exactly one of version and alias."""
+
+    registry: ObjectName = Field(default="default", description="Name of a ModelRegistry in the operator's namespace.")
+    name: str = Field(
+        min_length=1,
+        max_length=250,
+        pattern=r"^[^/:]+$",
+        description="Registered model name, as MLflow allows it: anything but '/' and ':'.",
+    )
+    version: int | None = Field(
+        default=None, ge=1, description="Version of the registered model. Exactly one of version and alias."
+    )
+    alias: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\w-]+$",
+        description=(
+            "Alias of the registered model. It is followed: when it moves in the registry, a rollout of the version "
+            "it points at starts. The version is pinned in status.resolved; a restart never changes it. "
+            "Exactly one of version and alias."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _one_of_version_and_alias(self) -> Self:
+        if (self.version is None) == (self.alias is None):
+            raise ValueError("exactly one of version and alias must be set")
+        return self
+
+
+class Scaling(SpecModel):
+    """When replicas are added between minReplicas and maxReplicas."""
+
+    metric: ScalingMetric = Field(
+        default=ScalingMetric.CPU, description="CPU or Memory, averaged over the revision's replicas."
+    )
+    target: int = Field(
+        default=80,
+        ge=1,
+        le=100,
+        description="Percent of the resource request at which the replicas are kept.",
+    )
+
+
+class Resources(SpecModel):
+    """Compute resources of the model server's container."""
+
+    requests: dict[str, Quantity] | None = Field(
+        default=None, description="What the scheduler reserves, such as cpu and memory."
+    )
+    limits: dict[str, Quantity] | None = Field(
+        default=None,
+        description=(
+            "What the container may use at most. Merged over the runtime's own: set a limit with a request that "
+            "exceeds the runtime's limit (kserve-mlserver: cpu 1, memory 2Gi)."
+        ),
+    )
+
+
+class KeySelector(SpecModel):
+    """One key of a Secret or a ConfigMap in the ModelDeployment's namespace."""
+
+    name: ObjectName = Field(description="Name of the object.")
+    key: str = Field(min_length=1, max_length=253, description="Key in the object's data.")
+    optional: bool = Field(default=False, description="Whether the container starts without it.")
+
+
+class FieldSelector(SpecModel):
+    """One field of the pod."""
+
+    field_path: str = Field(min_length=1, max_length=253, description="Path in the pod, such as status.podIP.")
+
+
+class EnvSource(SpecModel):
+    """Where the value of a variable comes from. Exactly one member."""
+
+    secret_key_ref: KeySelector | None = Field(default=None, description="A key of a Secret.")
+    config_map_key_ref: KeySelector | None = Field(default=None, description="A key of a ConfigMap.")
+    field_ref: FieldSelector | None = Field(default=None, description="A field of the pod.")
+
+
+class EnvVar(SpecModel):
+    """One environment variable of the model server."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$",
+        description="Name of the variable.",
+    )
+    value: str | None = Field(default=None, max_length=32768, description="Its value. Exactly one of value, valueFrom.")
+    value_from: EnvSource | None = Field(default=None, description="The source of its value.")
+
+
+class Serving(SpecModel):
+    """How the model is served. All but the replicas, their scaling and the deadline is part of the revision."""
+
+    backend: Backend = Field(default=Backend.KSERVE, description="What serves the model.")
+    runtime: ObjectName | None = Field(
+        default=None,
+        description=(
+            "ServingRuntime or ClusterServingRuntime. By default the first of the operator's settings that serves "
+            "one of the model's flavors by the protocol."
+        ),
+    )
+    protocol: Protocol = Field(default=Protocol.V2, description="Inference protocol that clients speak.")
+    min_replicas: int = Field(default=1, ge=1, le=1000, description="Replicas at least.")
+    max_replicas: int | None = Field(
+        default=None, ge=1, le=1000, description="Replicas at most. By default minReplicas: a fixed number."
+    )
+    scaling: Scaling | None = Field(
+        default=None, description="When replicas are added. Only with maxReplicas above minReplicas."
+    )
+    resources: Resources | None = Field(default=None, description="Compute resources; by default the runtime's.")
+    service_account_name: ObjectName | None = Field(
+        default=None,
+        description="ServiceAccount of the pods, in the same namespace: the right to read the artifacts.",
+    )
+    env: tuple[EnvVar, ...] = Field(default=(), max_length=64, description="Environment variables of the model server.")
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes in one replica that run the model. By default the runtime's.",
+    )
+    startup_deadline: Duration = Field(
+        default="10m",
+        description="How long a revision may take until its replicas are ready; then it is rolled back.",
+    )
+    overrides: FreeObject | None = Field(
+        default=None,
+        description=(
+            "JSON merge patch (RFC 7386) over the backend's predictor, applied last: node selectors, tolerations, "
+            "GPUs, anything."
+        ),
+    )
+
+    @property
+    def most_replicas(self) -> int:
+        """Replicas at most: maxReplicas, or minReplicas where it is not set."""
+        return self.min_replicas if self.max_replicas is None else self.max_replicas
+
+
+class GatewayRef(SpecModel):
+    """A Gateway of the Gateway API that carries the model's traffic."""
+
+    name: ObjectName = Field(description="Name of the Gateway.")
+    namespace: ObjectName = Field(description="Namespace of the Gateway.")
+    section_name: ObjectName | None = Field(
+        default=None, description="One listener of the Gateway. By default all that fit the hostnames."
+    )
+
+
+class Traffic(SpecModel):
+    """By which names and gateways requests come in."""
+
+    hostnames: tuple[
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=253,
+                pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+            ),
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        max_length=16,
+        description="Host names of the model. By default <name>.<namespace>.<domain of the operator's settings>.",
+    )
+    gateways: tuple[GatewayRef, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Gateways that carry the traffic. By default those of the settings.",
+    )
+    timeout: Duration = Field(
+        default="30s",
+        description="How long the gateway waits for an answer. Also how long a revision that lost its traffic drains.",
+    )
+
+
+class Step(SpecModel):
+    """One step of a rollout."""
+
+    weight: int = Field(ge=0, le=100, description="Percent of the requests for the candidate.")
+    hold: Duration = Field(
+        description="How long the step lasts, from the moment the gateway accepted the weight. 0s passes at once."
+    )
+
+
+class Readiness(SpecModel):
+    """What counts as ready."""
+
+    stable_for: Duration = Field(
+        default="10s", description="Replicas are ready without a break for this long before they get traffic."
+    )
+
+
+class Rollout(SpecModel):
+    """How a new revision takes over from the one in use."""
+
+    steps: tuple[Step, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Weights of the candidate, one after the other, then 100. Without steps 100 once it is ready.",
+    )
+    readiness: Readiness = Field(default=Readiness(), description="What counts as ready.")
+    keep_previous: Duration = Field(
+        default="10m",
+        description="How long the previous revision keeps its replicas after a promotion, untouched and warm.",
+    )
+
+
+class ModelDeploymentSpec(SpecModel):
+    """What shall be served, and how a change of it reaches the users."""
+
+    model: Model = Field(description="Which model of which registry.")
+    serving: Serving = Field(default=Serving(), description="How the model is served.")
+    traffic: Traffic = Field(default=Traffic(), description="By which names and gateways requests come in.")
+    rollout: Rollout = Field(default=Rollout(), description="How a new revision takes over from the one in use.")
+    suspend: bool = Field(default=False, description="True: change nothing, keep serving what serves.")

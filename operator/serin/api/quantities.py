@@ -1,0 +1,86 @@
+"""Durations, quantities and times as Kubernetes users write them, with what the schema needs to check them.
+
+They stay the strings that people wrote: normalising them would be a difference for GitOps tools.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from datetime import datetime
+from datetime import timedelta
+from typing import Annotated
+from typing import Any
+
+from pydantic import AfterValidator
+from pydantic import Field
+from pydantic import PlainSerializer
+from pydantic import StringConstraints
+from pydantic import WithJsonSchema
+
+DURATION_PATTERN = r"^([0-9]+(ms|s|m|h))+$"
+_DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+# resource.Quantity of k8s.io/apimachinery, as controller-gen writes it into CRDs.
+QUANTITY_PATTERN = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
+
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=20)]
+"""A length of time such as ``90s``, ``10m`` or ``1h30m``."""
+
+Quantity = Annotated[
+    int | str,
+    Field(),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": QUANTITY_PATTERN,
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
+"""A Kubernetes quantity: ``1``, ``500m``, ``2Gi``."""
+
+
+def seconds(duration: str) -> float:
+    """Length of a :data:`Duration` in seconds. Raises ValueError for anything the schema would refuse."""
+    if not re.match(DURATION_PATTERN, duration):
+        raise ValueError(f"{duration!r} is not a duration such as 90s, 10m or 1h30m")
+    return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
+
+
+def span(duration: str) -> timedelta:
+    """A :data:`Duration` as a timedelta."""
+    return timedelta(seconds=seconds(duration))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds where there are any, as ``metav1.MicroTime`` readers accept it."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def milliseconds(moment: datetime) -> datetime:
+    """The moment, cut to the milliseconds that survive a round trip through the status."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+Time = Annotated[
+    datetime,
+    AfterValidator(_in_utc),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment in UTC."""
+
+FreeObject = Annotated[
+    dict[str, Any],
+    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+]
+"""A JSON object whose fields belong to somebody else's schema."""

@@ -1,0 +1,199 @@
+"""Requests to the API server: get, list, create, patch, scale, delete, the status, and a pod's log.
+
+Bodies are plain JSON objects. Every write but a creation names the resourceVersion it was decided upon, so that a
+stale view, a deleted and recreated object or a second operator cannot be overwritten: the API server answers 409.
+Nothing is retried here: the queue does that, for each object on its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import Protocol
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from serin.api.kinds import MANAGER
+from serin.api.kinds import POD
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.cluster.limiter import TokenBucket
+from serin.errors import ClusterError
+
+Json = dict[str, Any]
+
+CONNECT_SECONDS = 5
+REQUEST_SECONDS = 30
+LOG_BYTES = 16 * 1024
+PAGE = 500
+
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+NOT_FOUND = 404
+CONFLICT = 409
+TOO_MANY_REQUESTS = 429
+
+
+class Recorder(Protocol):
+    """Told of every request, for the metrics."""
+
+    def __call__(self, method: str, code: int, seconds: float) -> None:
+        """One request was answered with ``code`` (0: not at all) after ``seconds``."""
+        ...
+
+
+async def connect(kubeconfig: str | None) -> ApiClient:
+    """A client with the pod's service account, or with a kubeconfig where one is named."""
+    configuration = Configuration()
+    if kubeconfig is not None:
+        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    else:
+        config.load_incluster_config(client_configuration=configuration)
+    return ApiClient(configuration)
+
+
+class Client:
+    """What the operator asks of the API server."""
+
+    def __init__(self, api: ApiClient, limiter: TokenBucket, record: Recorder, clock: Callable[[], float]) -> None:
+        self._api = api
+        self._limiter = limiter
+        self._record = record
+        self._clock = clock
+        self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Json | None:
+        """The object, read live; None where there is none."""
+        try:
+            return await self._json("GET", kind.path(namespace, name))
+        except ClusterError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, kind: Kind, *, selector: str = "") -> list[Json]:
+        """All objects of a kind, read live in pages."""
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        items: list[Json] = []
+        while True:
+            page = await self._json("GET", kind.path(None), query)
+            items += page.get("items") or []
+            more = (page.get("metadata") or {}).get("continue")
+            if not more:
+                return items
+            query["continue"] = more
+
+    async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
+        """Create the object. 409 where one of the name exists: it is never taken over."""
+        return await self._json("POST", kind.path(namespace), {"fieldManager": MANAGER}, body)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
+        """Change the object by a JSON merge patch, if it still is at that resourceVersion."""
+        body = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": version}}
+        query = {"fieldManager": MANAGER}
+        return await self._json("PATCH", kind.path(namespace, name), query, body, MERGE_PATCH)
+
+    async def apply_status(self, kind: Kind, namespace: str, name: str, status: Json, *, version: str) -> Json:
+        """Apply the whole status, if the object still is at that resourceVersion."""
+        body = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {"name": name, "namespace": namespace, "resourceVersion": version},
+            "status": status,
+        }
+        query = {"fieldManager": MANAGER, "force": "true"}
+        return await self._json("PATCH", kind.path(namespace, name, "status"), query, body, APPLY_PATCH)
+
+    async def scale(self, namespace: str, workload: str, replicas: int, *, version: str) -> None:
+        """Set the number of replicas of a Deployment, if it still is at that resourceVersion."""
+        body = {"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}}
+        path = WORKLOAD.path(namespace, workload, "scale")
+        await self._json("PATCH", path, {"fieldManager": MANAGER}, body, MERGE_PATCH)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str) -> None:
+        """Delete this very object in this very state. One that is gone already is as it shall be."""
+        body = {"preconditions": {"uid": uid, "resourceVersion": version}, "propagationPolicy": "Background"}
+        try:
+            await self._json("DELETE", kind.path(namespace, name), None, body)
+        except ClusterError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    async def log(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        """The end of a container's log; "" where there is none to be had."""
+        query = {"container": container, "tailLines": "60", "limitBytes": str(LOG_BYTES)}
+        if previous:
+            query["previous"] = "true"
+        try:
+            raw = await self._request("GET", POD.path(namespace, pod, "log"), query)
+        except ClusterError as error:
+            if error.status in (400, NOT_FOUND):
+                return ""
+            raise
+        return raw.decode(errors="replace")
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        raw = await self._request(method, path, query, body, content_type)
+        answer: Json = json.loads(raw) if raw else {}
+        return answer
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        await self._limiter.take()
+        headers = {"Accept": "*/*" if path.endswith("/log") else "application/json", "Content-Type": content_type}
+        _, url, headers, _, _ = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            auth_settings=["BearerToken"],
+        )
+        started = self._clock()
+        code = 0
+        try:
+            response = await self._api.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=self._timeout
+            )
+            code = response.status
+            raw: bytes = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            code = 0
+            raise ClusterError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
+        finally:
+            self._record(method, code, self._clock() - started)
+        if code >= 400:
+            raise _refusal(method, path, code, raw, response.headers.get("Retry-After"))
+        return raw
+
+
+def _refusal(method: str, path: str, code: int, raw: bytes, retry_after: str | None) -> ClusterError:
+    """The API server's own words, which name the field, the webhook or the permission."""
+    try:
+        said = json.loads(raw).get("message") or ""
+    except (ValueError, AttributeError):
+        said = raw[:200].decode(errors="replace")
+    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return ClusterError(code, said or f"{method} {path} was answered with {code}", retry_after=wait)

@@ -1,0 +1,172 @@
+"""The composition root: every part is made here, once, and given to those that need it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC
+from datetime import datetime
+
+import kopf
+import structlog
+
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.cluster.client import Client
+from serin.cluster.client import connect
+from serin.cluster.limiter import TokenBucket
+from serin.controller import handlers
+from serin.controller.cache import Children
+from serin.controller.cache import Parents
+from serin.controller.gather import Gatherer
+from serin.controller.http import serve
+from serin.controller.perform import Performer
+from serin.controller.queue import Key
+from serin.controller.queue import Queue
+from serin.controller.reconcile import Reconciler
+from serin.controller.registries import Registries
+from serin.controller.resync import once
+from serin.controller.resync import resync
+from serin.controller.telemetry import Telemetry
+from serin.errors import ClusterError
+from serin.rollout.observed import Platform
+from serin.rollout.observed import Runtime
+from serin.serving.kserve import KServe
+from serin.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+# A reconcile that takes longer hangs: all its requests have shorter limits.
+STUCK_SECONDS = 300
+FORBIDDEN = 403
+AFTER_FORBIDDEN = 60.0
+RETRY_SECONDS = 2.0
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until it is told to stop."""
+    loop = asyncio.get_running_loop()
+    telemetry = Telemetry()
+    limiter = TokenBucket(settings.requests_per_second, settings.request_burst, loop.time)
+    client = Client(await connect(settings.kubeconfig), limiter, telemetry.request, loop.time)
+    queue = Queue()
+    telemetry.watch_queue(queue)
+    parents, children = Parents(), Children()
+    registries = Registries(settings.namespace, client, queue, telemetry, utc_now)
+    backend = KServe()
+    reconciler = Reconciler(
+        Gatherer(parents, children, registries, backend, client, platform(settings)),
+        Performer(client, children, backend),
+        client,
+        parents,
+        telemetry,
+        utc_now,
+        socket.gethostname(),
+        registries.forget,
+    )
+    ready = asyncio.Event()
+
+    def alive() -> bool:
+        return all(loop.time() - began < STUCK_SECONDS for began in queue.in_flight.values())
+
+    runner, port = await serve(settings.http_host, settings.http_port, telemetry.registry, alive, ready.is_set)
+    log.info("serin starts", port=port, namespace=settings.namespace)
+    registry = handlers.watch(queue, parents, children, registries.take, registries.take_namespace)
+    # Before anything is decided, everything is read: a view with holes would be taken for things that are missing.
+    await prime(client, queue, parents, children)
+    async with _tasks(
+        *(work(queue, reconciler, telemetry) for _ in range(settings.workers)),
+        resync(client, queue, parents, children, settings.resync_seconds),
+        registries.run(),
+    ):
+        # What was imported stays for good: keep the collector from walking it again and again.
+        gc.freeze()
+        try:
+            await kopf.operator(registry=registry, settings=handlers.settings(), clusterwide=True, ready_flag=ready)
+        finally:
+            await registries.close()
+    await runner.cleanup()
+    await client.close()
+
+
+async def prime(client: Client, queue: Queue, parents: Parents, children: Children) -> None:
+    """Fill the caches, for as long as it takes the API server to answer."""
+    while True:
+        try:
+            await once(client, queue, parents, children)
+        except ClusterError as error:
+            log.warning("the API server cannot be read yet", status=error.status, error=error.message)
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+def platform(settings: Settings) -> Platform:
+    """The settings that decisions depend on."""
+    return Platform(
+        domain=settings.domain,
+        gateways=settings.gateways,
+        runtimes=tuple(
+            Runtime(
+                name=runtime.name,
+                server=runtime.server,
+                protocol=runtime.protocol,
+                model_format=runtime.model_format,
+                flavors=runtime.flavors,
+            )
+            for runtime in settings.runtimes
+        ),
+    )
+
+
+async def work(queue: Queue, reconciler: Reconciler, telemetry: Telemetry) -> None:
+    """One worker: takes keys for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        key, waited = await queue.get()
+        began = loop.time()
+        result = "error"
+        try:
+            result = await _one(queue, reconciler, key)
+        finally:
+            queue.done(key)
+            telemetry.reconciled(result, waited, loop.time() - began)
+
+
+async def _one(queue: Queue, reconciler: Reconciler, key: Key) -> str:
+    structlog.contextvars.bind_contextvars(kind=MODEL_DEPLOYMENT.kind, object=f"{key.namespace}/{key.name}")
+    try:
+        outcome = await reconciler.reconcile(key)
+    except ClusterError as error:
+        at_least = error.retry_after or (AFTER_FORBIDDEN if error.status == FORBIDDEN else 0.0)
+        delay = queue.failed(key, at_least=at_least)
+        log.warning("reconcile failed", status=error.status, error=error.message, again_in=round(delay, 3))
+        return "error"
+    except Exception:  # a bug in one reconcile must not end the worker; it is told and counted
+        delay = queue.failed(key, at_least=1.0)
+        log.exception("reconcile broke (this is a bug, please report it)", again_in=round(delay, 3))
+        return "error"
+    queue.forget(key)
+    if outcome.look_again_at is not None:
+        seconds = (outcome.look_again_at - utc_now()).total_seconds()
+        queue.add_at(key, asyncio.get_running_loop().time() + max(0.0, seconds))
+    return outcome.result
+
+
+@contextlib.asynccontextmanager
+async def _tasks(*coroutines: object) -> AsyncIterator[None]:
+    """Run these beside the body. One that ends by itself ends everything: a crippled operator is worse than none."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]  # type: ignore[arg-type, var-annotated]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def utc_now() -> datetime:
+    """The wall clock. The only one: everything below gets the time as an argument."""
+    return datetime.now(UTC)

@@ -1,0 +1,205 @@
+"""What the watches have told so far: a hint, not the truth.
+
+Objects are kept as compact JSON text, not as Python objects: a tenth of the memory, and parsed only when they are
+looked at. Of two versions of an object the newer one counts, whether a watch or the answer to a write of ours
+brought it (resourceVersions of one resource are comparable: KEP-5504).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serin.api.kinds import DEPLOYMENT_LABEL
+from serin.api.kinds import POD
+from serin.api.kinds import Kind
+from serin.controller.queue import Key
+from serin.serving.backend import LiveObjects
+from serin.serving.live import Live
+from serin.serving.live import live
+from serin.serving.pods import Replica
+from serin.serving.pods import replica
+
+Json = dict[str, Any]
+TOMBSTONES = 4096
+
+
+@dataclass(slots=True)
+class _Entry:
+    uid: str
+    resource_version: str
+    content: str
+    """What decisions depend on, as JSON."""
+    parent: Key | None = None
+
+
+class Tombstones:
+    """Objects that are gone, so that a late answer to an earlier write does not bring one back."""
+
+    def __init__(self) -> None:
+        self._uids: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, uid: str) -> None:
+        """This object is gone for good: a uid is never used again."""
+        self._uids[uid] = None
+        while len(self._uids) > TOMBSTONES:
+            self._uids.popitem(last=False)
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._uids
+
+
+class Parents:
+    """The ModelDeployments (or any one kind of parents), whole but for their managedFields."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, _Entry] = {}
+        self._gone = Tombstones()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def keys(self) -> list[Key]:
+        """All of them."""
+        return list(self._entries)
+
+    def get(self, key: Key) -> Json | None:
+        """The object as last seen, without managedFields."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        body: Json = json.loads(entry.content)
+        body["metadata"]["resourceVersion"] = entry.resource_version
+        return body
+
+    def put(self, body: Mapping[str, Any]) -> bool:
+        """Take this version if it is newer. True where something that matters is different."""
+        metadata = body["metadata"]
+        key = Key(metadata.get("namespace", ""), metadata["name"])
+        kept = ("name", "namespace", "uid", "generation", "labels", "annotations", "deletionTimestamp")
+        content = json.dumps(
+            {
+                "metadata": {name: metadata[name] for name in kept if name in metadata},
+                "spec": body.get("spec") or {},
+                "status": body.get("status") or {},
+            },
+            separators=(",", ":"),
+        )
+        return _put(self._entries, key, metadata, content, self._gone)
+
+    def drop(self, key: Key, uid: str) -> bool:
+        """The object of that uid is gone. True where it was the one that is known."""
+        return _drop(self._entries, key, uid, self._gone)
+
+
+class Children:
+    """Objects that belong to ModelDeployments, by the label that names theirs."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Kind, dict[Key, _Entry]] = {}
+        self._of: dict[Key, set[tuple[Kind, str]]] = {}
+        self._gone = Tombstones()
+
+    def put(self, kind: Kind, body: Mapping[str, Any]) -> Key | None:
+        """Take this version if it is newer. The parent's key where something that matters is different."""
+        parent = parent_of(body)
+        if parent is None:
+            return None
+        metadata = body["metadata"]
+        key = Key(metadata["namespace"], metadata["name"])
+        entries = self._entries.setdefault(kind, {})
+        changed = _put(entries, key, metadata, _content(kind, body), self._gone)
+        if key in entries:
+            entries[key].parent = parent
+            self._of.setdefault(parent, set()).add((kind, key.name))
+        return parent if changed else None
+
+    def drop(self, kind: Kind, body: Mapping[str, Any]) -> Key | None:
+        """The object is gone. The parent's key where it was known."""
+        metadata = body["metadata"]
+        return self.forget(kind, Key(metadata["namespace"], metadata["name"]), metadata["uid"])
+
+    def forget(self, kind: Kind, key: Key, uid: str) -> Key | None:
+        """The object of that uid is gone. The parent's key where it was known."""
+        known = self._entries.get(kind, {}).get(key)
+        if not _drop(self._entries.get(kind, {}), key, uid, self._gone):
+            return None
+        parent = known.parent if known is not None else None
+        mine = self._of.get(parent, set()) if parent is not None else set()
+        mine.discard((kind, key.name))
+        if parent is not None and not mine:
+            self._of.pop(parent, None)
+        return parent
+
+    def of(self, parent: Key) -> LiveObjects:
+        """The children of one ModelDeployment."""
+        objects: dict[Kind, dict[str, Live]] = {}
+        replicas: list[Replica] = []
+        for kind, name in sorted(self._of.get(parent, ()), key=lambda child: (child[0].kind, child[1])):
+            entry = self._entries[kind][Key(parent.namespace, name)]
+            if kind is POD:
+                pod = replica(json.loads(entry.content))
+                if pod is not None:
+                    replicas.append(pod)
+            else:
+                objects.setdefault(kind, {})[name] = _live(entry)
+        return LiveObjects(objects=objects, replicas=tuple(replicas))
+
+    def known(self, kind: Kind) -> Iterator[tuple[Key, str]]:
+        """Keys and uids of all known objects of a kind."""
+        for key, entry in list(self._entries.get(kind, {}).items()):
+            yield key, entry.uid
+
+
+def parent_of(body: Mapping[str, Any]) -> Key | None:
+    """The ModelDeployment that a child's label names."""
+    metadata = body["metadata"]
+    name = (metadata.get("labels") or {}).get(DEPLOYMENT_LABEL)
+    return Key(metadata["namespace"], name) if name else None
+
+
+def _content(kind: Kind, body: Mapping[str, Any]) -> str:
+    if kind is not POD:
+        child = live(kind, body)
+        fields = {name: getattr(child, name) for name in Live.__slots__ if name != "resource_version"}
+        return json.dumps(fields, separators=(",", ":"))
+    metadata, status = body["metadata"], body.get("status") or {}
+    kept = ("name", "namespace", "uid", "labels", "deletionTimestamp")
+    spoken = ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses")
+    pod = {
+        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "status": {name: status[name] for name in spoken if name in status},
+    }
+    return json.dumps(pod, separators=(",", ":"))
+
+
+def _live(entry: _Entry) -> Live:
+    fields = json.loads(entry.content)
+    fields["foreign"] = tuple(tuple(path) for path in fields["foreign"])
+    return Live(**fields, resource_version=entry.resource_version)
+
+
+def _put(entries: dict[Key, _Entry], key: Key, metadata: Mapping[str, Any], content: str, gone: Tombstones) -> bool:
+    uid, version = metadata["uid"], metadata["resourceVersion"]
+    known = entries.get(key)
+    if uid in gone or (known is not None and known.uid == uid and _older(version, known.resource_version)):
+        return False
+    entries[key] = _Entry(uid, version, content)
+    return known is None or known.uid != uid or known.content != content
+
+
+def _drop(entries: dict[Key, _Entry], key: Key, uid: str, gone: Tombstones) -> bool:
+    gone.add(uid)
+    known = entries.get(key)
+    if known is None or known.uid != uid:
+        return False
+    del entries[key]
+    return True
+
+
+def _older(version: str, known: str) -> bool:
+    return int(version) <= int(known)

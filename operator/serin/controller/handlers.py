@@ -1,0 +1,89 @@
+"""What kopf is used for: watching. Each handler takes an event into a cache and puts a key into the queue.
+
+Only ``on.event`` handlers: change handlers, daemons and timers write annotations and finalizers on the objects, and a
+finalizer makes a deletion wait for the operator. They return nothing: kopf would write it into the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import cast
+
+import kopf
+
+from serin.api.kinds import AUTOSCALER
+from serin.api.kinds import DEPLOYMENT_LABEL
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import MODEL_REGISTRY
+from serin.api.kinds import NAMESPACE
+from serin.api.kinds import POD
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.controller.cache import Children
+from serin.controller.cache import Parents
+from serin.controller.queue import Key
+from serin.controller.queue import Queue
+
+CHILDREN = (INFERENCE_SERVICE, HTTP_ROUTE, AUTOSCALER, WORKLOAD, POD)
+
+Sink = Callable[[str | None, dict[str, Any]], None]
+"""Takes the type of an event (None: found by listing) and the object."""
+
+
+def watch(
+    queue: Queue, parents: Parents, children: Children, registries: Sink, namespaces: Sink
+) -> kopf.OperatorRegistry:
+    """The handlers, in a registry of their own."""
+    registry = kopf.OperatorRegistry()
+    _on(registry, MODEL_DEPLOYMENT, _parent_sink(queue, parents))
+    for kind in CHILDREN:
+        _on(registry, kind, _child_sink(kind, queue, children), labels={DEPLOYMENT_LABEL: kopf.PRESENT})
+    _on(registry, MODEL_REGISTRY, registries)
+    _on(registry, NAMESPACE, namespaces)
+    return registry
+
+
+def settings() -> kopf.OperatorSettings:
+    """kopf's settings. Long ones of its defaults are shortened, and what it writes is switched off."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.peering.standalone = True
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 5
+    chosen.watching.connect_timeout = 5
+    chosen.watching.chunk_size = 500
+    for kind in CHILDREN:
+        # Selected by the API server: pods of others never reach us.
+        chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = DEPLOYMENT_LABEL
+    return chosen
+
+
+def _on(registry: kopf.OperatorRegistry, kind: Kind, sink: Sink, **filters: Any) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural, **filters)
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:
+        sink(event["type"], cast("dict[str, Any]", event["object"]))
+
+
+def _parent_sink(queue: Queue, parents: Parents) -> Sink:
+    def take(event: str | None, body: dict[str, Any]) -> None:
+        metadata = body["metadata"]
+        key = Key(metadata["namespace"], metadata["name"])
+        if event == "DELETED":
+            parents.drop(key, metadata["uid"])
+            queue.add(key)
+        elif parents.put(body):
+            queue.add(key, fresh=event is not None)
+
+    return take
+
+
+def _child_sink(kind: Kind, queue: Queue, children: Children) -> Sink:
+    def take(event: str | None, body: dict[str, Any]) -> None:
+        parent = children.drop(kind, body) if event == "DELETED" else children.put(kind, body)
+        if parent is not None:
+            queue.add(parent, fresh=event is not None)
+
+    return take

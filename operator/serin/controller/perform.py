@@ -1,0 +1,196 @@
+"""Carrying out a plan: every write to children, in the order that keeps requests answered.
+
+The route first: it takes traffic from a failing revision, and it only ever names revisions that were ready. Then what
+must exist, then sizes, then what may go. Each write is one that :mod:`serin.serving.compare` found missing, so a plan
+that is carried out already costs nothing, and a crash between two writes is repaired by doing it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import MANAGED_BY
+from serin.api.kinds import MANAGER
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.api.reasons import Reason
+from serin.cluster.client import CONFLICT
+from serin.cluster.client import NOT_FOUND
+from serin.cluster.client import TOO_MANY_REQUESTS
+from serin.cluster.client import Client
+from serin.cluster.client import Json
+from serin.controller.cache import Children
+from serin.controller.cache import parent_of
+from serin.controller.queue import Key
+from serin.errors import ClusterError
+from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import Problem
+from serin.serving.backend import Backend
+from serin.serving.backend import LiveObjects
+from serin.serving.backend import Manifest
+from serin.serving.backend import Scale
+from serin.serving.compare import difference
+from serin.serving.live import Live
+
+log = structlog.get_logger(__name__)
+
+FORBIDDEN = 403
+
+
+class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
+    """A write was refused for a reason that people have to know."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was written."""
+
+    route: bool = False
+    others: int = 0
+
+
+class Performer:
+    """Carries plans out."""
+
+    def __init__(self, client: Client, children: Children, backend: Backend) -> None:
+        self._client = client
+        self._children = children
+        self._backend = backend
+
+    async def perform(self, plan: ServingPlan) -> Done:
+        """Make it so. Raises Blocked for what people must know, ClusterError for what passes."""
+        key = Key(plan.namespace, plan.name)
+        live = self._children.of(key)
+        rendered = self._backend.render(plan, live)
+        route = rendered.route is not None and await self._ensure(plan, rendered.route, live)
+        others = 0
+        for manifest in rendered.objects:
+            others += await self._ensure(plan, manifest, live)
+        for scale in rendered.scales:
+            others += await self._scale(plan, scale, live)
+        for kind, one in self._backend.surplus(plan, live):
+            log.info("object is not needed any more", kind=kind.kind, name=one.name, namespace=one.namespace)
+            await self._client.delete(kind, one.namespace, one.name, uid=one.uid, version=one.resource_version)
+            others += 1
+        return Done(route=route, others=others)
+
+    async def _ensure(self, plan: ServingPlan, manifest: Manifest, live: LiveObjects) -> bool:
+        """The object as it shall be. True where it had to be written."""
+        present = live.of(manifest.kind).get(manifest.name)
+        if present is None:
+            await self._create(plan, manifest)
+            return True
+        if present.owner != plan.uid:
+            raise Blocked(_conflict(manifest, "belongs to another owner"))
+        if present.deleting:
+            raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is being deleted")
+        patch = difference(present.spec, manifest.body["spec"], present.foreign)
+        labels = difference(dict(present.labels), manifest.body["metadata"]["labels"])
+        if not patch and not labels:
+            return False
+        body = ({"spec": patch} if patch else {}) | ({"metadata": {"labels": labels}} if labels else {})
+        log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
+        await self._patch(plan, manifest, body, present)
+        return True
+
+    async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> None:
+        kind = manifest.kind
+        try:
+            written = await self._client.patch(
+                kind, plan.namespace, manifest.name, body, version=present.resource_version
+            )
+        except ClusterError as error:
+            if error.status == CONFLICT:
+                await self._read(kind, plan.namespace, manifest.name)
+            raise _told(kind, error) from error
+        self._children.put(kind, written)
+
+    async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
+        kind = manifest.kind
+        log.info("object is created", kind=kind.kind, name=manifest.name, namespace=plan.namespace)
+        try:
+            written = await self._client.create(kind, plan.namespace, manifest.body)
+        except ClusterError as error:
+            if error.status != CONFLICT:
+                raise _told(kind, error) from error
+            await self._meet(plan, manifest)
+            raise
+        self._children.put(kind, written)
+
+    async def _meet(self, plan: ServingPlan, manifest: Manifest) -> None:
+        """An object of the name exists although the cache has none: look whose it is."""
+        present = await self._read(manifest.kind, plan.namespace, manifest.name)
+        if present is None:
+            return
+        metadata = present["metadata"]
+        owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
+        if owner is not None and owner["uid"] == plan.uid:
+            return
+        if owner is not None and owner.get("kind") == "ModelDeployment" and owner.get("name") == plan.name:
+            # Of the deleted ModelDeployment of this name: the garbage collector is about to take it.
+            return
+        if "deletionTimestamp" not in metadata:
+            raise Blocked(_conflict(manifest, _owner(metadata, owner)))
+
+    async def _read(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        """Read live what the cache had wrong."""
+        body = await self._client.get(kind, namespace, name)
+        if body is not None and parent_of(body) is not None:
+            self._children.put(kind, body)
+        return body
+
+    async def _scale(self, plan: ServingPlan, scale: Scale, live: LiveObjects) -> bool:
+        workload = live.of(WORKLOAD)[scale.workload]
+        if workload.spec["replicas"] == scale.replicas or workload.deleting:
+            return False
+        log.info("workload is scaled", name=scale.workload, namespace=plan.namespace, replicas=scale.replicas)
+        try:
+            await self._client.scale(plan.namespace, scale.workload, scale.replicas, version=workload.resource_version)
+        except ClusterError as error:
+            if error.status == CONFLICT:
+                await self._read(WORKLOAD, plan.namespace, scale.workload)
+            raise _told(WORKLOAD, error) from error
+        return True
+
+
+def _owner(metadata: Json, owner: Json | None) -> str:
+    if owner is not None:
+        return f"belongs to {owner.get('kind')} {owner.get('name')}"
+    labels = metadata.get("labels") or {}
+    if isinstance(labels, dict) and labels.get(MANAGED_BY) == MANAGER:
+        return "was left behind by a ModelDeployment that was deleted without its children"
+    return "was made by somebody else"
+
+
+def _conflict(manifest: Manifest, whose: str) -> Problem:
+    return Problem(
+        Reason.NAME_CONFLICT,
+        f"{manifest.kind.kind} {manifest.name} exists and {whose}: it is not taken over; "
+        "delete it, or give the ModelDeployment another name",
+    )
+
+
+def _told(kind: Kind, error: ClusterError) -> Exception:
+    """The refusal as people must know it, or the error as it is where trying again is all there is to do."""
+    message = error.message
+    if error.status == NOT_FOUND and "could not find the requested resource" in message:
+        if kind is HTTP_ROUTE:
+            text = "this cluster has no HTTPRoute: install the Gateway API's custom resources"
+            return Blocked(Problem(Reason.GATEWAY_API_NOT_INSTALLED, text))
+        text = f"this cluster has no {kind.kind}: install KServe, whose custom resources are missing"
+        return Blocked(Problem(Reason.BACKEND_NOT_INSTALLED, text))
+    if error.status == FORBIDDEN and "being terminated" not in message:
+        reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
+        return Blocked(Problem(reason, message))
+    if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
+        return error
+    if error.status >= 500 and "webhook" not in message:
+        return error
+    return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))

@@ -1,0 +1,156 @@
+"""One look at one ModelDeployment: gather, decide, carry out, tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import replace
+from datetime import datetime
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from serin.api.base import to_wire
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.status import ModelDeploymentStatus
+from serin.cluster import events
+from serin.cluster.client import CONFLICT
+from serin.cluster.client import NOT_FOUND
+from serin.cluster.client import Client
+from serin.controller.cache import Parents
+from serin.controller.gather import Gatherer
+from serin.controller.perform import Blocked
+from serin.controller.perform import Done
+from serin.controller.perform import Performer
+from serin.controller.queue import Key
+from serin.controller.telemetry import Telemetry
+from serin.errors import ClusterError
+from serin.rollout.decide import decide
+from serin.rollout.decision import Decision
+from serin.rollout.observed import Observed
+
+log = structlog.get_logger(__name__)
+
+# A status that would only tell of waiting for the gateway is held back this long: the answer mostly comes sooner.
+PATIENCE = timedelta(seconds=1)
+# What was refused is tried again after this long, unless something changes before.
+AFTER_REFUSAL = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reconcile ended."""
+
+    result: str
+    """success, requeue_after or gone, as in controller_runtime_reconcile_total."""
+    look_again_at: datetime | None = None
+
+
+class Reconciler:
+    """Does what decisions say, and nothing else."""
+
+    def __init__(
+        self,
+        gatherer: Gatherer,
+        performer: Performer,
+        client: Client,
+        parents: Parents,
+        telemetry: Telemetry,
+        clock: Callable[[], datetime],
+        identity: str,
+        gone: Callable[[Key], None],
+    ) -> None:
+        self._gatherer = gatherer
+        self._performer = performer
+        self._client = client
+        self._parents = parents
+        self._telemetry = telemetry
+        self._clock = clock
+        self._identity = identity
+        self._gone = gone
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """Look at one ModelDeployment. Raises ClusterError for what passes: the queue comes back to it."""
+        gathered = await self._gatherer.gather(key)
+        if gathered is None:
+            self._telemetry.gone(key)
+            self._gone(key)
+            return Outcome("gone")
+        observed, body = gathered
+        now = self._clock()
+        decision = decide(observed, now)
+        done = Done()
+        if decision.plan is not None:
+            try:
+                done = await self._performer.perform(decision.plan)
+            except Blocked as blocked:
+                log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
+                told = decide(replace(observed, obstacles=(blocked.problem,)), now)
+                decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
+        if done.route and decision.may_wait:
+            return Outcome("requeue_after", now + PATIENCE)
+        await self._tell(key, observed, body, decision, now)
+        return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
+
+    async def _tell(
+        self, key: Key, observed: Observed, body: dict[str, Any], decision: Decision, now: datetime
+    ) -> None:
+        """The status if it differs, then the events of what it tells, then the metrics."""
+        status = decision.status
+        if not observed.deleting and to_wire(status) != body["status"]:
+            try:
+                written = await self._client.apply_status(
+                    MODEL_DEPLOYMENT,
+                    key.namespace,
+                    key.name,
+                    to_wire(status),
+                    version=body["metadata"]["resourceVersion"],
+                )
+            except ClusterError as error:
+                if error.status in (CONFLICT, NOT_FOUND):
+                    await self._refresh(key, body["metadata"]["uid"])
+                raise
+            self._parents.put(written)
+            await self._record(body["metadata"], decision, status, now)
+            self._count(key, observed.status, status)
+        self._telemetry.decided(key, status)
+
+    async def _refresh(self, key: Key, uid: str) -> None:
+        """The view was stale: read the object live, so that the next look is at what is."""
+        live = await self._client.get(MODEL_DEPLOYMENT, key.namespace, key.name)
+        if live is None:
+            self._parents.drop(key, uid)
+        else:
+            self._parents.put(live)
+
+    async def _record(
+        self, about: dict[str, Any], decision: Decision, status: ModelDeploymentStatus, now: datetime
+    ) -> None:
+        occasion = str(status.rollout.started_at if status.rollout else status.stable.since if status.stable else "")
+        for event in decision.events:
+            try:
+                await events.record(
+                    self._client,
+                    MODEL_DEPLOYMENT,
+                    about,
+                    event_type=event.kind,
+                    reason=event.reason,
+                    note=event.message,
+                    occasion=occasion,
+                    reporter=self._identity,
+                    now=now,
+                )
+            except ClusterError as error:
+                # An event is a courtesy: what happened is in the status already.
+                log.warning("event was not recorded", reason=event.reason, error=error.message)
+
+    def _count(self, key: Key, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:
+        known = {(entry.revision, entry.ended_at) for entry in before.history}
+        for entry in after.history:
+            if (entry.revision, entry.ended_at) not in known:
+                self._telemetry.ended(key, entry)
+
+
+def _earliest(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None else min(one, other)

@@ -1,0 +1,91 @@
+"""Every few minutes: what do the lists say that the watches did not?
+
+A watch may end silently, or skip an object that was deleted while it reconnected. This reads everything live, heals the
+caches, and puts every ModelDeployment into the queue's backlog. At rest it costs a few reads and no write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import structlog
+
+from serin.api.kinds import DEPLOYMENT_LABEL
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import Kind
+from serin.cluster.client import NOT_FOUND
+from serin.cluster.client import Client
+from serin.controller.cache import Children
+from serin.controller.cache import Parents
+from serin.controller.handlers import CHILDREN
+from serin.controller.queue import Key
+from serin.controller.queue import Queue
+from serin.errors import ClusterError
+
+log = structlog.get_logger(__name__)
+
+
+async def resync(client: Client, queue: Queue, parents: Parents, children: Children, every: float) -> None:
+    """Do it for ever, every so many seconds and a little jitter. A failed round is told and tried again."""
+    while True:
+        await asyncio.sleep(every * random.uniform(0.9, 1.1))  # noqa: S311 (jitter, not a secret)
+        try:
+            await once(client, queue, parents, children)
+        except ClusterError as error:
+            log.warning("resync failed", error=error.message)
+
+
+async def once(client: Client, queue: Queue, parents: Parents, children: Children) -> None:
+    """One round."""
+    known = set(parents.keys())
+    listed = await _list(client, MODEL_DEPLOYMENT)
+    present = {Key(one["metadata"]["namespace"], one["metadata"]["name"]) for one in listed}
+    for body in listed:
+        parents.put(body)
+    for key in known - present:
+        # Absent from a list is a reason to look, not a proof: it may be younger than the list.
+        await _look(client, parents, key)
+    for kind in CHILDREN:
+        await _heal(client, queue, children, kind)
+    for key in present:
+        queue.add(key, fresh=False)
+
+
+async def _look(client: Client, parents: Parents, key: Key) -> None:
+    cached = parents.get(key)
+    live = await client.get(MODEL_DEPLOYMENT, key.namespace, key.name)
+    if live is not None:
+        parents.put(live)
+    elif cached is not None:
+        parents.drop(key, cached["metadata"]["uid"])
+
+
+async def _heal(client: Client, queue: Queue, children: Children, kind: Kind) -> None:
+    known = dict(children.known(kind))
+    listed = await _list(client, kind, DEPLOYMENT_LABEL)
+    for body in listed:
+        parent = children.put(kind, body)
+        if parent is not None:
+            queue.add(parent, fresh=False)
+    present = {body["metadata"]["uid"] for body in listed}
+    for key, uid in known.items():
+        if uid in present:
+            continue
+        live = await client.get(kind, key.namespace, key.name)
+        if live is None or live["metadata"]["uid"] != uid:
+            parent = children.forget(kind, key, uid)
+            if parent is not None:
+                log.warning("a watch had missed a deletion", kind=kind.kind, name=key.name)
+                queue.add(parent)
+
+
+async def _list(client: Client, kind: Kind, selector: str = "") -> list[dict[str, Any]]:
+    """The objects of the kind; none where the cluster does not have the kind."""
+    try:
+        return await client.list(kind, selector=selector)
+    except ClusterError as error:
+        if error.status == NOT_FOUND:
+            return []
+        raise

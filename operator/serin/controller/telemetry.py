@@ -1,0 +1,234 @@
+"""Metrics and logs. Queue, reconcile and client metrics have controller-runtime's names, so dashboards for them work.
+
+Series a ModelDeployment: two, and they go when it goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter
+from prometheus_client import Gauge
+from prometheus_client import Histogram
+from prometheus_client import PlatformCollector
+from prometheus_client import ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from serin.api.status import HistoryEntry
+from serin.api.status import ModelDeploymentStatus
+from serin.controller.queue import Key
+from serin.controller.queue import Queue
+
+CONTROLLER = "modeldeployment"
+SHORT_TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROLLOUT_TIMES = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+
+
+class Telemetry:
+    """All metrics of the operator, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.reconciles = Counter(
+            "controller_runtime_reconcile", "Reconciles by result.", ("controller", "result"), registry=self.registry
+        )
+        self.reconcile_errors = Counter(
+            "controller_runtime_reconcile_errors", "Reconciles that failed.", ("controller",), registry=self.registry
+        )
+        self.reconcile_seconds = Histogram(
+            "controller_runtime_reconcile_time_seconds",
+            "Length of a reconcile.",
+            ("controller",),
+            buckets=SHORT_TIMES,
+            registry=self.registry,
+        )
+        self.queue_seconds = Histogram(
+            "workqueue_queue_duration_seconds",
+            "How long a key waited.",
+            ("name", "controller"),
+            buckets=SHORT_TIMES,
+            registry=self.registry,
+        )
+        self.work_seconds = Histogram(
+            "workqueue_work_duration_seconds",
+            "How long the work on a key took.",
+            ("name", "controller"),
+            buckets=SHORT_TIMES,
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "rest_client_requests",
+            "Requests to the API server, by method and code.",
+            ("method", "code"),
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "rest_client_request_duration_seconds",
+            "Length of a request to the API server.",
+            ("method",),
+            buckets=SHORT_TIMES,
+            registry=self.registry,
+        )
+        self.phase = Gauge(
+            "serin_modeldeployment_phase",
+            "1 for the phase it is in.",
+            ("namespace", "name", "phase"),
+            registry=self.registry,
+        )
+        self.weight = Gauge(
+            "serin_modeldeployment_candidate_weight",
+            "Percent of the requests that the candidate gets.",
+            ("namespace", "name"),
+            registry=self.registry,
+        )
+        self.rollouts = Counter(
+            "serin_rollouts",
+            "Rollouts that ended, by outcome and reason.",
+            ("namespace", "outcome", "reason"),
+            registry=self.registry,
+        )
+        self.rollout_seconds = Histogram(
+            "serin_rollout_duration_seconds",
+            "Length of a rollout.",
+            ("outcome",),
+            buckets=ROLLOUT_TIMES,
+            registry=self.registry,
+        )
+        self.registry_up = Gauge(
+            "serin_registry_up",
+            "1 while the last poll of the registry succeeded.",
+            ("registry",),
+            registry=self.registry,
+        )
+        self.registry_last_success = Gauge(
+            "serin_registry_last_success_timestamp_seconds",
+            "When the registry was last polled.",
+            ("registry",),
+            registry=self.registry,
+        )
+        self.followed = Gauge(
+            "serin_registry_models_followed",
+            "Registered models whose aliases are followed.",
+            ("registry",),
+            registry=self.registry,
+        )
+        self._phases: dict[Key, str] = {}
+
+    def watch_queue(self, queue: Queue) -> None:
+        """Read the queue's own counts when the metrics are asked for."""
+        self.registry.register(_QueueCollector(queue))
+
+    def request(self, method: str, code: int, seconds: float) -> None:
+        """One request to the API server was answered."""
+        self.requests.labels(method, str(code) if code else "<error>").inc()
+        self.request_seconds.labels(method).observe(seconds)
+
+    def reconciled(self, result: str, waited: float, worked: float) -> None:
+        """One reconcile is over."""
+        self.reconciles.labels(CONTROLLER, result).inc()
+        if result == "error":
+            self.reconcile_errors.labels(CONTROLLER).inc()
+        self.reconcile_seconds.labels(CONTROLLER).observe(worked)
+        self.queue_seconds.labels(CONTROLLER, CONTROLLER).observe(waited)
+        self.work_seconds.labels(CONTROLLER, CONTROLLER).observe(worked)
+
+    def decided(self, key: Key, status: ModelDeploymentStatus) -> None:
+        """Where a ModelDeployment is now."""
+        before = self._phases.get(key)
+        if before != status.phase:
+            if before is not None:
+                self.phase.remove(*key, before)
+            self.phase.labels(*key, status.phase).set(1)
+            self._phases[key] = status.phase
+        self.weight.labels(*key).set(status.rollout.weight if status.rollout is not None else 0)
+
+    def ended(self, key: Key, entry: HistoryEntry) -> None:
+        """A rollout ended."""
+        self.rollouts.labels(key.namespace, entry.outcome, entry.reason).inc()
+        self.rollout_seconds.labels(entry.outcome).observe((entry.ended_at - entry.started_at).total_seconds())
+
+    def gone(self, key: Key) -> None:
+        """A ModelDeployment was deleted: its series end."""
+        before = self._phases.pop(key, None)
+        if before is not None:
+            self.phase.remove(*key, before)
+            self.weight.remove(*key)
+
+    def registry_polled(self, registry: str, at: datetime | None, *, up: bool, followed: int) -> None:
+        """A registry was polled."""
+        self.registry_up.labels(registry).set(1 if up else 0)
+        self.followed.labels(registry).set(followed)
+        if at is not None:
+            self.registry_last_success.labels(registry).set(at.timestamp())
+
+    def registry_gone(self, registry: str) -> None:
+        """A ModelRegistry was deleted."""
+        for gauge in (self.registry_up, self.followed, self.registry_last_success):
+            with contextlib.suppress(KeyError):
+                gauge.remove(registry)
+
+
+class _QueueCollector(Collector):
+    """The queue as Prometheus sees it, under client-go's names."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ("name", "controller")
+        values = (CONTROLLER, CONTROLLER)
+        depth = GaugeMetricFamily("workqueue_depth", "Keys in line.", labels=labels)
+        depth.add_metric(values, len(self._queue))
+        yield depth
+        active = GaugeMetricFamily("controller_runtime_active_workers", "Workers at work.", labels=("controller",))
+        active.add_metric((CONTROLLER,), len(self._queue.in_flight))
+        yield active
+        adds = CounterMetricFamily("workqueue_adds", "Keys added.", labels=labels)
+        adds.add_metric(values, self._queue.counts.adds)
+        yield adds
+        retries = CounterMetricFamily("workqueue_retries", "Keys that come back after a failure.", labels=labels)
+        retries.add_metric(values, self._queue.counts.retries)
+        yield retries
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """One line an event, as JSON or for people; the libraries' logs in the same form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # kopf tells every event of every object at INFO.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

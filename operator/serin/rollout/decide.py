@@ -1,0 +1,148 @@
+"""The decision: one pure function from everything there is to know to everything that shall be done.
+
+It runs alike in production, in the tests and wherever a decision is explained. Read top down, it is the life of a
+rollout: what is declared, does a rollout start or end for it, has the candidate failed, may it move on, what may go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.quantities import milliseconds
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import ModelDeploymentStatus
+from serin.api.status import Outcome
+from serin.api.status import Revision
+from serin.rollout.decision import Decision
+from serin.rollout.decision import Event
+from serin.rollout.goal import goal_of
+from serin.rollout.goal import pinned
+from serin.rollout.health import hopeless
+from serin.rollout.health import trouble
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Problem
+from serin.rollout.plan import plan_of
+from serin.rollout.report import report
+from serin.rollout.report import shares
+from serin.rollout.retire import retire
+from serin.rollout.schedule import next_moment
+from serin.rollout.schedule import startup_deadline
+from serin.rollout.steps import advance
+
+
+def decide(observed: Observed, now: datetime) -> Decision:
+    """What shall be done about this ModelDeployment at this moment."""
+    now = milliseconds(now)
+    if observed.deleting:
+        # Children go by owner reference; a deletion waits for nothing of ours.
+        return Decision(status=observed.status)
+    memory = Memory.of(observed.status)
+    if isinstance(observed.spec, Problem):
+        status = report(memory, observed, None, observed.spec, now)
+        return Decision(status=status, events=tuple(_complaints(observed.status, status)))
+    spec = observed.spec
+    if spec.suspend:
+        return Decision(status=report(memory, observed, spec, _suspended(), now))
+
+    goal = goal_of(observed, spec, memory, now)
+    memory = replace(memory, resolved=pinned(observed, memory, now))
+    memory = _follow(memory, goal, observed, spec, now)
+    memory = _give_up_failing(memory, observed, spec, now)
+    memory = advance(memory, observed, spec, now)
+    memory = retire(memory, observed, spec, now)
+    memory = replace(memory, traffic=shares(memory, observed))
+    status = report(memory, observed, spec, goal, now)
+    return Decision(
+        status=status,
+        plan=plan_of(memory, observed, spec, now),
+        events=(*memory.events, *_complaints(observed.status, status)),
+        may_wait=_only_waits(Memory.of(observed.status), memory),
+        look_again_at=next_moment(memory, observed, spec, now),
+    )
+
+
+def _only_waits(before: Memory, after: Memory) -> bool:
+    """Whether nothing that must be remembered is new: the same roles, the same step, nothing that ended."""
+
+    def essence(memory: Memory) -> Memory:
+        rollout = memory.rollout
+        if rollout is not None:
+            rollout = rollout.model_copy(update={"waiting_for": "", "waiting_since": None})
+        roles = {
+            role: revision.model_copy(update={"replicas": 0, "ready": 0})
+            for role in ("stable", "candidate", "previous")
+            if (revision := getattr(memory, role)) is not None
+        }
+        return replace(memory, rollout=rollout, events=(), traffic=(), **roles)
+
+    return essence(before) == essence(after)
+
+
+def _complaints(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
+    """What is stalled for a new reason is worth an event. A rollback has told its own already."""
+    known = {condition.reason for condition in before.conditions if condition.type is ConditionType.STALLED}
+    for condition in after.conditions:
+        if condition.type is ConditionType.STALLED and condition.reason not in known | {Reason.ROLLED_BACK}:
+            yield Event("Warning", condition.reason, condition.message)
+
+
+def _suspended() -> Problem:
+    return Problem(Reason.SUSPENDED, "spec.suspend is true: nothing is changed until it is false")
+
+
+def _follow(
+    memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
+) -> Memory:
+    """Start, replace or end the rollout so that it is the declared revision's. Without a goal everything stays."""
+    if isinstance(goal, Problem):
+        return memory
+    candidate, stable = memory.candidate, memory.stable
+    if candidate is not None and candidate.revision != goal.revision:
+        if stable is None and candidate.revision in observed.serving.route.weights:
+            # The first version already has the traffic, only the record of it is missing.
+            memory = memory.promote(now)
+            stable = memory.stable
+        elif stable is not None and stable.revision == goal.revision:
+            memory = memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", now)
+        else:
+            memory = memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", now)
+    settled = stable is not None and stable.revision == goal.revision
+    running = memory.candidate is not None
+    if settled or running or memory.rejection(goal.revision) is not None:
+        return memory
+    return memory.start(goal.model_copy(update={"since": now}), spec.rollout, now)
+
+
+def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
+    """Roll back a candidate that cannot start or that crashed. Without an incumbent there is nothing to roll back to:
+    the first version keeps trying, and the status says why it is not ready."""
+    if memory.stable is None or memory.candidate is None or memory.rollout is None:
+        return memory
+    failure = failure_of(memory, observed, spec, now)
+    if failure is None:
+        return memory
+    return memory.reject(failure.reason, failure.message, now)
+
+
+def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Failure | None:
+    """Why the candidate is given up, in its own pods' words where they have any; None while there is hope."""
+    if memory.candidate is None or memory.rollout is None:
+        return None
+    health = observed.serving.health(memory.candidate.revision)
+    failure = hopeless(health, memory.rollout.step_started_at)
+    if failure is not None:
+        return failure
+    deadline = startup_deadline(memory, spec)
+    if deadline is None or now < deadline:
+        return None
+    last = trouble(health)
+    late = f"not ready within {spec.serving.startup_deadline}"
+    if last is not None:
+        return Failure(last.reason, f"{late}: {last.message}")
+    return Failure(Reason.STARTUP_DEADLINE_EXCEEDED, late)

@@ -1,0 +1,49 @@
+"""Which revision the declaration asks for, or why that cannot be said."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.reasons import Reason
+from serin.api.status import Resolved
+from serin.api.status import Revision
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Problem
+from serin.rollout.revision import revision_name
+from serin.rollout.revision import template_for
+from serin.rollout.revision import version_label
+
+
+def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: datetime) -> Revision | Problem:
+    """The declared revision. One that has a role already keeps its template: new settings restart nothing."""
+    if isinstance(observed.target, Problem):
+        return observed.target
+    name = revision_name(observed.name, observed.namespace, observed.target, spec.serving)
+    if isinstance(name, Problem):
+        return name
+    for revision in memory.revisions():
+        if revision.revision == name:
+            return revision
+    template = template_for(spec, observed.target, observed.platform)
+    if isinstance(template, Problem):
+        return template
+    if not (spec.traffic.gateways or observed.platform.gateways):
+        return Problem(
+            Reason.GATEWAY_NOT_CONFIGURED,
+            "no gateway is known: set spec.traffic.gateways, or gateways in the operator's settings",
+        )
+    return Revision(revision=name, version=version_label(observed.target.version), since=now, template=template)
+
+
+def pinned(observed: Observed, memory: Memory, now: datetime) -> Resolved | None:
+    """The resolution to remember: the same one with its first time as long as it says the same."""
+    if isinstance(observed.target, Problem):
+        return memory.resolved
+    before = memory.resolved
+    if before is not None and before.model_copy(update={"resolved_at": None}) == observed.target.model_copy(
+        update={"resolved_at": None}
+    ):
+        return before
+    return observed.target.model_copy(update={"resolved_at": now})

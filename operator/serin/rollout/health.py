@@ -1,0 +1,41 @@
+"""Whether a revision can carry a share of the traffic, and what its pods say where it cannot."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from datetime import timedelta
+
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Health
+
+
+def capacity(min_replicas: int, weight: int) -> int:
+    """Replicas that a revision needs for ``weight`` percent of the requests, at least 1."""
+    return max(1, math.ceil(min_replicas * weight / 100))
+
+
+def ready_at(health: Health, replicas: int, stable_for: timedelta) -> datetime | None:
+    """When ``replicas`` will have been ready for ``stable_for`` without a break; None while they are not ready.
+
+    Counted from the pods' own Ready conditions, so a restarted operator comes to the same moment.
+    """
+    if health.ready < replicas:
+        return None
+    return health.ready_since[replicas - 1] + stable_for
+
+
+def hopeless(health: Health, traffic_since: datetime | None) -> Failure | None:
+    """The failure that ends a candidate at once: a start that failed repeatedly, or any crash under traffic."""
+    # The kubelet writes whole seconds.
+    since = None if traffic_since is None else traffic_since.replace(microsecond=0)
+    for failure in health.failures:
+        crashed_under_traffic = failure.at is not None and since is not None and failure.at >= since
+        if failure.hopeless or crashed_under_traffic:
+            return failure
+    return None
+
+
+def trouble(health: Health) -> Failure | None:
+    """What keeps the revision from becoming ready, as far as its pods know."""
+    return health.failures[0] if health.failures else None

@@ -1,0 +1,124 @@
+"""Everything there is to know about one ModelDeployment at one moment: the input of :func:`decide`.
+
+Built by ``controller.gather`` from the caches and the registry. Absent is a value here, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from datetime import datetime
+
+from serin.api.modeldeployment import GatewayRef
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.modeldeployment import Protocol
+from serin.api.reasons import Reason
+from serin.api.status import ModelDeploymentStatus
+from serin.api.status import Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A serving runtime that the platform team offers."""
+
+    name: str
+    server: str
+    """Family of the model server, MLServer or KServe: decides how workers and the model's name are given."""
+    protocol: Protocol
+    model_format: str
+    """The ``modelFormat`` by which the runtime is told what it loads."""
+    flavors: tuple[str, ...]
+    """MLflow flavors that it can load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the platform team set for all ModelDeployments."""
+
+    domain: str = "example.com"
+    gateways: tuple[GatewayRef, ...] = ()
+    runtimes: tuple[Runtime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that stands in the way, in the closed set's word and in a sentence for people."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a pod says about itself."""
+
+    reason: Reason
+    message: str
+    at: datetime | None = None
+    """When a container ended, for crashes."""
+    hopeless: bool = False
+    """True where waiting longer cannot help, such as a second failed start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One revision as its pods show it. Pods that are being deleted do not count."""
+
+    exists: bool = False
+    """Whether the backend's object exists."""
+    ready_since: tuple[datetime, ...] = ()
+    """For each ready replica since when, oldest first."""
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def ready(self) -> int:
+        """Number of ready replicas."""
+        return len(self.ready_since)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The route as it is in the cluster, and what the gateway says of it."""
+
+    exists: bool = False
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """Percent of each revision that the route names."""
+    accepted: bool = False
+    """The gateway accepted this very generation of it."""
+    refusal: str | None = None
+    """The gateway's own words where it refused this generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingState:
+    """What a backend has of this ModelDeployment."""
+
+    revisions: Mapping[str, Health] = field(default_factory=dict)
+    route: Route = field(default_factory=Route)
+
+    def health(self, revision: str) -> Health:
+        """Health of a revision; of one that does not exist, all zeros."""
+        return self.revisions.get(revision, Health())
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One ModelDeployment and all that bears on it."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    spec: ModelDeploymentSpec | Problem
+    """The spec, or why it cannot be read."""
+    status: ModelDeploymentStatus
+    deleting: bool = False
+    target: Resolved | Problem = Problem(Reason.RESOLVING, "asking the registry")
+    """What version or alias stand for now, or why that is not known."""
+    registry_down: Problem | None = None
+    """Set while the registry does not answer although the version is known."""
+    serving: ServingState = field(default_factory=ServingState)
+    obstacles: tuple[Problem, ...] = ()
+    """What the last attempt to carry out a decision met: refusals, conflicts, missing kinds."""
+    platform: Platform = field(default_factory=Platform)

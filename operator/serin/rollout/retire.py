@@ -1,0 +1,62 @@
+"""When a revision that is not needed goes: after the gateway let go of it and its last requests are answered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from datetime import timedelta
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.quantities import span
+from serin.api.status import Retiring
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Route
+
+
+def previous_goes_at(memory: Memory, spec: ModelDeploymentSpec) -> datetime | None:
+    """When the previous revision's time is over. Its last requests are answered by then too."""
+    if memory.previous is None or memory.stable is None:
+        return None
+    kept = max(span(spec.rollout.keep_previous), span(spec.traffic.timeout))
+    return memory.stable.since + kept
+
+
+def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
+    """Roles and drains that are over at this moment."""
+    goes_at = previous_goes_at(memory, spec)
+    if memory.previous is not None and goes_at is not None and goes_at <= now:
+        leaving = replace(memory, previous=None).leave(memory.previous.revision)
+        # It has had no traffic since the promotion: its drain is over already.
+        retiring = tuple(
+            Retiring(revision=old.revision, drained_at=now) if old.revision == memory.previous.revision else old
+            for old in leaving.retiring
+        )
+        memory = replace(leaving, retiring=retiring)
+    timeout = span(spec.traffic.timeout)
+    drained = tuple(
+        old
+        if old.drained_at is not None or not _let_go(observed.serving.route, old.revision)
+        else old.model_copy(update={"drained_at": now + _drain(memory, old.revision, timeout)})
+        for old in memory.retiring
+    )
+    staying = tuple(
+        old
+        for old in drained
+        if old.drained_at is None
+        or now < old.drained_at
+        # Drained, but the route names it again, by somebody's hand: not before that is put back.
+        or not _let_go(observed.serving.route, old.revision)
+    )
+    return replace(memory, retiring=staying)
+
+
+def _let_go(route: Route, revision: str) -> bool:
+    """Whether the gateway sends nothing new to the revision: it accepted a route that does not name it."""
+    return revision not in route.weights and (route.accepted or not route.exists)
+
+
+def _drain(memory: Memory, revision: str, timeout: timedelta) -> timedelta:
+    """How long requests may still be under way. ``traffic`` is the last route that the gateway accepted."""
+    had_traffic = any(share.revision == revision for share in memory.traffic)
+    return timeout if had_traffic else timedelta(0)

@@ -1,0 +1,107 @@
+"""What a revision is, and its name: the immutable identity of a set of pods.
+
+Replicas, scaling and the startup deadline are not part of it and change in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.modeldeployment import Serving
+from serin.api.reasons import Reason
+from serin.api.status import Resolved
+from serin.api.status import Template
+from serin.rollout.observed import Platform
+from serin.rollout.observed import Problem
+from serin.rollout.observed import Runtime
+
+HASH_LENGTH = 8
+# KServe renders a host name <isvc>-predictor-<namespace> as one DNS label of at most 63 characters
+# (kserve v0.20 raw_kube_reconciler.go createRawURL, domain.go), and fails the whole reconcile beyond it.
+DNS_LABEL_LENGTH = 63
+KSERVE_NAME_OVERHEAD = 12
+
+_POD_FIELDS = (
+    "backend",
+    "runtime",
+    "protocol",
+    "resources",
+    "service_account_name",
+    "env",
+    "workers",
+    "overrides",
+)
+
+
+def version_label(version: int) -> str:
+    """How a version is shown: v12."""
+    return f"v{version}"
+
+
+def revision_name(name: str, namespace: str, resolved: Resolved, serving: Serving) -> str | Problem:
+    """``<name>-v<version>-<hash>``, shortened in its first part so that KServe can derive its own names from it.
+
+    The hash is over the whole name, the resolved version and every field of serving that changes a pod. The
+    runtime is hashed as declared, not as chosen, so that new settings of the operator restart nothing.
+    """
+    identity = {
+        "name": name,
+        "model": resolved.model_dump(
+            mode="json", include={"registry", "name", "version", "run_id", "artifact_uri", "digest"}
+        ),
+        "serving": serving.model_dump(mode="json", include=set(_POD_FIELDS), exclude_none=True, exclude_defaults=True),
+    }
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    suffix = f"-{version_label(resolved.version)}-{hashlib.sha256(canonical.encode()).hexdigest()[:HASH_LENGTH]}"
+    room = DNS_LABEL_LENGTH - KSERVE_NAME_OVERHEAD - len(namespace) - len(suffix)
+    if room < 1:
+        return Problem(
+            Reason.NAME_TOO_LONG,
+            f"the namespace's name has {len(namespace)} characters; with version {resolved.version} at most "
+            f"{len(namespace) - 1 + room} leave room for KServe's names: use a namespace with a shorter name",
+        )
+    return name[:room].rstrip("-") + suffix
+
+
+def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platform) -> Template | Problem:
+    """Everything that makes the revision's pods what they are, with the runtime chosen."""
+    serving = spec.serving
+    runtime = _runtime(serving, resolved, platform.runtimes)
+    if isinstance(runtime, Problem):
+        return runtime
+    return Template(
+        backend=serving.backend,
+        runtime=runtime.name,
+        model_format=runtime.model_format,
+        server=runtime.server,
+        protocol=serving.protocol,
+        artifact_uri=resolved.artifact_uri,
+        digest=resolved.digest,
+        run_id=resolved.run_id,
+        resources=serving.resources,
+        service_account_name=serving.service_account_name,
+        env=serving.env,
+        workers=serving.workers,
+        overrides=serving.overrides,
+    )
+
+
+def _runtime(serving: Serving, resolved: Resolved, runtimes: tuple[Runtime, ...]) -> Runtime | Problem:
+    offered = [
+        runtime
+        for runtime in runtimes
+        if runtime.protocol == serving.protocol and (serving.runtime in (None, runtime.name))
+    ]
+    for runtime in offered:
+        if set(runtime.flavors) & set(resolved.flavors):
+            return runtime
+    wanted = f"runtime {serving.runtime}" if serving.runtime else "a runtime"
+    known = ", ".join(f"{runtime.name} ({runtime.protocol}: {', '.join(runtime.flavors)})" for runtime in runtimes)
+    return Problem(
+        Reason.NO_RUNTIME,
+        f"{resolved.name} version {resolved.version} has the flavors {', '.join(resolved.flavors) or 'none'}; "
+        f"{wanted} that serves one of them by protocol {serving.protocol} is not among the operator's settings, "
+        f"which offer {known or 'none'}: log the model with one of these flavors, or add a runtime to the settings",
+    )

@@ -1,0 +1,44 @@
+"""The next moment at which anything may change without an event. Computed, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.quantities import span
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Observed
+from serin.rollout.retire import previous_goes_at
+from serin.rollout.steps import aim_of
+from serin.rollout.steps import obstacle_to
+
+
+def next_moment(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> datetime | None:
+    """The earliest time after ``now`` at which :func:`decide` may come to another decision by itself."""
+    return min((moment for moment in _moments(memory, observed, spec, now) if moment > now), default=None)
+
+
+def startup_deadline(memory: Memory, spec: ModelDeploymentSpec) -> datetime | None:
+    """When a candidate whose replicas are waited for is given up."""
+    if memory.rollout is None or memory.rollout.waiting_since is None:
+        return None
+    return memory.rollout.waiting_since + span(spec.serving.startup_deadline)
+
+
+def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Iterator[datetime]:
+    rollout = memory.rollout
+    if rollout is not None:
+        if rollout.next_at is not None:
+            yield rollout.next_at
+        deadline = startup_deadline(memory, spec)
+        if deadline is not None:
+            yield deadline
+        aim = aim_of(rollout, now)
+        wait = obstacle_to(aim, memory, observed, spec, now) if aim is not None else None
+        if wait is not None and wait.until is not None:
+            yield wait.until
+    goes_at = previous_goes_at(memory, spec)
+    if goes_at is not None:
+        yield goes_at
+    yield from (leaving.drained_at for leaving in memory.retiring if leaving.drained_at is not None)

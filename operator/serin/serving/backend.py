@@ -1,0 +1,79 @@
+"""The contract of a serving backend: two pure functions, and what goes in and out of them.
+
+A further backend is one more file beside ``kserve.py`` that passes the same contract tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Protocol
+
+from serin.api.kinds import Kind
+from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import ServingState
+from serin.serving.live import Json
+from serin.serving.live import Live
+from serin.serving.pods import Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One object that shall exist, with everything in it that is ours."""
+
+    kind: Kind
+    body: Json
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return str(self.body["metadata"]["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Replicas that a workload shall have, written through its scale subresource.
+
+    The workload belongs to the backend's own controller; only its size is ours.
+    """
+
+    workload: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a plan comes to. The route is apart because it is written first, and removed from first."""
+
+    route: Manifest | None
+    objects: tuple[Manifest, ...]
+    scales: tuple[Scale, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveObjects:
+    """The children of one ModelDeployment as the cache has them, by kind and name."""
+
+    objects: Mapping[Kind, Mapping[str, Live]] = field(default_factory=dict)
+    replicas: tuple[Replica, ...] = ()
+
+    def of(self, kind: Kind) -> Mapping[str, Live]:
+        """The children of one kind, by name."""
+        return self.objects.get(kind, {})
+
+
+class Backend(Protocol):
+    """How one serving system carries out a plan."""
+
+    def render(self, plan: ServingPlan, live: LiveObjects) -> Rendered:
+        """The objects of the plan. ``live`` tells what exists already, for what can only be written then."""
+        ...
+
+    def observe(self, owner: str, live: LiveObjects) -> ServingState:
+        """Health of each revision and traffic as it really is. ``owner`` is the uid of the ModelDeployment."""
+        ...
+
+    def surplus(self, plan: ServingPlan, live: LiveObjects) -> tuple[tuple[Kind, Live], ...]:
+        """Objects of the ModelDeployment that the plan neither renders nor keeps."""
+        ...

@@ -1,0 +1,111 @@
+"""Live objects, cut down to what decisions need: the form in which the cache keeps them.
+
+An object of the API carries kilobytes that nobody here reads, managedFields first. What is kept is its identity, who
+owns it, its spec, a few lines of its status, and which fields of its spec somebody else has set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import MANAGER
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One object of the cluster."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    generation: int
+    owner: str | None
+    """uid of the controlling owner."""
+    labels: Mapping[str, str]
+    spec: Json
+    status: Json
+    foreign: tuple[tuple[str, ...], ...] = field(default=())
+    """Paths of spec fields that another manager than us has set."""
+    deleting: bool = False
+
+
+def live(kind: Kind, body: Mapping[str, Any]) -> Live:
+    """The object as the cache keeps it."""
+    metadata = body["metadata"]
+    return Live(
+        name=metadata["name"],
+        namespace=metadata.get("namespace", ""),
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 0),
+        owner=_controller(metadata),
+        labels=dict(metadata.get("labels") or {}),
+        spec=_spec(kind, body.get("spec") or {}),
+        status=_status(kind, body.get("status") or {}),
+        foreign=() if kind is WORKLOAD else tuple(_foreign(metadata.get("managedFields") or ())),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def _spec(kind: Kind, spec: Json) -> Json:
+    """All of it for objects that are ours; of the backend's workload only the size."""
+    return {"replicas": spec.get("replicas", 1)} if kind is WORKLOAD else dict(spec)
+
+
+def _status(kind: Kind, status: Json) -> Json:
+    """Only a route's answers from its gateways are read; the rest is told better by the pods."""
+    if kind is not HTTP_ROUTE:
+        return {}
+    kept = ("type", "status", "reason", "message", "observedGeneration")
+    return {
+        "parents": [
+            {
+                "parentRef": parent.get("parentRef") or {},
+                "conditions": [
+                    {key: condition[key] for key in kept if key in condition}
+                    for condition in parent.get("conditions") or []
+                ],
+            }
+            for parent in status.get("parents") or []
+        ]
+    }
+
+
+def _controller(metadata: Mapping[str, Any]) -> str | None:
+    owners = metadata.get("ownerReferences") or ()
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+def _foreign(entries: Iterable[Json]) -> Iterator[tuple[str, ...]]:
+    """Paths under spec that entries of other managers own.
+
+    What an admission webhook adds to a write of ours is recorded as ours, so it is not foreign: KServe's defaults
+    stay, and an edit by hand is told from them without a list of what any version of KServe may add.
+    """
+    for entry in entries:
+        if entry.get("manager") == MANAGER or entry.get("subresource"):
+            continue
+        owned = (entry.get("fieldsV1") or {}).get("f:spec")
+        if owned:
+            yield from _paths(owned, ())
+
+
+def _paths(fields: Json, prefix: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Leaves of a FieldsV1 tree, down to lists: a list is put back as a whole."""
+    inner = [key for key in fields if key.startswith("f:")]
+    if not inner:
+        yield prefix
+        return
+    for key in inner:
+        yield from _paths(fields[key], (*prefix, key.removeprefix("f:")))
