@@ -257,6 +257,9 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     schema = _without_unions(schema, definitions)
     for unused in ("title", "$defs", "discriminator"):
         schema.pop(unused, None)
+    if isinstance(schema.get("default"), dict):
+        # Written out, not left to the defaults of the members: rules are checked against a default as it stands.
+        schema["default"] = _without_nulls(schema["default"])
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
     if "properties" in schema:
@@ -290,6 +293,13 @@ def _without_unions(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if schema.get("default", 0) is None:
         del schema["default"]
     return {**_without_references(options[0], definitions), **schema}
+
+
+def _without_nulls(value: Any) -> Any:
+    """``None`` is how pydantic says that a member is left out."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return value
 
 
 def main() -> None:

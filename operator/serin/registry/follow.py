@@ -143,10 +143,10 @@ class Follower:
         return _again(error)
 
     def _no_alias(self, name: str, alias: str, aliases: Mapping[str, int]) -> RegistryError:
-        known = ", ".join(sorted(aliases)[:3]) or "none"
+        known = shorten(", ".join(sorted(aliases)) or "none", 60)
         message = (
-            f"MLflow at {self._registry.host} has no alias {shorten(alias, 40)!r} of model {shorten(name, 80)!r} (it has: {known}): "
-            "set it there, or check spec.model.alias."
+            f"MLflow at {self._registry.host} has no alias {shorten(alias, 40)!r} of model {shorten(name, 60)!r} "
+            f"(it has: {known}): set it there, or check spec.model.alias."
         )
         return RegistryError(Reason.ALIAS_NOT_FOUND, shorten(message), transient=False)
 
