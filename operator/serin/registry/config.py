@@ -86,7 +86,7 @@ class RegistryConfig:
         if self.ca_pem is None:
             return
         try:
-            ssl.create_default_context(cadata=self.ca_pem)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=self.ca_pem)
         except (ssl.SSLError, ValueError):
             message = f"The CA for MLflow at {self.host} is not PEM: put its certificates under ca.crt into the Secret."
             raise RegistryError(Reason.INVALID_SECRET, message, transient=False) from None

@@ -1,0 +1,311 @@
+"""The poll of a registry in virtual time: what it asks, what it tells, and how it bears an outage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from collections.abc import Iterable
+from collections.abc import Mapping
+from datetime import UTC
+from datetime import datetime
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+
+from serin.api.reasons import Reason
+from serin.errors import RegistryError
+from serin.registry.follow import Follower
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DOWN = RegistryError(Reason.REGISTRY_UNAVAILABLE, "down", transient=True)
+GONE = RegistryError(Reason.MODEL_NOT_FOUND, "no such model", transient=False)
+
+
+class World:
+    """A registry, a clock and a sleep that lasts until the test says so."""
+
+    host = "mlflow:5000"
+
+    def __init__(self) -> None:
+        self.models: dict[str, dict[str, int]] = {"iris": {"champion": 1}}
+        self.error: RegistryError | None = None
+        self.version_error: RegistryError | None = None
+        self.asked: list[frozenset[str]] = []
+        self.versions_asked = 0
+        self.missing_asked: list[str] = []
+        self.gate: asyncio.Event | None = None
+        self.changes: list[frozenset[str]] = []
+        self.healths = 0
+        self.time = START
+        self.pauses: list[float] = []
+        self._wake = asyncio.Event()
+        self._asleep = asyncio.Event()
+
+    async def listing(self, names: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+        wanted = frozenset(names)
+        self.asked.append(wanted)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return {name: dict(self.models[name]) for name in wanted & self.models.keys()}
+
+    async def server_version(self) -> str:
+        self.versions_asked += 1
+        if self.version_error is not None:
+            raise self.version_error
+        return "3.17.2"
+
+    async def missing(self, name: str) -> RegistryError:
+        self.missing_asked.append(name)
+        return GONE
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self._asleep.set()
+        await self._wake.wait()
+        self._wake.clear()
+        self.time += timedelta(seconds=seconds)
+
+    async def polled(self) -> None:
+        """Until the loop has polled and sleeps."""
+        async with asyncio.timeout(5):
+            await self._asleep.wait()
+
+    async def next_poll(self) -> None:
+        """Ends the sleep and waits for the next one."""
+        await self.polled()
+        self._asleep.clear()
+        self._wake.set()
+        await self.polled()
+
+    def health(self) -> None:
+        self.healths += 1
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def follower(world: World) -> Follower:
+    return Follower(
+        world,
+        interval=30,
+        on_change=world.changes.append,
+        on_health=world.health,
+        now=lambda: world.time,
+        sleep=world.sleep,
+        chance=lambda: 0.5,
+    )
+
+
+@pytest_asyncio.fixture
+async def running(world: World, follower: Follower) -> AsyncIterator[Follower]:
+    follower.watch(["iris"])
+    task = asyncio.create_task(follower.run())
+    await world.polled()
+    yield follower
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_poll_at_rest_is_one_request_and_tells_nothing(world: World, running: Follower) -> None:
+    assert world.healths == 1  # reachable for the first time
+    for _ in range(10):
+        await world.next_poll()
+    assert len(world.asked) == 11
+    assert world.versions_asked == 1
+    assert (world.changes, world.healths) == ([], 1)
+    assert set(world.pauses) == {30}
+    assert running.server_version == "3.17.2"
+    assert running.last_success == START + timedelta(seconds=300)
+
+
+async def test_polls_drift_apart(world: World, follower: Follower) -> None:
+    for chance, expected in ((0.0, 27.0), (1.0, 33.0)):
+        follower._chance = lambda chance=chance: chance  # type: ignore[misc]
+        assert follower._pause() == pytest.approx(expected)
+
+
+async def test_without_anything_to_follow_it_still_asks_whether_it_is_let_in(world: World, running: Follower) -> None:
+    running.watch([])
+    await world.next_poll()
+    assert world.asked[-1] == frozenset()
+    assert await running.alias("iris", "champion") == 1
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"iris": {"champion": 2}},
+        {"iris": {"champion": 1, "next": 2}},
+        {"iris": {}},
+        {},
+    ],
+)
+async def test_what_moved_is_told_once(world: World, running: Follower, models: dict[str, dict[str, int]]) -> None:
+    world.models = models
+    await world.next_poll()
+    await world.next_poll()
+    assert world.changes == [frozenset({"iris"})]
+
+
+async def test_a_model_that_appears_is_told(world: World, running: Follower) -> None:
+    running.watch(["iris", "later"])
+    await world.next_poll()
+    assert world.changes == []
+    world.models["later"] = {}
+    await world.next_poll()
+    assert world.changes == [frozenset({"later"})]
+
+
+async def test_a_known_alias_costs_no_request(world: World, running: Follower) -> None:
+    for _ in range(100):
+        assert await running.alias("iris", "champion") == 1
+    assert len(world.asked) == 1
+
+
+async def test_an_unknown_model_is_asked_for_at_once_and_followed_from_then_on(world: World, running: Follower) -> None:
+    world.models["wine"] = {"champion": 7}
+    assert await running.alias("wine", "champion") == 7
+    assert world.asked[-1] == {"iris", "wine"}
+    assert running.followed == {"iris", "wine"}
+    assert world.changes == []
+
+
+async def test_a_thousand_lookups_together_are_one_request(world: World, follower: Follower) -> None:
+    world.models = {f"m{i}": {"champion": i} for i in range(1000)}
+    follower.watch(world.models)
+    assert await asyncio.gather(*(follower.alias(f"m{i}", "champion") for i in range(1000))) == list(range(1000))
+    assert len(world.asked) == 1
+
+
+async def test_a_lookup_during_a_poll_of_others_waits_for_the_next(world: World, follower: Follower) -> None:
+    world.models["wine"] = {"champion": 7}
+    world.gate = asyncio.Event()
+    first = asyncio.create_task(follower.alias("iris", "champion"))
+    async with asyncio.timeout(5):
+        while not world.asked:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    second = asyncio.create_task(follower.alias("wine", "champion"))
+    await asyncio.sleep(0)
+    world.gate.set()
+    assert (await first, await second) == (1, 7)
+    assert world.asked == [{"iris"}, {"iris", "wine"}]
+
+
+async def test_a_waiter_that_goes_does_not_take_the_poll_along(world: World, follower: Follower) -> None:
+    world.gate = asyncio.Event()
+    impatient = asyncio.create_task(follower.alias("iris", "champion"))
+    patient = asyncio.create_task(follower.alias("iris", "champion"))
+    async with asyncio.timeout(5):
+        while not world.asked:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    world.gate.set()
+    assert await patient == 1
+
+
+async def test_a_lookup_while_the_follower_ends_is_an_error_and_no_cancellation(
+    world: World, follower: Follower
+) -> None:
+    world.gate = asyncio.Event()
+    loop = asyncio.create_task(follower.run())
+    lookup = asyncio.create_task(follower.alias("iris", "champion"))
+    async with asyncio.timeout(5):
+        while not world.asked:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    loop.cancel()
+    with pytest.raises(RegistryError) as caught:
+        await lookup
+    assert (caught.value.reason, caught.value.transient) == (Reason.REGISTRY_UNAVAILABLE, True)
+
+
+async def test_what_is_missing_has_its_reason(world: World, running: Follower) -> None:
+    with pytest.raises(RegistryError, match="champion") as caught:
+        await running.alias("iris", "nope")
+    assert (caught.value.reason, caught.value.transient) == (Reason.ALIAS_NOT_FOUND, False)
+    for _ in range(3):
+        with pytest.raises(RegistryError) as caught:
+            await running.alias("wine", "champion")
+        assert caught.value.reason == Reason.MODEL_NOT_FOUND
+    assert world.missing_asked == ["wine"]
+    world.models["wine"] = {"champion": 3}
+    await world.next_poll()
+    assert world.changes == [frozenset({"wine"})]
+    assert await running.alias("wine", "champion") == 3
+
+
+async def test_one_failed_poll_is_not_an_outage(world: World, running: Follower) -> None:
+    world.error = DOWN
+    await world.next_poll()
+    assert (running.failing_since, running.error) == (None, DOWN)
+    world.error = None
+    await world.next_poll()
+    assert (running.failing_since, running.error) == (None, None)
+    assert world.pauses == [30, 2, 30]
+
+
+async def test_an_outage_since_its_first_failure(world: World, running: Follower) -> None:
+    world.error = DOWN
+    await world.next_poll()
+    first = world.time
+    await world.next_poll()
+    assert running.failing_since == first
+    assert await running.alias("iris", "champion") == 1  # what was known stays known
+    told = world.healths
+    await world.next_poll()
+    assert world.healths == told
+    world.error = RegistryError(Reason.REGISTRY_REFUSED, "login", transient=False)
+    await world.next_poll()
+    assert world.healths == told + 1  # another reason
+    world.error = None
+    await world.next_poll()
+    assert running.failing_since is None
+    assert world.versions_asked == 2  # it may be another server now
+    assert world.healths == told + 2
+    assert world.changes == []
+
+
+async def test_the_back_off_ends_soon(world: World, running: Follower) -> None:
+    world.error = DOWN
+    for _ in range(40):
+        await world.next_poll()
+    assert world.pauses[:6] == [30, 2, 30, 60, 60, 60]
+    assert max(world.pauses) == 60
+    running._interval = 3600
+    assert running._pause() == 300
+
+
+async def test_during_an_outage_lookups_do_not_hammer(world: World, follower: Follower) -> None:
+    world.error = DOWN
+    for _ in range(100):
+        with pytest.raises(RegistryError, match="down"):
+            await follower.alias("iris", "champion")
+    assert len(world.asked) == 1
+    world.time += timedelta(seconds=6)
+    world.error = None
+    assert await follower.alias("iris", "champion") == 1
+    assert len(world.asked) == 2
+
+
+async def test_who_got_no_answer_is_told_when_there_is_one(world: World, follower: Follower) -> None:
+    world.error = DOWN
+    with pytest.raises(RegistryError):
+        await follower.alias("iris", "champion")
+    world.error = None
+    task = asyncio.create_task(follower.run())
+    await world.polled()
+    assert world.changes == [frozenset({"iris"})]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_server_that_hides_its_version_is_no_outage(world: World, follower: Follower) -> None:
+    world.version_error = DOWN
+    assert await follower.alias("iris", "champion") == 1
+    assert (follower.server_version, follower.error) == (None, None)
