@@ -29,11 +29,7 @@ class Api:
 
     def ready(self) -> str | None:
         """None when the API server is ready, otherwise why it is not."""
-        try:
-            self._request("GET", "/readyz")
-        except (OSError, http.client.HTTPException, ApiError) as error:
-            return str(error).replace("\n", " ")
-        return None
+        return self._refusal("/readyz")
 
     def get(self, path: str) -> Any:
         """The object at `path`.
@@ -45,15 +41,18 @@ class Api:
 
     def missing(self, path: str) -> str | None:
         """None when there is an object at `path`, otherwise why it cannot be had."""
-        try:
-            self.get(path)
-        except (OSError, http.client.HTTPException, ApiError) as error:
-            return str(error).replace("\n", " ")
-        return None
+        return self._refusal(path)
 
     def apply(self, path: str, manifest: dict[str, Any]) -> None:
         """Server-side apply `manifest` at `path`, taking over fields that others own."""
         self._request("PATCH", f"{path}?fieldManager={_MANAGER}&force=true", json.dumps(manifest))
+
+    def _refusal(self, path: str) -> str | None:
+        try:
+            self._request("GET", path)
+        except (OSError, http.client.HTTPException, ApiError) as error:
+            return str(error).replace("\n", " ")
+        return None
 
     def _request(self, method: str, path: str, body: str | None = None) -> bytes:
         connection = http.client.HTTPSConnection(self._address, self._port, timeout=_TIMEOUT_SECONDS, context=self._tls)
@@ -66,3 +65,17 @@ class Api:
         if response.status >= 300:
             raise ApiError(response.status, answer.decode(errors="replace"))
         return answer
+
+
+def unhealthy(address: str, port: int, path: str) -> str | None:
+    """None when a plain HTTP health check answers 200, otherwise why it does not."""
+    connection = http.client.HTTPConnection(address, port, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        said = response.read().decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        return f"http://{address}:{port}{path}: {error}"
+    finally:
+        connection.close()
+    return None if response.status == 200 else f"http://{address}:{port}{path}: {response.status}: {said}"

@@ -8,6 +8,7 @@ import functools
 import os
 import signal
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from e2e.cluster.interface import ClusterError
@@ -94,7 +95,7 @@ class Cgroup:
             below = sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True)
             for folder in [*below, *([root] if root.is_dir() else [])]:
                 # A process just killed may hold its cgroup a moment longer.
-                wait_for(f"removing cgroup {folder}", lambda folder=folder: _rmdir(folder), _DEATH_SECONDS, every=0.02)
+                wait_for(f"removing cgroup {folder}", partial(_rmdir, folder), _DEATH_SECONDS, every=0.02)
 
 
 def _hand_down(folder: Path) -> None:

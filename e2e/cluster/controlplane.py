@@ -8,6 +8,7 @@ import fcntl
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -48,8 +49,13 @@ class ControlPlane:
             self.url = f"https://{_ADDRESS}:{self._port}"
             self.api = Api(_ADDRESS, self._port, self.pki)
             self.kubeconfig = self._kubeconfig("admin")
-            self._start()
+            commands = self._commands()
+            # The controller manager not earlier: it gives up when no API server answers it within 10 s.
+            controller_manager = commands.popitem()
+            for name, arguments in commands.items():
+                self.start(name, arguments)
             wait_for("the API server", self._not_ready, _READY_SECONDS)
+            self.start(*controller_manager)
             wait_for("the controller manager", self._no_service_account, _READY_SECONDS)
             self._exit = undo.pop_all()
         return self
@@ -59,10 +65,15 @@ class ControlPlane:
     ) -> None:
         self._exit.close()
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """For further programs: nothing of the caller's, so that no proxy stands before the API server."""
-        return {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "KUBECONFIG": str(self.kubeconfig)}
+    def start(self, binary: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
+        """Start one more program that belongs to this control plane and ends with it.
+
+        It gets an administrator's KUBECONFIG, and of the caller's environment nothing, so that no proxy named there
+        stands before the API server.
+        """
+        own = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "KUBECONFIG": str(self.kubeconfig)}
+        argv = [str(tools.binary(binary)), *arguments]
+        self.leash.start(binary, argv, {**own, **(environment or {})})
 
     @property
     def audit(self) -> AuditLog:
@@ -78,12 +89,13 @@ class ControlPlane:
     def _kubeconfig(self, client: str) -> Path:
         return write_kubeconfig(self.folder / f"{client}.kubeconfig", self.url, self.pki, client)
 
-    def _start(self) -> None:
+    def _commands(self) -> dict[str, list[str]]:
+        """Names and arguments of the programs, in the order of their start."""
         folder, pki = self.folder, self.pki
         etcd = f"http://{_ADDRESS}:{self._etcd_port}"
         policy = folder / "audit.json"
         policy.write_text(json.dumps(programs.AUDIT_POLICY))
-        commands = {
+        return {
             "etcd": [
                 f"--data-dir={folder / 'etcd'}",
                 f"--listen-client-urls={etcd}",
@@ -109,8 +121,6 @@ class ControlPlane:
                 *programs.controller_manager_arguments(pki),
             ],
         }
-        for name, arguments in commands.items():
-            self.leash.start(name, [str(tools.binary(name)), *arguments], self.environment)
 
     def _not_ready(self) -> str | None:
         self.leash.check()

@@ -1,10 +1,27 @@
-"""The pause image, made by hand: one static program in one layer. Needs no builder and no registry."""
+"""docker-archives: which images are in one, and the pause image made by hand.
+
+The pause image is one static program in one layer: it needs no builder and no registry.
+"""
 
 import hashlib
 import io
 import json
 import tarfile
 from pathlib import Path
+
+
+def tags_of(archive: Path) -> tuple[bytes, list[str]]:
+    """The manifest of a docker-archive, which changes with any of its content, and the names of its images.
+
+    Raises:
+        OSError, tarfile.TarError, KeyError, ValueError: it is not one.
+    """
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile("manifest.json")
+        if member is None:
+            raise KeyError("manifest.json is not a file")
+        manifest = member.read()
+    return manifest, [tag for image in json.loads(manifest) for tag in image["RepoTags"] or ()]
 
 
 def write_pause_image(archive: Path, program: Path, reference: str) -> None:
@@ -18,8 +35,10 @@ def write_pause_image(archive: Path, program: Path, reference: str) -> None:
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
         }
     ).encode()
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]).encode()
-    archive.write_bytes(_tar({"config.json": config, "layer.tar": layer, "manifest.json": manifest}))
+    # Named by its content, as the builders do.
+    file = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = json.dumps([{"Config": file, "RepoTags": [reference], "Layers": ["layer.tar"]}]).encode()
+    archive.write_bytes(_tar({file: config, "layer.tar": layer, "manifest.json": manifest}))
 
 
 def _tar(files: dict[str, bytes], mode: int = 0o644) -> bytes:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
+from e2e.cluster.audit import AuditLog
+
 
 class ClusterError(RuntimeError):
     """A cluster cannot do what was asked; the message says what, why and what to do about it."""
@@ -32,6 +34,9 @@ class Cluster(Protocol):
 
     def gateway(self) -> str:
         """host:port under which this machine reaches the gateway's HTTP listener (hostPort 8080 of a node)."""
+
+    def audit(self) -> AuditLog:
+        """The API server's audit log, where it can be read; otherwise a ClusterError."""
 
     def status(self) -> str:
         """A few lines for a person: whether it is up, and what is missing."""

@@ -6,14 +6,14 @@ pinned in e2e/tools/kserve. The stack half installs KServe as users do; this mus
 
 import base64
 import json
-import urllib.error
-import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from e2e import tools
+from e2e.cluster.api import unhealthy
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.pki import Authority
 from e2e.cluster.ports import free_ports
@@ -83,24 +83,19 @@ def _start_manager(plane: ControlPlane) -> int:
     Authority.of(plane.pki).server("kserve-webhook", [_ADDRESS])
     for end in ("crt", "key"):
         (certificates / f"tls.{end}").write_bytes((plane.pki / f"kserve-webhook.{end}").read_bytes())
-    plane.leash.start(
+    plane.start(
         "kserve-manager",
         [
-            str(tools.binary("kserve-manager")),
             f"--webhook-port={webhook}",
             f"--health-probe-addr={_ADDRESS}:{probes}",
             f"--metrics-addr={_ADDRESS}:{metrics}",
         ],
-        {**plane.environment, "POD_NAMESPACE": "kserve", "TMPDIR": str(plane.folder / "kserve")},
+        {"POD_NAMESPACE": "kserve", "TMPDIR": str(plane.folder / "kserve")},
     )
 
     def not_ready() -> str | None:
         plane.leash.check()
-        try:
-            urllib.request.urlopen(f"http://{_ADDRESS}:{probes}/readyz", timeout=5).close()  # noqa: S310
-        except (urllib.error.URLError, OSError) as error:
-            return str(error)
-        return None
+        return unhealthy(_ADDRESS, probes, "/readyz")
 
     wait_for("kserve-manager", not_ready, _READY_SECONDS)
     return webhook
@@ -132,7 +127,7 @@ def _apply(plane: ControlPlane, files: list[Path]) -> None:
         for version in [v for v in spec["versions"] if v["served"]]:
             # By discovery, and not by the condition Established: reading that definition back takes a while itself.
             path = f"/apis/{spec['group']}/{version['name']}"
-            wait_for(path, lambda p=path, r=spec["names"]["plural"]: _not_served(plane, p, r), _READY_SECONDS)
+            wait_for(path, partial(_not_served, plane, path, spec["names"]["plural"]), _READY_SECONDS)
 
 
 def _not_served(plane: ControlPlane, path: str, resource: str) -> str | None:

@@ -1,8 +1,11 @@
-"""Where a local cluster keeps things, and the addresses it has. Names only: nothing here reads or writes."""
+"""Where a local cluster keeps things, and the addresses it has. Names: nothing here reads or writes a file."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from e2e.cluster.interface import ClusterError
 
 POD_CIDR = "10.244.0.0/16"
 NODE_POD_CIDR = "10.244.0.0/24"
@@ -10,6 +13,8 @@ SERVICE_CIDR = "10.96.0.0/16"
 SERVICE_FIRST = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
 DNS_READY_PORT = 8181
+KUBELET_HEALTH_PORT = 10248
+PROXY_HEALTH_PORT = 10256
 DOMAIN = "cluster.local"
 NODE = "node0"
 API_PORT = 6443
@@ -27,6 +32,13 @@ class Layout:
     """The files of one local cluster."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,19}", self.name):
+            raise ClusterError(
+                f"{self.name!r} cannot be the name of a local cluster: it becomes part of paths and cgroups, so use "
+                "up to 20 lower-case letters, digits and dashes, starting with a letter"
+            )
 
     @property
     def state(self) -> Path:
@@ -64,6 +76,16 @@ class Layout:
         return self.state / "containerd"
 
     @property
+    def slot(self) -> Path:
+        """The number of the link that this cluster has taken."""
+        return self.state / "slot"
+
+    @property
+    def audit_log(self) -> Path:
+        """Of the API server; goes with the cluster, unlike the other logs."""
+        return self.state / "audit.log"
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's."""
         return self.state / "kubeconfig"
@@ -84,6 +106,10 @@ class Link:
     def interface(self) -> str:
         """The machine's end."""
         return f"serin{self.slot}"
+
+    def exists(self) -> bool:
+        """Whether the machine has that interface."""
+        return Path(f"/sys/class/net/{self.interface}").exists()
 
     @property
     def machine(self) -> str:

@@ -7,19 +7,20 @@ continued: etcd runs without fsync.
 
 import fcntl
 import shutil
-import subprocess
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 from e2e import tools
 from e2e.cluster import layout as at
 from e2e.cluster import programs
 from e2e.cluster.api import Api
-from e2e.cluster.api import ApiError
+from e2e.cluster.api import unhealthy
+from e2e.cluster.audit import AuditLog
 from e2e.cluster.cgroup import Cgroup
+from e2e.cluster.dns import offer_dns
 from e2e.cluster.files import write
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.kubeconfig import write_kubeconfig
@@ -37,8 +38,10 @@ from e2e.cluster.supervise import Supervisor
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Survive `down`: images, and the logs for whoever wants to know.
 _KEPT = ("containerd", "log", "lock")
-_CONTROL_PLANE_SECONDS = 60.0
-_NODE_SECONDS = 90.0
+_TOOLS = ("kubernetes", "etcd", "coredns", "pause")
+_CLIENTS = ("controller-manager", "scheduler", "kubelet", "proxy", "coredns")
+_SECONDS = 90.0
+_AFRESH = "if `up` again does not help, `python -m e2e.cluster down` and `up` start from nothing"
 
 
 class LocalCluster:
@@ -50,19 +53,20 @@ class LocalCluster:
         self._cgroup = Cgroup(self._layout.cgroup)
         self._namespaces = Namespaces(self._layout)
         self._supervisor = Supervisor(self._cgroup, self._namespaces, self._layout.run, self._layout.log)
+        self._runtime = Runtime(self._layout, self._cgroup)
 
     def up(self) -> None:
         """Bring it up, or back up, until its node is Ready."""
         start = time.monotonic()
         preflight(self._layout.state)
-        for tool in ("kubernetes", "etcd", "coredns", "pause"):
+        for tool in _TOOLS:
             tools.build(tool)
         with self._locked():
             link = self._foundation()
             self._write_files(link)
             started = self._start(link)
         if started:
-            say(f"{self.name}: node Ready after {time.monotonic() - start:.0f} s (started {', '.join(started)})")
+            say(f"{self.name}: node Ready after {time.monotonic() - start:.0f} s; started {', '.join(started)}")
         else:
             say(f"{self.name}: up already")
 
@@ -76,13 +80,12 @@ class LocalCluster:
             return
         with self._locked():
             self._clear()
-        if purge:
-            shutil.rmtree(self._layout.state)
+            if purge:
+                shutil.rmtree(self._layout.state)
 
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig; works from the machine and from inside."""
-        if not self._layout.kubeconfig.exists():
-            raise ClusterError(f"cluster {self.name} is not up: `python -m e2e.cluster up`")
+        self._link()
         return self._layout.kubeconfig
 
     def load_image(self, archive: Path) -> None:
@@ -93,39 +96,57 @@ class LocalCluster:
         """The node's address: Envoy listens on a port of the node."""
         return f"{self._link().node}:{at.GATEWAY_PORT}"
 
+    def audit(self) -> AuditLog:
+        """Every request to the API server since it was brought up first, at level Metadata."""
+        self._link()
+        return AuditLog(self._layout.audit_log)
+
     def status(self) -> str:
-        """Each program, and whether the node is Ready."""
+        """The node, and each program."""
         if not self._namespaces.exist():
             return f"{self.name}: down"
         link = self._link()
-        expected = [program.name for program in self._programs(link)]
-        lines = [f"{name}: {'running' if self._supervisor.running(name) else 'not running'}" for name in expected]
-        return "\n".join([f"{self.name}: node {self._node_not_ready(self._api(link)) or 'Ready'}", *lines])
+        node = self._node_not_ready(self._api(link)) or "Ready"
+        names = [program.name for program in self._programs(link)]
+        lines = [f"{name}: {'running' if self._supervisor.running(name) else 'not running'}" for name in names]
+        return "\n".join([f"{self.name}: node {node}", *lines])
 
     def command(self, argv: list[str]) -> list[str]:
         """`argv` in the cluster's network, where pods and Services can be reached."""
-        if not self._namespaces.exist():
-            raise ClusterError(f"cluster {self.name} is not up: `python -m e2e.cluster up`")
+        self._link()
         return self._namespaces.enter_network(argv)
 
     # -- steps of up
 
     def _foundation(self) -> Link:
         """Namespaces and the link to them; from scratch after a reboot or a half-done set-up."""
-        boot = self._layout.state / "boot-id"
-        this_boot = _BOOT_ID.read_text()
-        if boot.exists() and boot.read_text() == this_boot and self._namespaces.exist():
-            return self._link()
+        layout = self._layout
+        self._claim_name()
+        boot, this_boot = layout.state / "boot-id", _BOOT_ID.read_text()
+        if boot.is_file() and boot.read_text() == this_boot and self._namespaces.exist():
+            link = self._link()
+            if link.exists():
+                return link
         self._clear()
-        self._layout.run.mkdir()
-        self._layout.state.joinpath("slot").unlink(missing_ok=True)
+        layout.run.mkdir()
+        self._claim_name()
         with self._locked(at.state_home() / "slots.lock"):
-            slots = {int(file.read_text()) for file in at.state_home().glob("*/slot")}
-            link = free_link(slots)
-            write(self._layout.state / "slot", str(link.slot))
+            link = free_link({int(file.read_text()) for file in at.state_home().glob("*/slot")})
+            write(layout.slot, str(link.slot))
         write(boot, this_boot)
         self._namespaces.create(link)
         return link
+
+    def _claim_name(self) -> None:
+        """Refuse to touch the cluster of the same name of another state folder: cgroup and sockets would be one."""
+        claim = self._layout.run / "state"
+        if self._layout.run.is_dir() and not claim.is_file():
+            write(claim, str(self._layout.state))
+        if claim.is_file() and claim.read_text() != str(self._layout.state):
+            raise ClusterError(
+                f"there is a local cluster {self.name!r} whose state is in {claim.read_text()}: take another name "
+                "(SERIN_CLUSTER=local:NAME), or the same XDG_STATE_HOME"
+            )
 
     def _write_files(self, link: Link) -> None:
         layout = self._layout
@@ -135,7 +156,7 @@ class LocalCluster:
         for file, content in programs.configuration(layout, link).items():
             write(file, content)
         server = f"https://{link.node}:{at.API_PORT}"
-        for client in ("controller-manager", "scheduler", "kubelet", "proxy", "coredns"):
+        for client in _CLIENTS:
             write_kubeconfig(layout.config / f"{client}.kubeconfig", server, layout.pki, client)
         write_kubeconfig(layout.kubeconfig, server, layout.pki, "admin", f"serin-{self.name}")
 
@@ -143,90 +164,93 @@ class LocalCluster:
         """Start what does not run and wait until the node is Ready. Gives the names of what was started."""
         api = self._api(link)
         start = self._supervisor.start
-        started = [p.name for p in (programs.containerd(self._layout), *self._control_plane(link)) if start(p)]
+        containerd, (etcd, apiserver, *others) = (
+            programs.containerd(self._layout),
+            programs.control_plane(self._layout, link),
+        )
+        started = [program.name for program in (containerd, etcd, apiserver) if start(program)]
         self._runtime.wait()
+        emptied = self._layout.run / "containerd-emptied"
+        if not emptied.exists():  # containers of a time before this one
+            if self._runtime.end_containers():
+                self._supervisor.stop(containerd.name)
+                start(containerd)
+                self._runtime.wait()
+            emptied.touch()
         self._runtime.provide_pause_image()
-        wait_for("the API server", api.ready, _CONTROL_PLANE_SECONDS)
-        started += [program.name for program in programs.node(self._layout, link) if start(program)]
-        self._offer_dns(api, link)
-        wait_for("the node", lambda: self._node_not_ready(api), _NODE_SECONDS)
+        self._wait("the API server", api.ready)
+        # Not earlier: the controller manager gives up when no API server answers it within 10 s.
+        started += [program.name for program in (*others, *programs.node(self._layout, link)) if start(program)]
+        offer_dns(api, link)
+        self._wait("the kubelet", lambda: unhealthy(link.node, at.KUBELET_HEALTH_PORT, "/healthz"))
+        self._wait("the node", lambda: self._node_not_ready(api))
+        self._wait("kube-proxy", lambda: unhealthy(link.node, at.PROXY_HEALTH_PORT, "/healthz"))
+        self._wait("CoreDNS", lambda: unhealthy(link.node, at.DNS_READY_PORT, "/ready"))
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        wait_for("the default service account", lambda: api.missing(account), _CONTROL_PLANE_SECONDS)
-        self._supervisor.check(*(program.name for program in self._programs(link)))
+        self._wait("the default service account", lambda: api.missing(account))
         return started
+
+    def _wait(self, what: str, check: Callable[[], str | None]) -> None:
+        """Wait for `check`, but not for a program that has ended."""
+        every = [program.name for program in self._programs(self._link())]
+
+        def reason() -> str | None:
+            if (missing := check()) is None:
+                return None
+            # Those that were not started yet have no log either.
+            ended = [name for name in every if self._supervisor.ended(name)]
+            if ended:
+                raise ClusterError(f"{self._supervisor.gone(ended[0])}\n{_AFRESH}")
+            return missing
+
+        wait_for(f"{what} of cluster {self.name} (logs in {self._layout.log}; {_AFRESH})", reason, _SECONDS)
 
     def _clear(self) -> None:
         """Undo everything but what `_KEPT` names. In this order, or something is left or waits for what is gone."""
+        self._claim_name()
         self._supervisor.stop("kubelet")  # or it would start again what is ended now
-        self._runtime.forget_containers()
+        self._runtime.end_containers()
         for name in ("coredns", "proxy", "scheduler", "controller-manager", "containerd"):
             self._supervisor.stop(name)
         # An API server that lost its etcd hangs for a minute: first the one, then the other.
         for name in ("apiserver", "etcd"):
             self._supervisor.stop(name)
         self._cgroup.kill()
-        self._namespaces.destroy(self._link())
+        self._namespaces.destroy(self._slot())
         self._cgroup.remove()
-        shutil.rmtree(self._layout.run, ignore_errors=True)
+        if self._layout.run.exists():
+            shutil.rmtree(self._layout.run)
         for entry in self._layout.state.iterdir():
             if entry.name not in _KEPT:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     # -- parts
 
-    @cached_property
-    def _runtime(self) -> Runtime:
-        return Runtime(self._layout, self._supervisor, self._cgroup)
-
     def _programs(self, link: Link) -> list[programs.Program]:
-        return [programs.containerd(self._layout), *self._control_plane(link), *programs.node(self._layout, link)]
+        layout = self._layout
+        return [programs.containerd(layout), *programs.control_plane(layout, link), *programs.node(layout, link)]
 
-    def _control_plane(self, link: Link) -> Iterator[programs.Program]:
-        return programs.control_plane(self._layout, link)
+    def _slot(self) -> Link | None:
+        return Link(int(self._layout.slot.read_text())) if self._layout.slot.is_file() else None
 
     def _link(self) -> Link:
-        slot = self._layout.state / "slot"
-        return Link(int(slot.read_text()) if slot.is_file() and slot.read_text() else 0)
+        link = self._slot()
+        if link is None or not self._namespaces.exist():
+            raise ClusterError(f"cluster {self.name} is not up: `python -m e2e.cluster up`")
+        return link
 
     def _api(self, link: Link) -> Api:
         return Api(link.node, at.API_PORT, self._layout.pki)
 
     @staticmethod
     def _node_not_ready(api: Api) -> str | None:
-        try:
-            node = api.get(f"/api/v1/nodes/{at.NODE}")
-        except (OSError, ApiError) as error:
-            return str(error)
-        for condition in node["status"].get("conditions", []):
+        path = f"/api/v1/nodes/{at.NODE}"
+        if (missing := api.missing(path)) is not None:
+            return missing
+        for condition in api.get(path)["status"].get("conditions", []):
             if condition["type"] == "Ready":
                 return None if condition["status"] == "True" else str(condition["message"])
         return "the kubelet has not reported yet"
-
-    @staticmethod
-    def _offer_dns(api: Api, link: Link) -> None:
-        """The Service of the cluster's DNS, which leads to CoreDNS on the node."""
-        ports = [{"name": p.lower(), "port": 53, "protocol": p} for p in ("UDP", "TCP")]
-        service = {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "kube-dns", "namespace": "kube-system"},
-            "spec": {"clusterIP": at.DNS_ADDRESS, "ports": ports},
-        }
-        endpoints = {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "name": "kube-dns",
-                "namespace": "kube-system",
-                "labels": {"kubernetes.io/service-name": "kube-dns"},
-            },
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [link.node]}],
-            "ports": ports,
-        }
-        api.apply("/api/v1/namespaces/kube-system/services/kube-dns", service)
-        slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices"
-        api.apply(f"{slices}/kube-dns", endpoints)
 
     @contextmanager
     def _locked(self, path: Path | None = None) -> Iterator[None]:

@@ -7,7 +7,6 @@ kept by bind mounts in the run folder and not by a process, so nothing that dies
 
 import os
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from e2e.cluster.interface import ClusterError
@@ -15,7 +14,9 @@ from e2e.cluster.layout import SERVICE_CIDR
 from e2e.cluster.layout import Layout
 from e2e.cluster.layout import Link
 
-# Paths that the kubelet, libcni and containerd's shims have compiled in. Inside they lead into our own folders.
+# Paths that the kubelet, libcni and containerd's shims have compiled in. Inside they lead into our own folders; outside
+# they are empty ones, left where they are: to remove a folder takes away what is mounted there in all namespaces, also
+# in that of the cluster next door.
 _HARD_CODED = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd")
 
 # The kubelet insists on these settings of the whole machine. Inside it sees them so, and does not touch the real ones.
@@ -38,7 +39,6 @@ class Namespaces:
         self._folder = layout.run / "ns"
         self._net = self._folder / "net"
         self._mnt = self._folder / "mnt"
-        self._made = layout.run / "hard-coded"
 
     def exist(self) -> bool:
         """Whether both are there and were set up to the end."""
@@ -59,16 +59,13 @@ class Namespaces:
         self._connect(link)
         self._is_set_up().touch()
 
-    def destroy(self, link: Link) -> None:
-        """Take away whatever there is of them. Every process in them must be gone."""
-        subprocess.run(["ip", "link", "del", link.interface], check=False, capture_output=True)
+    def destroy(self, link: Link | None) -> None:
+        """Take away whatever there is of them, and of `link` if it got so far. All processes in them must be gone."""
+        if link is not None and link.exists():
+            run(["ip", "link", "del", link.interface])
         for target in (self._mnt, self._net, self._folder):
             while _is_mount(target):
                 run(["umount", str(target)])
-        if self._made.is_file():
-            for folder in self._made.read_text().split():
-                with suppress(OSError):  # somebody else uses it by now
-                    Path(folder).rmdir()
 
     def enter(self, argv: list[str]) -> list[str]:
         """`argv` as the cluster's own programs run: in both namespaces."""
@@ -83,9 +80,6 @@ class Namespaces:
         return self._folder / "set-up"
 
     def _make_mount_points(self) -> None:
-        missing = [folder for folder in _HARD_CODED if not Path(folder).is_dir()]
-        with self._made.open("a") as made:
-            made.writelines(f"{folder}\n" for folder in missing)
         for folder in _HARD_CODED:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self._own(folder).mkdir(parents=True, exist_ok=True)
@@ -100,7 +94,10 @@ class Namespaces:
 
     def _inside(self) -> str:
         """The set-up that runs in the new namespaces."""
-        lines = ["mount --make-rshared /"]  # containers with mountPropagation need a shared root
+        # The copies of what keeps clusters' namespaces: they would outlive `down` here, and the namespaces with them.
+        keepers = "awk '$5 ~ \"^/run/serin-[^/]*/ns$\" {print $5}' /proc/self/mountinfo"
+        lines = [f"for keeper in $({keepers}); do umount --recursive $keeper; done"]
+        lines += ["mount --make-rshared /"]  # containers with mountPropagation need a shared root
         lines += [f"mount --bind {self._own(folder)} {folder}" for folder in _HARD_CODED]
         shadow = self._layout.run / "sysctl"
         lines += [f"mount --bind {shadow / setting} /proc/sys/{setting}" for setting in _TUNABLES]
@@ -128,7 +125,7 @@ def free_link(taken: set[int]) -> Link:
     """The first link whose interface is not there and whose slot nobody has claimed."""
     for slot in range(64 * 256):
         link = Link(slot)
-        if slot not in taken and not Path(f"/sys/class/net/{link.interface}").exists():
+        if slot not in taken and not link.exists():
             return link
     raise ClusterError("no free address range in 198.18.0.0/16: take down local clusters that are no longer used")
 

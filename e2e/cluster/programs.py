@@ -36,8 +36,8 @@ def configuration(layout: Layout, link: Link) -> dict[Path, str]:
         layout.config / "audit.json": json.dumps(AUDIT_POLICY),
         layout.config / "containerd.toml": _containerd(layout),
         layout.config / "cni" / "10-pods.conflist": json.dumps(_cni(layout)),
-        layout.config / "kubelet.json": json.dumps(_kubelet(layout)),
-        layout.config / "proxy.json": json.dumps(_proxy(layout)),
+        layout.config / "kubelet.json": json.dumps(_kubelet(layout, link)),
+        layout.config / "proxy.json": json.dumps(_proxy(layout, link)),
         layout.config / "Corefile": _corefile(layout, link),
         layout.config / "resolv.conf": f"nameserver {at.DNS_ADDRESS}\n",
     }
@@ -73,7 +73,7 @@ def control_plane(layout: Layout, link: Link) -> Iterator[Program]:
             f"--kubelet-certificate-authority={pki / 'ca.crt'}",
             f"--kubelet-client-certificate={pki / 'apiserver-kubelet-client.crt'}",
             f"--kubelet-client-key={pki / 'apiserver-kubelet-client.key'}",
-            *apiserver_arguments(pki, config / "audit.json", layout.log / "audit.log"),
+            *apiserver_arguments(pki, config / "audit.json", layout.audit_log),
         ],
         (config / "audit.json",),
     )
@@ -200,7 +200,7 @@ def _cni(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _kubelet(layout: Layout) -> dict[str, Any]:
+def _kubelet(layout: Layout, link: Link) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -212,6 +212,8 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": str(layout.pki / "kubelet-server.crt"),
         "tlsPrivateKeyFile": str(layout.pki / "kubelet-server.key"),
+        "healthzBindAddress": link.node,
+        "healthzPort": at.KUBELET_HEALTH_PORT,
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{layout.cgroup}",
         "failCgroupV1": False,  # newer kubelets refuse v1 unless told
@@ -230,7 +232,7 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _proxy(layout: Layout) -> dict[str, Any]:
+def _proxy(layout: Layout, link: Link) -> dict[str, Any]:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -239,6 +241,7 @@ def _proxy(layout: Layout) -> dict[str, Any]:
         "clusterCIDR": at.POD_CIDR,
         "hostnameOverride": at.NODE,
         "metricsBindAddress": "127.0.0.1:10249",
+        "healthzBindAddress": f"{link.node}:{at.PROXY_HEALTH_PORT}",
         # The table of connections belongs to the whole machine: leave its size alone.
         "conntrack": {"maxPerCore": 0, "min": 0},
     }

@@ -1,17 +1,21 @@
 """containerd as seen by a local cluster: images brought in, containers of the past put out. Speaks `ctr`."""
 
+import hashlib
 import subprocess
+import tarfile
 from pathlib import Path
+from urllib.parse import quote
 
 from e2e import tools
 from e2e.cluster import programs
 from e2e.cluster.cgroup import Cgroup
+from e2e.cluster.files import write
+from e2e.cluster.image import tags_of
 from e2e.cluster.image import write_pause_image
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.layout import Layout
 from e2e.cluster.namespaces import run
 from e2e.cluster.progress import wait_for
-from e2e.cluster.supervise import Supervisor
 
 _START_SECONDS = 30.0
 
@@ -19,47 +23,67 @@ _START_SECONDS = 30.0
 class Runtime:
     """The containerd of one local cluster."""
 
-    def __init__(self, layout: Layout, supervisor: Supervisor, cgroup: Cgroup) -> None:
+    def __init__(self, layout: Layout, cgroup: Cgroup) -> None:
         self._layout = layout
-        self._supervisor = supervisor
         self._pods = cgroup.child("kubepods")
 
     def wait(self) -> None:
         """Wait until it answers."""
-        wait_for("containerd", self._not_ready, _START_SECONDS)
+        wait_for("containerd", self.not_ready, _START_SECONDS)
 
     def load(self, archive: Path) -> None:
-        """Import the images of a docker-archive."""
-        if not archive.is_file():
-            raise ClusterError(f"{archive} is not a file: give a docker-archive made by buildah or `docker save`")
-        if not self._supervisor.running("containerd"):
-            raise ClusterError(f"cluster {self._layout.name} is not up: `python -m e2e.cluster up`")
+        """Import the images of a docker-archive, unless the very same were the last under their names.
+
+        Raises:
+            ClusterError: it is no docker-archive, or containerd does not answer.
+        """
+        try:
+            manifest, tags = tags_of(archive)
+        except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+            remedy = "make one with `buildah push IMAGE docker-archive:FILE` or `docker save`"
+            raise ClusterError(f"{archive} is not a docker-archive ({error}): {remedy}") from error
+        if (reason := self.not_ready()) is not None:
+            raise ClusterError(f"cluster {self._layout.name} is not up ({reason}): `python -m e2e.cluster up`")
+        digest = hashlib.sha256(manifest).hexdigest()
+        # Beside the images themselves: what removes those removes these notes.
+        notes = self._layout.images / "serin-loaded"
+        notes.mkdir(exist_ok=True)
+        files = [notes / quote(tag, safe="") for tag in tags]
+        if files and all(file.is_file() and file.read_text() == digest for file in files):
+            return
+        for file in files:  # while it is being imported nothing is certain
+            file.unlink(missing_ok=True)
         run(self._ctr("images", "import", str(archive)))
+        for file in files:
+            write(file, digest)
 
     def provide_pause_image(self) -> None:
         """Have the image that every pod starts with."""
-        if programs.PAUSE_IMAGE in run(self._ctr("images", "list", "--quiet")).split():
-            return
         archive = self._layout.run / "pause.tar"
         write_pause_image(archive, tools.binary("pause"), programs.PAUSE_IMAGE)
         self.load(archive)
         archive.unlink()
 
-    def forget_containers(self) -> None:
-        """End all containers and remove them from containerd's records, so that the next start finds images only.
+    def end_containers(self) -> bool:
+        """End all containers and take them from containerd's records, so that it knows of images only.
 
-        With a containerd that does not run there is nothing to be done: its records are cleaned at the next start.
+        Gives whether there were any: the CRI plugin learns of it only by a restart.
         """
         self._pods.kill()
-        if not self._supervisor.running("containerd") or self._not_ready():
-            return
-        for container in run(self._ctr("containers", "list", "--quiet")).split():
-            for argv in (["tasks", "delete", "--force", container], ["containers", "delete", container]):
-                subprocess.run(self._ctr(*argv), check=False, capture_output=True)
+        if self.not_ready() is not None:
+            return False  # the next start asks again
+        containers = run(self._ctr("containers", "list", "--quiet")).split()
+        for container in containers:
+            # The task of a container may be gone with its shim; the container may not.
+            subprocess.run(self._ctr("tasks", "delete", "--force", container), check=False, capture_output=True)
+            run(self._ctr("containers", "delete", container))
+        return bool(containers)
 
-    def _not_ready(self) -> str | None:
+    def not_ready(self) -> str | None:
+        """None when it answers, otherwise what `ctr` says."""
         done = subprocess.run(self._ctr("version"), check=False, capture_output=True, text=True)
         return None if done.returncode == 0 else done.stderr.strip()
 
     def _ctr(self, *argv: str) -> list[str]:
-        return ["ctr", f"--address={self._layout.containerd_socket}", "--namespace=k8s.io", *argv]
+        address = f"--address={self._layout.containerd_socket}"
+        return ["ctr", address, "--connect-timeout=2s", "--namespace=k8s.io", *argv]

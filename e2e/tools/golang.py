@@ -60,7 +60,7 @@ def go_command(tool: str) -> str:
     go = shutil.which("go")
     if go is None:
         raise ToolError(f"{tool} is built from source and `go` is not on PATH: {_REMEDY.format(wanted=wanted)}")
-    # Run in the module's folder: since 1.21 an older go fetches the toolchain the module names, unless GOTOOLCHAIN=local.
+    # In the module's folder: there an older go fetches the toolchain the module asks for, unless told not to.
     answer = subprocess.run(
         [go, "version"], cwd=HERE / tool, env=environment(), check=False, capture_output=True, text=True
     )
