@@ -72,6 +72,21 @@ class Client:
         """Close the connections."""
         await self._api.close()
 
+    async def access(self) -> dict[str, Any]:
+        """How to reach the API server, for another client library: server, CA, and the credentials as they are now."""
+        configuration = self._api.configuration
+        token = await configuration.get_api_key_with_prefix("BearerToken")
+        scheme, _, value = (token or "").rpartition(" ")
+        return {
+            "server": configuration.host,
+            "ca_path": configuration.ssl_ca_cert,
+            "insecure": not configuration.verify_ssl,
+            "certificate_path": configuration.cert_file,
+            "private_key_path": configuration.key_file,
+            "scheme": scheme or None,
+            "token": value or None,
+        }
+
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Json | None:
         """The object, read live; None where there is none."""
         try:

@@ -6,6 +6,7 @@ finalizer makes a deletion wait for the operator. They return nothing: kopf woul
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from collections.abc import Callable
 from typing import Any
 from typing import cast
@@ -34,10 +35,20 @@ Sink = Callable[[str | None, dict[str, Any]], None]
 
 
 def watch(
-    queue: Queue, parents: Parents, children: Children, registries: Sink, namespaces: Sink
+    queue: Queue,
+    parents: Parents,
+    children: Children,
+    registries: Sink,
+    namespaces: Sink,
+    access: Callable[[], Awaitable[dict[str, Any]]],
 ) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own."""
+    """The handlers, in a registry of their own. ``access`` is asked for credentials at the start and after a 401."""
     registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(**await access())
+
     _on(registry, MODEL_DEPLOYMENT, _parent_sink(queue, parents))
     for kind in CHILDREN:
         _on(registry, kind, _child_sink(kind, queue, children), labels={DEPLOYMENT_LABEL: kopf.PRESENT})

@@ -11,6 +11,8 @@ SIZE_LIMIT = 1 << 20
 """Bytes. MLflow's own are about 1 kB; a signature with thousands of columns stays far below this."""
 
 DEPTH_LIMIT = 64
+EVENT_LIMIT = 10_000
+"""Keys, values, lists: MLflow's own have some 100. A signature is one value, however long."""
 
 # The safe constructor over libyaml: the pure Python one takes seconds for a file of the size limit.
 _LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -48,13 +50,15 @@ def _check_shape(body: bytes) -> None:
     """Reads the events only, before anything is built from them.
 
     libyaml's composer recurses in C: brackets nested 100,000 deep end the process, not the request. Merge keys copy
-    what they merge, so a few lines of them that merge each other fill the memory.
+    what they merge, so a few lines of them that merge each other fill the memory. Half a million list items take
+    seconds to build.
     """
     depth = 0
-    for event in yaml.parse(body, Loader=_LOADER):
+    for number, event in enumerate(yaml.parse(body, Loader=_LOADER)):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > DEPTH_LIMIT or (isinstance(event, yaml.ScalarEvent) and event.value == "<<"):
+        merges = isinstance(event, yaml.ScalarEvent) and event.value == "<<"
+        if merges or depth > DEPTH_LIMIT or number > EVENT_LIMIT:
             raise ValueError
