@@ -72,9 +72,12 @@ class KServe:
         for planned in plan.revisions:
             objects.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned)))
             workload = planned.revision + SERVICE_SUFFIX
-            if planned.max_replicas > planned.min_replicas:
+            autoscaled = planned.max_replicas > planned.min_replicas
+            if autoscaled:
                 objects.append(Manifest(AUTOSCALER, autoscaler(plan, planned, workload)))
-            elif workload in workloads:
+            # An autoscaler takes up to 15 s to see a new minimum (its sync period): what is missing is added at once.
+            present = workloads.get(workload)
+            if present is not None and not (autoscaled and present.spec["replicas"] >= planned.min_replicas):
                 scales.append(Scale(workload, planned.min_replicas))
         route = None
         if plan.route is not None:
