@@ -97,6 +97,7 @@ async def test_a_name_in_another_case_is_not_the_model(server: FakeMlflow, regis
         ("flavors: {1: {}}", "no flavors"),
         ("flavors: {a: 2026-99-99}", "not plain YAML"),
         ("[" * 100_000, "not plain YAML"),
+        (f"flavors: {{sklearn: {{}}}}\na: [{'a,' * 500_000}]", "not plain YAML"),
         ("flavors: !!python/object/apply:os.system ['true']", "not plain YAML"),
         ("a: &a {x: 1}\nb: {<<: [*a, *a]}\nflavors: {sklearn: {}}", "not plain YAML"),
         ("<html>login</html>", "no flavors"),

@@ -211,7 +211,25 @@ PIECES = st.sampled_from(
         ),
     )
 )
-URIS = st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=9).map("".join))
+ROOTS = st.sampled_from(
+    (
+        *(
+            "s3://models",
+            "s3://models/",
+            "s3://models-evil/",
+            "gs://ml-fraud/",
+            "gs://ml-",
+            "mlflow-artifacts:/",
+            "file:///mnt/",
+        ),
+        *("https://acct.blob.core.windows.net/ctr/", "wasbs://ctr@acct.blob.core.windows.net/", "pvc://a_claim/"),
+    )
+)
+URIS = st.one_of(
+    st.text(max_size=40),
+    st.lists(PIECES, max_size=9).map("".join),
+    st.tuples(ROOTS, st.lists(PIECES, max_size=4)).map(lambda parts: parts[0] + "".join(parts[1])),
+)
 PREFIXES = st.lists(
     st.sampled_from(
         ["s3://models", "s3://models/", "gs://ml-", "s3://", "file:///mnt", "https://models", "pvc://a_", "s3:"]
@@ -228,7 +246,7 @@ REWRITES = st.lists(
 ).map(tuple)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(uri=URIS, allowed=PREFIXES, rewrite=REWRITES)
 @example(uri="s3://models/../x", allowed=("s3://models",), rewrite=())
 @example(uri="/x", allowed=("s3://models/",), rewrite=(Rewrite(from_="/", to="s3://models"),))
