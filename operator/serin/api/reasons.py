@@ -121,7 +121,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",
     Reason.BACKEND_REFUSED: "The API server or an admission webhook refused an object that the deployment needs.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
-    Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; an unproven candidate gets none of its traffic.",
+    Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",
     Reason.SECRET_NOT_FOUND: "A Secret that the ModelRegistry names does not exist in the operator's namespace.",
     Reason.INVALID_SECRET: "A Secret that the ModelRegistry names lacks the keys that are needed.",
     Reason.REACHABLE: "The last poll of the registry succeeded.",

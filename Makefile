@@ -1,0 +1,82 @@
+# The verbs of this repository. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+RUN := PYTHONPATH=operator $(VENV)/bin/python
+PYTEST := $(VENV)/bin/python -m pytest
+READY := $(VENV)/.ready
+# What reaches pytest besides a verb's own arguments: make test ARGS='-k rollback'
+ARGS ?=
+
+help: ## List the verbs
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
+
+demo: $(READY) ## Show the whole thing: a cluster, three model versions, a rollout and a rollback under traffic
+	@$(RUN) -m e2e.demo
+
+test: $(READY) ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
+	@$(PYTEST) $(ARGS)
+
+check: lint types contracts generated unit ## Run everything that needs no cluster, in under a minute
+
+unit: $(READY) ## Run the tests that start nothing
+	@$(PYTEST) -m 'not integration and not cluster' $(ARGS)
+
+integration: $(READY) ## Run the tests against a real API server, started in seconds
+	@$(PYTEST) -m integration $(ARGS)
+
+e2e: $(READY) ## Run the tests on a real cluster with nodes, KServe, a gateway and MLflow
+	@$(PYTEST) -m cluster $(ARGS)
+
+lint: $(READY) ## Check style and common mistakes
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet . || { echo 'run: make format'; exit 1; }
+
+format: $(READY) ## Put the style right
+	@$(VENV)/bin/ruff check --fix --quiet .
+	@$(VENV)/bin/ruff format --quiet .
+
+types: $(READY) ## Check the types, strictly
+	@$(VENV)/bin/mypy
+
+contracts: $(READY) ## Check that layers only look down and the core stays pure
+	@PYTHONPATH=operator $(VENV)/bin/lint-imports --no-logo >/dev/null || PYTHONPATH=operator $(VENV)/bin/lint-imports --no-logo
+
+generate: $(READY) ## Make crds/, the chart's copies, manifests/ and the reference anew from the code
+	@$(RUN) -m serin.api.crd crds
+	@$(RUN) -m serin.api.reference docs/reference
+
+generated: generate ## Check that what is generated is up to date
+	@git diff --exit-code --stat -- crds charts manifests docs || { echo 'generated files differ: commit what make generate made'; exit 1; }
+
+bench: $(READY) ## Measure latency, writes and memory beside a bare client; keeps the table in bench/
+	@$(RUN) -m bench $(ARGS)
+
+up: $(READY) ## Bring up the local cluster with everything that Serin runs on, and Serin
+	@$(RUN) -m e2e.up
+
+down: $(READY) ## Take the local cluster away, with everything it put on the machine
+	@$(RUN) -m e2e.cluster down
+
+lock: $(READY) ## Resolve requirements/*.in anew, with hashes
+	@for environment in requirements/*.in; do \
+	  $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal \
+	    --python-version 3.11 --custom-compile-command 'make lock' $$environment -o $${environment%.in}.txt; \
+	done
+
+clean: ## Remove what the verbs made inside this folder
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+
+$(READY): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'the venv module is missing: apt-get install python3-venv'; exit 1; }
+	@echo 'installing the development environment into $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+.PHONY: help demo test check unit integration e2e lint format types contracts generate generated bench up down lock clean
