@@ -1,0 +1,111 @@
+"""The conditions that tell where a ModelDeployment stands, for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import Phase
+from serin.api.status import Revision
+from serin.rollout.conditions import Fact
+from serin.rollout.health import trouble
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Problem
+from serin.rollout.standing import PASSING
+from serin.rollout.standing import Standing
+from serin.rollout.steps import replicas_for
+
+
+def facts_of(
+    memory: Memory,
+    observed: Observed,
+    spec: ModelDeploymentSpec | None,
+    goal: Revision | Problem,
+    standing: Standing,
+    now: datetime,
+) -> Iterator[Fact]:
+    """All conditions that shall be told now."""
+    ready = standing.phase is Phase.HEALTHY
+    yield Fact(ConditionType.READY, "True" if ready else "False", standing.reason, standing.message)
+    if not standing.settled and not standing.stalled:
+        yield Fact(ConditionType.RECONCILING, "True", standing.reason, standing.message)
+    if standing.stalled:
+        yield Fact(ConditionType.STALLED, "True", standing.reason, standing.message)
+    yield _available(observed, memory)
+    yield _model_resolved(observed, memory)
+    yield _candidate_ready(memory, observed, spec, now)
+    yield _traffic_routed(observed)
+
+
+def _available(observed: Observed, memory: Memory) -> Fact:
+    serving = [
+        share for share in memory.traffic if share.weight > 0 and observed.serving.health(share.revision).ready > 0
+    ]
+    if serving:
+        names = ", ".join(f"{share.version} {share.weight} %" for share in serving)
+        return Fact(ConditionType.AVAILABLE, "True", Reason.SERVING, names)
+    if memory.traffic:
+        return Fact(
+            ConditionType.AVAILABLE,
+            "False",
+            Reason.STABLE_UNAVAILABLE,
+            "no revision with traffic has a ready replica",
+        )
+    return Fact(ConditionType.AVAILABLE, "False", Reason.DEPLOYING, "no revision has traffic yet")
+
+
+def _model_resolved(observed: Observed, memory: Memory) -> Fact:
+    target = observed.target
+    if isinstance(target, Problem):
+        status: str = "Unknown" if target.reason in PASSING else "False"
+        return Fact(
+            ConditionType.MODEL_RESOLVED,
+            "False" if status == "False" else "Unknown",
+            target.reason,
+            target.message,
+        )
+    if observed.registry_down is not None:
+        return Fact(
+            ConditionType.MODEL_RESOLVED,
+            "Unknown",
+            observed.registry_down.reason,
+            observed.registry_down.message,
+        )
+    named = f"alias {target.alias}" if target.alias is not None else f"version {target.version}"
+    message = f"{named} of {target.name} is version {target.version}" if target.alias else f"{named} of {target.name}"
+    return Fact(ConditionType.MODEL_RESOLVED, "True", Reason.RESOLVED, message)
+
+
+def _candidate_ready(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Fact:
+    candidate = memory.candidate
+    if candidate is None or memory.rollout is None or spec is None:
+        return Fact(ConditionType.CANDIDATE_READY, "Unknown", Reason.NO_CANDIDATE, "no rollout is running")
+    needed = replicas_for(spec, memory.rollout, now)
+    health = observed.serving.health(candidate.revision)
+    counted = f"{health.ready} of {needed} replicas of {candidate.version} are ready"
+    if health.ready >= needed:
+        return Fact(ConditionType.CANDIDATE_READY, "True", Reason.CANDIDATE_READY, counted)
+    failure = trouble(health)
+    if failure is not None:
+        return Fact(ConditionType.CANDIDATE_READY, "False", failure.reason, f"{counted}: {failure.message}")
+    return Fact(ConditionType.CANDIDATE_READY, "False", Reason.WAITING_FOR_REPLICAS, counted)
+
+
+def _traffic_routed(observed: Observed) -> Fact:
+    route = observed.serving.route
+    if not route.exists:
+        return Fact(ConditionType.TRAFFIC_ROUTED, "False", Reason.DEPLOYING, "nothing is ready to be routed to yet")
+    if route.accepted:
+        return Fact(ConditionType.TRAFFIC_ROUTED, "True", Reason.ROUTED, "the gateway accepted the route")
+    if route.refusal is not None:
+        return Fact(ConditionType.TRAFFIC_ROUTED, "False", Reason.ROUTE_REFUSED, route.refusal)
+    return Fact(
+        ConditionType.TRAFFIC_ROUTED,
+        "False",
+        Reason.WAITING_FOR_GATEWAY,
+        "waiting for the gateway to accept the route",
+    )

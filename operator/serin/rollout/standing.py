@@ -1,0 +1,185 @@
+"""Where a ModelDeployment stands: one phase, one reason and one sentence, and what it waits for.
+
+Messages name moments, never how long something has lasted: time that passes is no difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.quantities import format_time
+from serin.api.reasons import Reason
+from serin.api.status import Phase
+from serin.api.status import Revision
+from serin.api.status import RolloutStatus
+from serin.rollout.health import hopeless
+from serin.rollout.health import trouble
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Problem
+from serin.rollout.schedule import startup_deadline
+from serin.rollout.steps import ALL
+from serin.rollout.steps import aim_of
+from serin.rollout.steps import obstacle_to
+
+# Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
+PASSING = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.SUSPENDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The state in one word, one reason and one sentence."""
+
+    phase: Phase
+    reason: Reason
+    message: str
+    stalled: bool = False
+    settled: bool = False
+    """True where nothing is under way: neither Reconciling nor waiting for anything."""
+
+
+def standing_of(
+    memory: Memory,
+    observed: Observed,
+    spec: ModelDeploymentSpec | None,
+    goal: Revision | Problem,
+    now: datetime,
+) -> Standing:
+    """Where it stands. What was declared and cannot be done counts more than what is under way."""
+    if isinstance(goal, Problem):
+        return _problem(goal, memory)
+    if observed.obstacles:
+        return _problem(observed.obstacles[0], memory)
+    if spec is not None and memory.candidate is not None and memory.rollout is not None:
+        return _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
+    rejection = memory.rejection(goal.revision)
+    if rejection is not None and not _is(memory.stable, goal):
+        return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}")
+    return _steady(memory, observed, spec)
+
+
+def _problem(problem: Problem, memory: Memory) -> Standing:
+    phase = {Reason.RESOLVING: Phase.RESOLVING, Reason.SUSPENDED: Phase.SUSPENDED}.get(problem.reason, Phase.FAILED)
+    return Standing(
+        phase,
+        problem.reason,
+        f"{problem.message}{_serving(memory)}",
+        stalled=problem.reason not in PASSING,
+        settled=problem.reason is Reason.SUSPENDED,
+    )
+
+
+def _serving(memory: Memory) -> str:
+    return f"; serving {memory.stable.version}" if memory.stable is not None else ""
+
+
+def _rolling(
+    memory: Memory,
+    candidate: Revision,
+    rollout: RolloutStatus,
+    observed: Observed,
+    spec: ModelDeploymentSpec,
+    now: datetime,
+) -> Standing:
+    waiting = waiting_for(memory, observed, spec, now)
+    stable = f"; stable {memory.stable.version}" if memory.stable is not None else ""
+    aim = aim_of(rollout, now)
+    if memory.stable is None:
+        failure = trouble(observed.serving.health(candidate.revision))
+        if failure is not None and (
+            hopeless(observed.serving.health(candidate.revision), None) or _late(memory, spec, now)
+        ):
+            return Standing(
+                Phase.FAILED,
+                failure.reason,
+                f"{candidate.version} cannot start: {failure.message}",
+                stalled=True,
+            )
+        return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}")
+    if aim is not None and aim.step > rollout.steps and rollout.step == rollout.steps and rollout.steps > 0:
+        return Standing(Phase.PROMOTING, Reason.PROMOTING, f"{candidate.version}: waiting for {waiting}{stable}")
+    if rollout.step == 0:
+        return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}{stable}")
+    share = f"step {rollout.progress}: {rollout.weight} % to {candidate.version}"
+    return Standing(Phase.PROGRESSING, Reason.PROGRESSING, f"{share}, waiting for {waiting}{stable}")
+
+
+def _late(memory: Memory, spec: ModelDeploymentSpec, now: datetime) -> bool:
+    deadline = startup_deadline(memory, spec)
+    return deadline is not None and deadline <= now
+
+
+def _rolled_back(memory: Memory, observed: Observed, rejected: str) -> Standing:
+    message = f"{rejected}{_serving(memory)}"
+    if memory.stable is not None and not _has_everything(memory.stable, observed):
+        return Standing(Phase.ROLLING_BACK, Reason.ROLLING_BACK, message)
+    return Standing(Phase.ROLLED_BACK, Reason.ROLLED_BACK, message, stalled=True)
+
+
+def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None) -> Standing:
+    stable = memory.stable
+    if stable is None:
+        return Standing(Phase.PENDING, Reason.PENDING, "nothing is deployed yet")
+    health = observed.serving.health(stable.revision)
+    wanted = least_replicas(spec, stable)
+    pods = f": {health.failures[0].message}" if health.failures else ""
+    if health.ready == 0:
+        return Standing(
+            Phase.FAILED,
+            Reason.STABLE_UNAVAILABLE,
+            f"no replica of the stable {stable.version} is ready{pods}",
+        )
+    if not _has_everything(stable, observed):
+        return Standing(
+            Phase.PROMOTING, Reason.WAITING_FOR_GATEWAY, f"{stable.version}: waiting for {_gateway(observed)}"
+        )
+    if health.ready < wanted:
+        return Standing(
+            Phase.DEPLOYING,
+            Reason.WAITING_FOR_REPLICAS,
+            f"{stable.version} has all traffic; {health.ready} of {wanted} replicas are ready{pods}",
+        )
+    return Standing(Phase.HEALTHY, Reason.HEALTHY, f"{stable.version} has all traffic", settled=True)
+
+
+def _has_everything(stable: Revision, observed: Observed) -> bool:
+    route = observed.serving.route
+    return route.accepted and dict(route.weights) == {stable.revision: ALL}
+
+
+def _gateway(observed: Observed) -> str:
+    route = observed.serving.route
+    if route.refusal is not None:
+        return f"the gateway, which refused the route: {route.refusal}"
+    return "the gateway to accept the route"
+
+
+def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> str:
+    """What the rollout's next move waits for, and until when; "" without a rollout."""
+    rollout = memory.rollout
+    if rollout is None:
+        return ""
+    aim = aim_of(rollout, now)
+    if aim is None:
+        until = format_time(rollout.next_at) if rollout.next_at is not None else ""
+        return f"the hold to end at {until}"
+    wait = obstacle_to(aim, memory, observed, spec, now)
+    if wait is None:
+        return f"{_gateway(observed)} with {aim.weight} %"
+    if wait.until is not None:
+        return f"{wait.message}, at {format_time(wait.until)}"
+    deadline = startup_deadline(memory, spec)
+    return f"{wait.message} (until {format_time(deadline)})" if deadline is not None else wait.message
+
+
+def _is(revision: Revision | None, other: Revision) -> bool:
+    return revision is not None and revision.revision == other.revision
+
+
+def least_replicas(spec: ModelDeploymentSpec | None, revision: Revision | None) -> int:
+    """Replicas that a revision shall have at least; without a readable spec as many as before."""
+    if spec is not None:
+        return spec.serving.min_replicas
+    return revision.replicas if revision is not None else 0
