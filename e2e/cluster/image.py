@@ -1,6 +1,6 @@
-"""docker-archives: which images are in one, and the pause image made by hand.
+"""docker-archives: which images are in one, and images made by hand: one static program in one layer.
 
-The pause image is one static program in one layer: it needs no builder and no registry.
+Those need no builder and no registry. The pause image is one.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ def tags_of(archive: Path) -> tuple[bytes, list[str]]:
     return manifest, [tag for image in json.loads(manifest) for tag in image["RepoTags"] or ()]
 
 
-def write_pause_image(archive: Path, program: Path, reference: str) -> None:
-    """Write a docker-archive whose only file is `program`, as /pause."""
-    layer = _tar({"pause": program.read_bytes()}, mode=0o755)
+def write_image(archive: Path, program: Path, reference: str) -> None:
+    """Write a docker-archive whose only file is `program`, which it runs."""
+    layer = _tar({program.name: program.read_bytes()}, mode=0o755)
     config = json.dumps(
         {
             "architecture": _architecture(program),
             "os": "linux",
-            "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+            "config": {"Entrypoint": [f"/{program.name}"], "User": "65535:65535"},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
         }
     ).encode()

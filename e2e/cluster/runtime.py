@@ -11,7 +11,7 @@ from e2e.cluster import programs
 from e2e.cluster.cgroup import Cgroup
 from e2e.cluster.files import write
 from e2e.cluster.image import tags_of
-from e2e.cluster.image import write_pause_image
+from e2e.cluster.image import write_image
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.layout import Layout
 from e2e.cluster.namespaces import run
@@ -60,7 +60,7 @@ class Runtime:
     def provide_pause_image(self) -> None:
         """Have the image that every pod starts with."""
         archive = self._layout.run / "pause.tar"
-        write_pause_image(archive, tools.binary("pause"), programs.PAUSE_IMAGE)
+        write_image(archive, tools.binary("pause"), programs.PAUSE_IMAGE)
         self.load(archive)
         archive.unlink()
 

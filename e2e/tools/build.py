@@ -48,6 +48,7 @@ TOOLS = {
     "kserve": Tool({"kserve-manager": "github.com/kserve/kserve/cmd/manager"}, "github.com/kserve/kserve"),
     "kubernetes": Tool({name: f"k8s.io/kubernetes/cmd/{name}" for name in _K8S}, "k8s.io/kubernetes", True),
     "pause": Tool({"pause": "serin.dev/tools/pause"}),
+    "probe": Tool({"probe": "serin.dev/tools/probe"}),
     "versitygw": Tool({"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, "github.com/versity/versitygw"),
 }
 

@@ -24,7 +24,8 @@ def api() -> str:
         version = definition["spec"]["versions"][0]
         schema = version["schema"]["openAPIV3Schema"]
         group = definition["spec"]["group"]
-        parts.append(f"\n## {definition['spec']['names']['kind']}\n\n`{group}/{version['name']}`. {schema['description']}\n")
+        kind = definition["spec"]["names"]["kind"]
+        parts.append(f"\n## {kind}\n\n`{group}/{version['name']}`. {schema['description']}\n")
         for part in ("spec", "status"):
             parts.append(f"\n### {part}\n\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n")
             parts += [f"{row}\n" for row in _rows(schema["properties"][part], "")]
@@ -37,7 +38,8 @@ def reasons() -> str:
     """Every reason with its sentence."""
     rows = "".join(f"| `{reason}` | {sentence} |\n" for reason, sentence in SENTENCES.items())
     return (
-        HEAD + "# Reasons\n\nThe same word stands in conditions, events and metrics. The set is closed: alert on it.\n\n"
+        HEAD + "# Reasons\n\n"
+        "The same word stands in conditions, events and metrics. The set is closed: alert on it.\n\n"
         "| reason | meaning |\n| --- | --- |\n" + rows
     )
 

@@ -73,9 +73,7 @@ async def run(settings: Settings) -> None:
 
     runner, port = await serve(settings.http_host, settings.http_port, telemetry.registry, alive, ready.is_set)
     log.info("serin starts", port=port, namespace=settings.namespace)
-    registry = handlers.watch(
-        queue, parents, children, registries.take, registries.take_namespace, client.access
-    )
+    registry = handlers.watch(queue, parents, children, registries.take, registries.take_namespace, client.access)
     # Before anything is decided, everything is read: a view with holes would be taken for things that are missing.
     await prime(client, queue, parents, children)
     async with _tasks(

@@ -9,7 +9,6 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Phase
-from serin.api.status import Revision
 from serin.rollout.conditions import Fact
 from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
@@ -24,7 +23,6 @@ def facts_of(
     memory: Memory,
     observed: Observed,
     spec: ModelDeploymentSpec | None,
-    goal: Revision | Problem,
     standing: Standing,
     now: datetime,
 ) -> Iterator[Fact]:
@@ -61,13 +59,8 @@ def _available(observed: Observed, memory: Memory) -> Fact:
 def _model_resolved(observed: Observed, memory: Memory) -> Fact:
     target = observed.target
     if isinstance(target, Problem):
-        status: str = "Unknown" if target.reason in PASSING else "False"
-        return Fact(
-            ConditionType.MODEL_RESOLVED,
-            "False" if status == "False" else "Unknown",
-            target.reason,
-            target.message,
-        )
+        passing = target.reason in PASSING
+        return Fact(ConditionType.MODEL_RESOLVED, "Unknown" if passing else "False", target.reason, target.message)
     if observed.registry_down is not None:
         return Fact(
             ConditionType.MODEL_RESOLVED,

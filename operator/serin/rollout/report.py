@@ -32,7 +32,7 @@ def report(
 ) -> ModelDeploymentStatus:
     """The status that says all this. ``goal`` is the declared revision, or the problem that is told instead."""
     standing = standing_of(memory, observed, spec, goal, now)
-    facts = facts_of(memory, observed, spec, goal, standing, now)
+    facts = facts_of(memory, observed, spec, standing, now)
     return ModelDeploymentStatus(
         observed_generation=observed.generation,
         phase=standing.phase,
