@@ -27,8 +27,9 @@ IMAGE_REASONS = frozenset(
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 MESSAGE_LENGTH = 300
-# Starts that failed before the next one is not waited for: one failure may be a hiccup of the storage.
-TOLERATED_RESTARTS = 1
+# So many failed starts are enough: one may be a hiccup of the storage. CrashLoopBackOff is no better sign: the kubelet
+# shows the ended container during most of the back-off, and the word only after minutes (seen with 1.36).
+FAILED_STARTS = 2
 
 _ERROR_LINE = re.compile(r"\b\w*(Error|Exception|Errno)\b|\bfailed\b|\bfatal\b|\bcannot\b", re.IGNORECASE)
 _SECRETS = (
@@ -138,7 +139,7 @@ def _container(pod: str, status: Mapping[str, Any], reason: Reason) -> Iterator[
         yield Failure(kind, redact(message)[:MESSAGE_LENGTH]), None
         return
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
-    restarts = status.get("restartCount", 0)
+    failed_starts = status.get("restartCount", 0) + ("terminated" in state)
     # An init container that ended with 0 has done its work. A model server that ends has not, whatever its exit code:
     # MLServer exits with 0 when a model cannot be loaded (seen with MLServer 1.7.1).
     if ended is None or (reason is Reason.DOWNLOAD_FAILED and ended.get("exitCode") == 0):
@@ -152,7 +153,7 @@ def _container(pod: str, status: Mapping[str, Any], reason: Reason) -> Iterator[
         reason,
         message,
         at=_time(ended.get("finishedAt")),
-        hopeless=waiting == CRASH_LOOP or restarts > TOLERATED_RESTARTS,
+        hopeless=waiting == CRASH_LOOP or failed_starts >= FAILED_STARTS,
     )
     words = None if own else Words(pod, status["name"], running="terminated" not in state)
     yield failure, words
