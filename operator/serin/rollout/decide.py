@@ -51,6 +51,8 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return Decision(status=report(memory, observed, spec, _suspended(), now))
 
     goal = goal_of(observed, spec, memory, now)
+    if isinstance(goal, Problem):
+        observed = replace(observed, unmet=goal)
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = _follow(memory, goal, observed, spec, now)
     memory = _give_up_failing(memory, observed, spec, now)

@@ -11,6 +11,7 @@ from serin.api.status import Revision
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.plan import gateways
 from serin.rollout.revision import revision_name
 from serin.rollout.revision import template_for
 from serin.rollout.revision import version_label
@@ -20,6 +21,11 @@ def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: 
     """The declared revision. One that has a role already keeps its template: new settings restart nothing."""
     if isinstance(observed.target, Problem):
         return observed.target
+    if not gateways(observed, spec):
+        return Problem(
+            Reason.GATEWAY_NOT_CONFIGURED,
+            "no gateway is known: set spec.traffic.gateways, or gateways in the operator's settings",
+        )
     name = revision_name(observed.name, observed.namespace, observed.target, spec.serving)
     if isinstance(name, Problem):
         return name
@@ -29,11 +35,6 @@ def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: 
     template = template_for(spec, observed.target, observed.platform)
     if isinstance(template, Problem):
         return template
-    if not (spec.traffic.gateways or observed.platform.gateways):
-        return Problem(
-            Reason.GATEWAY_NOT_CONFIGURED,
-            "no gateway is known: set spec.traffic.gateways, or gateways in the operator's settings",
-        )
     return Revision(revision=name, version=version_label(observed.target.version), since=now, template=template)
 
 

@@ -118,6 +118,8 @@ class Observed:
     """What version or alias stand for now, or why that is not known."""
     registry_down: Problem | None = None
     """Set while the registry does not answer although the version is known."""
+    unmet: Problem | None = None
+    """Set by :func:`decide`: why what is declared now cannot be met. A rollout of what was declared before holds."""
     serving: ServingState = field(default_factory=ServingState)
     obstacles: tuple[Problem, ...] = ()
     """What the last attempt to carry out a decision met: refusals, conflicts, missing kinds."""

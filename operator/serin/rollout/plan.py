@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.status import Revision
 from serin.rollout.decision import PlannedRevision
@@ -30,7 +31,8 @@ def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         namespace=observed.namespace,
         uid=observed.uid,
         revisions=tuple(revisions),
-        route=_route(observed, spec, named) if named else None,
+        # Without a gateway a route that exists stays as it is: it may still serve.
+        route=_route(observed, spec, named) if named and gateways(observed, spec) else None,
         keep=frozenset(leaving.revision for leaving in memory.retiring),
     )
 
@@ -38,6 +40,11 @@ def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
 def hostnames(observed: Observed, spec: ModelDeploymentSpec) -> tuple[str, ...]:
     """Host names of the model: the declared ones, or one made from its name."""
     return spec.traffic.hostnames or (f"{observed.name}.{observed.namespace}.{observed.platform.domain}",)
+
+
+def gateways(observed: Observed, spec: ModelDeploymentSpec) -> tuple[GatewayRef, ...]:
+    """Gateways that carry the traffic: the declared ones, or those of the settings."""
+    return spec.traffic.gateways or observed.platform.gateways
 
 
 def _planned(role: Revision, spec: ModelDeploymentSpec, least: int) -> PlannedRevision:
@@ -56,7 +63,7 @@ def _planned(role: Revision, spec: ModelDeploymentSpec, least: int) -> PlannedRe
 def _route(observed: Observed, spec: ModelDeploymentSpec, named: tuple[tuple[str, int], ...]) -> PlannedRoute:
     return PlannedRoute(
         hostnames=hostnames(observed, spec),
-        gateways=spec.traffic.gateways or observed.platform.gateways,
+        gateways=gateways(observed, spec),
         timeout=spec.traffic.timeout,
         weights=named,
     )

@@ -95,8 +95,9 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
             f"replicas of {candidate.version} to be ready for {stable_for}",
             until=at,
         )
-    if aim.forward and observed.registry_down is not None:
-        return Wait(Reason.REGISTRY_UNAVAILABLE, observed.registry_down.message)
+    held = observed.unmet or observed.registry_down
+    if aim.forward and held is not None:
+        return Wait(held.reason, held.message)
     if stable is not None and observed.serving.health(stable.revision).ready == 0:
         return Wait(Reason.STABLE_UNAVAILABLE, f"a ready replica of the stable {stable.version}")
     return None
