@@ -7,8 +7,10 @@ Everything lies in a temporary folder; several can run side by side.
 import fcntl
 import json
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -71,20 +73,27 @@ class ControlPlane:
         It gets an administrator's KUBECONFIG, and of the caller's environment nothing, so that no proxy named there
         stands before the API server.
         """
-        own = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "KUBECONFIG": str(self.kubeconfig)}
         argv = [str(tools.binary(binary)), *arguments]
-        self.leash.start(binary, argv, {**own, **(environment or {})})
+        self.leash.start(binary, argv, {**self._environment(), **(environment or {})})
 
     @property
     def audit(self) -> AuditLog:
         """Every request that was made, at level Metadata."""
         return AuditLog(self.folder / "audit.log")
 
+    def kubectl(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as an administrator, or whom `--kubeconfig` names, to its end, whatever that is."""
+        argv = [str(tools.binary("kubectl")), *arguments]
+        return subprocess.run(argv, env=self._environment(), check=False, capture_output=True, text=True)
+
     def user(self, name: str, *groups: str) -> Path:
         """A kubeconfig of a user of that name: authenticated, and allowed what RBAC allows it."""
         file = f"user-{name}".replace(":", "-").replace("/", "-")
         Authority.of(self.pki).client(file, name, groups)
         return self._kubeconfig(file)
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "KUBECONFIG": str(self.kubeconfig)}
 
     def _kubeconfig(self, client: str) -> Path:
         return write_kubeconfig(self.folder / f"{client}.kubeconfig", self.url, self.pki, client)

@@ -43,6 +43,14 @@ class Leash:
         """The process id of a process that was started."""
         return self._processes[name].pid
 
+    def pids(self) -> list[int]:
+        """The process ids of all, in the order of their start."""
+        return [process.pid for process in self._processes.values()]
+
+    def running(self, name: str) -> bool:
+        """Whether a process that was started is still there."""
+        return self._processes[name].poll() is None
+
     def check(self) -> None:
         """Complain about a process that ended by itself.
 

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +42,7 @@ _KEPT = ("containerd", "log", "lock")
 _TOOLS = ("kubernetes", "etcd", "coredns", "pause")
 _CLIENTS = ("controller-manager", "scheduler", "kubelet", "proxy", "coredns")
 _SECONDS = 90.0
-_AFRESH = "if `up` again does not help, `python -m e2e.cluster down` and `up` start from nothing"
+_AFRESH = "Logs are in {log}. If `up` again does not help, `python -m e2e.cluster down` and `up` start from nothing."
 
 
 class LocalCluster:
@@ -163,47 +164,57 @@ class LocalCluster:
     def _start(self, link: Link) -> list[str]:
         """Start what does not run and wait until the node is Ready. Gives the names of what was started."""
         api = self._api(link)
-        start = self._supervisor.start
-        containerd, (etcd, apiserver, *others) = (
-            programs.containerd(self._layout),
-            programs.control_plane(self._layout, link),
-        )
-        started = [program.name for program in (containerd, etcd, apiserver) if start(program)]
-        self._runtime.wait()
-        emptied = self._layout.run / "containerd-emptied"
-        if not emptied.exists():  # containers of a time before this one
-            if self._runtime.end_containers():
-                self._supervisor.stop(containerd.name)
-                start(containerd)
-                self._runtime.wait()
-            emptied.touch()
+        started: list[str] = []
+        expected: list[str] = []
+
+        def ensure(*wanted: programs.Program) -> None:
+            started.extend(program.name for program in wanted if self._supervisor.start(program))
+            expected.extend(program.name for program in wanted)
+
+        def wait(what: str, check: Callable[[], str | None]) -> None:
+            self._wait(what, check, expected)
+
+        etcd, apiserver, *others = programs.control_plane(self._layout, link)
+        containerd = programs.containerd(self._layout)
+        ensure(containerd, etcd, apiserver)
+        wait("containerd", self._runtime.not_ready)
+        self._empty(containerd)
         self._runtime.provide_pause_image()
-        self._wait("the API server", api.ready)
+        wait("the API server", api.ready)
         # Not earlier: the controller manager gives up when no API server answers it within 10 s.
-        started += [program.name for program in (*others, *programs.node(self._layout, link)) if start(program)]
+        ensure(*others, *programs.node(self._layout, link))
         offer_dns(api, link)
-        self._wait("the kubelet", lambda: unhealthy(link.node, at.KUBELET_HEALTH_PORT, "/healthz"))
-        self._wait("the node", lambda: self._node_not_ready(api))
-        self._wait("kube-proxy", lambda: unhealthy(link.node, at.PROXY_HEALTH_PORT, "/healthz"))
-        self._wait("CoreDNS", lambda: unhealthy(link.node, at.DNS_READY_PORT, "/ready"))
+        wait("the kubelet", lambda: unhealthy(link.node, at.KUBELET_HEALTH_PORT, "/healthz"))
+        wait("the node", lambda: self._node_not_ready(api))
+        wait("kube-proxy", lambda: unhealthy(link.node, at.PROXY_HEALTH_PORT, "/healthz"))
+        wait("CoreDNS", lambda: unhealthy(link.node, at.DNS_READY_PORT, "/ready"))
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        self._wait("the default service account", lambda: api.missing(account))
+        wait("the default service account", lambda: api.missing(account))
         return started
 
-    def _wait(self, what: str, check: Callable[[], str | None]) -> None:
-        """Wait for `check`, but not for a program that has ended."""
-        every = [program.name for program in self._programs(self._link())]
+    def _empty(self, containerd: programs.Program) -> None:
+        """Once after containerd's first start: put out the containers of a time before this one."""
+        emptied = self._layout.run / "containerd-emptied"
+        if emptied.exists():
+            return
+        if self._runtime.end_containers():
+            self._supervisor.stop(containerd.name)
+            self._supervisor.start(containerd)
+            self._wait("containerd", self._runtime.not_ready, [containerd.name])
+        emptied.touch()
+
+    def _wait(self, what: str, check: Callable[[], str | None], expected: Sequence[str]) -> None:
+        """Wait until `check` gives None, but not when one of the `expected` programs has ended."""
 
         def reason() -> str | None:
-            if (missing := check()) is None:
-                return None
-            # Those that were not started yet have no log either.
-            ended = [name for name in every if self._supervisor.ended(name)]
-            if ended:
-                raise ClusterError(f"{self._supervisor.gone(ended[0])}\n{_AFRESH}")
+            if (missing := check()) is not None:
+                self._supervisor.check(expected)
             return missing
 
-        wait_for(f"{what} of cluster {self.name} (logs in {self._layout.log}; {_AFRESH})", reason, _SECONDS)
+        try:
+            wait_for(f"{what} of cluster {self.name}", reason, _SECONDS)
+        except ClusterError as error:
+            raise ClusterError(f"{error}\n{_AFRESH.format(log=self._layout.log)}") from error
 
     def _clear(self) -> None:
         """Undo everything but what `_KEPT` names. In this order, or something is left or waits for what is gone."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from e2e.cluster.progress import wait_for
 
 _TERM_SECONDS = 5.0
 _KILL_SECONDS = 30.0
+_TAIL_LINES = 10
+_TAIL_WIDTH = 400
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Nothing of the caller's: a proxy named in it would stand between the programs and their own API server.
 _ENVIRONMENT = {"PATH": _PATH, "HOME": "/root"}
@@ -60,30 +63,35 @@ class Supervisor:
                 join, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=_ENVIRONMENT
             )
         # `nsenter` is not the program yet; it is in a moment, or its log says why not.
-        wait_for(program.name, lambda: self.gone(program.name), _TERM_SECONDS, every=0.01)
+        wait_for(program.name, lambda: self._missing(program.name), _TERM_SECONDS, every=0.01)
         return True
 
     def running(self, name: str) -> bool:
         """Whether the program has a process."""
         return bool(self._processes(name))
 
-    def ended(self, name: str) -> bool:
-        """Whether the program was started and has no process any more."""
-        return self._started(name).is_file() and not self.running(name)
+    def check(self, names: Sequence[str]) -> None:
+        """Complain about programs that do not run.
 
-    def gone(self, name: str) -> str | None:
-        """None when the program runs, otherwise the end of its log."""
-        if self.running(name):
-            return None
-        log = self._log / f"{name}.log"
-        end = log.read_text(errors="replace").splitlines()[-15:] if log.is_file() else []
-        return "\n".join([f"{name} does not run; the end of {log}:", *end])
+        Raises:
+            ClusterError: with the end of the log of the first.
+        """
+        for name in names:
+            if (reason := self._missing(name)) is not None:
+                raise ClusterError(reason)
 
     def stop(self, name: str) -> None:
         """End a program, gently at first."""
         with suppress(ClusterError):
             self._signal(name, signal.SIGTERM, _TERM_SECONDS)
         self._signal(name, signal.SIGKILL, _KILL_SECONDS)
+
+    def _missing(self, name: str) -> str | None:
+        if self.running(name):
+            return None
+        log = self._log / f"{name}.log"
+        end = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:] if log.is_file() else []
+        return "\n".join([f"{name} does not run; the end of {log}:", *(line[:_TAIL_WIDTH] for line in end)])
 
     def _signal(self, name: str, number: signal.Signals, seconds: float) -> None:
         for pid in self._processes(name):

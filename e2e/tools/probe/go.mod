@@ -1,0 +1,3 @@
+module serin.dev/tools/probe
+
+go 1.26

@@ -1,0 +1,54 @@
+"""Local clusters of these tests' own: none that somebody works with is touched."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e import tools
+from e2e.cluster.image import write_image
+from tests.cluster.command import PROBE_IMAGE
+from tests.cluster.command import Command
+from tests.cluster.command import Report
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def report(request: pytest.FixtureRequest) -> Report:
+    """For figures that are to be told at the end."""
+    return request.config.stash.setdefault(_FIGURES, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell the figures."""
+    if figures := config.stash.get(_FIGURES, []):
+        terminalreporter.section("figures")
+        for figure in figures:
+            terminalreporter.line(figure)
+
+
+@pytest.fixture(scope="session")
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state folder that goes with the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("state")
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def command(state_home: Path, request: pytest.FixtureRequest) -> Iterator[Command]:
+    """A cluster of its own for each module; down at first, purged at last."""
+    command = Command(f"t{os.getpid()}-{request.module.__name__.rpartition('_')[2]}"[:20])
+    yield command
+    command.run("down", "--purge")
+
+
+@pytest.fixture(scope="session")
+def probe_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image of the probe, see e2e/tools/probe."""
+    archive = tmp_path_factory.mktemp("images") / "probe.tar"
+    write_image(archive, tools.binary("probe"), PROBE_IMAGE)
+    return archive
