@@ -55,6 +55,7 @@ async def run(settings: Settings) -> None:
     telemetry.watch_queue(queue)
     parents, children = Parents(), Children()
     registries = Registries(settings.namespace, client, queue, telemetry, utc_now)
+    telemetry.watch_registries(registries.polled)
     backend = KServe()
     reconciler = Reconciler(
         Gatherer(parents, children, registries, backend, client, platform(settings)),
@@ -73,9 +74,13 @@ async def run(settings: Settings) -> None:
 
     runner, port = await serve(settings.http_host, settings.http_port, telemetry.registry, alive, ready.is_set)
     log.info("serin starts", port=port, namespace=settings.namespace)
-    registry = handlers.watch(queue, parents, children, registries.take, registries.take_namespace, client.access)
+    registry = handlers.watch(
+        queue, parents, children, registries.take, registries.take_namespace, registries.note, client.access
+    )
     # Before anything is decided, everything is read: a view with holes would be taken for things that are missing.
     await prime(client, queue, parents, children)
+    for key in parents.all():
+        registries.note(key, (parents.get(key) or {}).get("spec") or {})
     async with _tasks(
         *(work(queue, reconciler, telemetry) for _ in range(settings.workers)),
         resync(client, queue, parents, children, settings.resync_seconds),

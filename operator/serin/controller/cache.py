@@ -63,7 +63,7 @@ class Parents:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def keys(self) -> list[Key]:
+    def all(self) -> list[Key]:
         """All of them."""
         return list(self._entries)
 

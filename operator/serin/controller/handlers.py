@@ -40,16 +40,20 @@ def watch(
     children: Children,
     registries: Sink,
     namespaces: Sink,
+    note: Callable[[Key, dict[str, Any]], None],
     access: Callable[[], Awaitable[dict[str, Any]]],
 ) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own. ``access`` is asked for credentials at the start and after a 401."""
+    """The handlers, in a registry of their own.
+
+    ``note`` hears of every spec; ``access`` is asked for credentials at the start and after a 401.
+    """
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return kopf.ConnectionInfo(**await access())
 
-    _on(registry, MODEL_DEPLOYMENT, _parent_sink(queue, parents))
+    _on(registry, MODEL_DEPLOYMENT, _parent_sink(queue, parents, note))
     for kind in CHILDREN:
         _on(registry, kind, _child_sink(kind, queue, children), labels={DEPLOYMENT_LABEL: kopf.PRESENT})
     _on(registry, MODEL_REGISTRY, registries)
@@ -78,7 +82,7 @@ def _on(registry: kopf.OperatorRegistry, kind: Kind, sink: Sink, **filters: Any)
         sink(event["type"], cast("dict[str, Any]", event["object"]))
 
 
-def _parent_sink(queue: Queue, parents: Parents) -> Sink:
+def _parent_sink(queue: Queue, parents: Parents, note: Callable[[Key, dict[str, Any]], None]) -> Sink:
     def take(event: str | None, body: dict[str, Any]) -> None:
         metadata = body["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
@@ -86,6 +90,7 @@ def _parent_sink(queue: Queue, parents: Parents) -> Sink:
             parents.drop(key, metadata["uid"])
             queue.add(key)
         elif parents.put(body):
+            note(key, body["spec"])
             queue.add(key, fresh=event is not None)
 
     return take

@@ -39,7 +39,7 @@ async def resync(client: Client, queue: Queue, parents: Parents, children: Child
 
 async def once(client: Client, queue: Queue, parents: Parents, children: Children) -> None:
     """One round."""
-    known = set(parents.keys())
+    known = set(parents.all())
     listed = await _list(client, MODEL_DEPLOYMENT)
     present = {Key(one["metadata"]["namespace"], one["metadata"]["name"]) for one in listed}
     for body in listed:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -110,12 +111,6 @@ class Telemetry:
             ("registry",),
             registry=self.registry,
         )
-        self.registry_last_success = Gauge(
-            "serin_registry_last_success_timestamp_seconds",
-            "When the registry was last polled.",
-            ("registry",),
-            registry=self.registry,
-        )
         self.followed = Gauge(
             "serin_registry_models_followed",
             "Registered models whose aliases are followed.",
@@ -164,18 +159,35 @@ class Telemetry:
             self.phase.remove(*key, before)
             self.weight.remove(*key)
 
-    def registry_polled(self, registry: str, at: datetime | None, *, up: bool, followed: int) -> None:
-        """A registry was polled."""
+    def registry_polled(self, registry: str, *, up: bool, followed: int) -> None:
+        """A registry answers or does not, and so many models of it are followed."""
         self.registry_up.labels(registry).set(1 if up else 0)
         self.followed.labels(registry).set(followed)
-        if at is not None:
-            self.registry_last_success.labels(registry).set(at.timestamp())
 
     def registry_gone(self, registry: str) -> None:
-        """A ModelRegistry was deleted."""
-        for gauge in (self.registry_up, self.followed, self.registry_last_success):
+        """A ModelRegistry was deleted: its series end."""
+        for gauge in (self.registry_up, self.followed):
             with contextlib.suppress(KeyError):
                 gauge.remove(registry)
+
+    def watch_registries(self, polled: Callable[[], dict[str, datetime]]) -> None:
+        """Read when registries were polled when the metrics are asked for."""
+        self.registry.register(_PollCollector(polled))
+
+
+class _PollCollector(Collector):
+    """When each registry last answered."""
+
+    def __init__(self, polled: Callable[[], dict[str, datetime]]) -> None:
+        self._polled = polled
+
+    def collect(self) -> Iterator[Metric]:
+        last = GaugeMetricFamily(
+            "serin_registry_last_success_timestamp_seconds", "When the registry last answered.", labels=("registry",)
+        )
+        for name, moment in self._polled().items():
+            last.add_metric((name,), moment.timestamp())
+        yield last
 
 
 class _QueueCollector(Collector):

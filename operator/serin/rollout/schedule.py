@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from datetime import timedelta
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
@@ -12,6 +13,9 @@ from serin.rollout.observed import Observed
 from serin.rollout.retire import previous_goes_at
 from serin.rollout.steps import aim_of
 from serin.rollout.steps import obstacle_to
+
+# What is missing may be made at any time, and not every maker tells us.
+LOOK_AGAIN = timedelta(minutes=1)
 
 
 def next_moment(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> datetime | None:
@@ -27,6 +31,8 @@ def startup_deadline(memory: Memory, spec: ModelDeploymentSpec) -> datetime | No
 
 
 def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Iterator[datetime]:
+    if observed.unmet is not None:
+        yield now + LOOK_AGAIN
     rollout = memory.rollout
     if rollout is not None:
         if rollout.next_at is not None:

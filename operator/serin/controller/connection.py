@@ -1,0 +1,136 @@
+"""A declared registry, connected: its client, its follower, its resolver, made with the Secrets it names."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from serin.api.kinds import SECRET
+from serin.api.modelregistry import ModelRegistrySpec
+from serin.api.quantities import seconds
+from serin.api.reasons import Reason
+from serin.cluster.client import Client
+from serin.errors import RegistryError
+from serin.registry.config import Credentials
+from serin.registry.config import RegistryConfig
+from serin.registry.follow import Follower
+from serin.registry.mlflow import MlflowRegistry
+from serin.registry.resolve import Resolver
+
+# With these the Secret is worth another look: somebody may have mended it, and Secrets are not watched.
+SECRET_REASONS = frozenset({Reason.SECRET_NOT_FOUND, Reason.INVALID_SECRET, Reason.REGISTRY_REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a ModelRegistry and its Secrets say, or what is wrong with them."""
+
+    spec: ModelRegistrySpec | None
+    config: RegistryConfig | None = None
+    wrong: tuple[str, str] | None = None
+    """Reason and message."""
+
+    @property
+    def problem(self) -> RegistryError | None:
+        """What is wrong, as an error."""
+        return None if self.wrong is None else RegistryError(*self.wrong, transient=False)
+
+
+class Connection:
+    """One declared registry. ``follower`` and ``resolver`` are None where the declaration is wrong."""
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        on_change: Callable[[frozenset[str]], None],
+        on_health: Callable[[], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.declaration = declaration
+        self.follower: Follower | None = None
+        self.resolver: Resolver | None = None
+        self._client: MlflowRegistry | None = None
+        self._polling: asyncio.Task[None] | None = None
+        spec, config = declaration.spec, declaration.config
+        if spec is not None and config is not None:
+            self._client = MlflowRegistry(config)
+            self.follower = Follower(
+                self._client,
+                interval=seconds(spec.poll_interval),
+                on_change=on_change,
+                on_health=on_health,
+                now=clock,
+            )
+            self.resolver = Resolver(self._client, self.follower)
+
+    @property
+    def error(self) -> RegistryError | None:
+        """Why it cannot be used, or why the last poll failed."""
+        return self.declaration.problem or (self.follower.error if self.follower is not None else None)
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """Since when polls fail; None while they succeed or failed but once."""
+        return self.follower.failing_since if self.follower is not None else None
+
+    @property
+    def wants_secret(self) -> bool:
+        """Whether another look at its Secrets may help."""
+        return self.error is not None and self.error.reason in SECRET_REASONS
+
+    def start(self) -> None:
+        """Begin to poll."""
+        if self.follower is not None:
+            self._polling = asyncio.create_task(self.follower.run())
+
+    def close(self) -> None:
+        """End the polling and let go of the connections."""
+        if self._polling is not None:
+            self._polling.cancel()
+        if self._client is not None:
+            self._client.close()
+
+
+class Declarations:
+    """Reads declarations. Secrets are read from the operator's own namespace, by name, when they are needed."""
+
+    def __init__(self, namespace: str, client: Client) -> None:
+        self._namespace = namespace
+        self._client = client
+
+    async def read(self, body: dict[str, Any]) -> Declaration:
+        """What a ModelRegistry declares. Raises ClusterError where a Secret cannot be read now."""
+        try:
+            spec = ModelRegistrySpec.model_validate(body["spec"])
+        except ValidationError as error:
+            wrong = "; ".join(f"spec.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+            return Declaration(None, wrong=(Reason.INVALID_SPEC, wrong))
+        try:
+            return Declaration(spec, await self._config(spec))
+        except RegistryError as error:
+            return Declaration(spec, wrong=(error.reason, error.message))
+
+    async def _config(self, spec: ModelRegistrySpec) -> RegistryConfig:
+        credentials, ca_pem = None, None
+        if spec.auth is not None:
+            credentials = Credentials.from_secret(spec.auth.secret_name, await self._secret(spec.auth.secret_name))
+        if spec.tls is not None:
+            data = await self._secret(spec.tls.ca_secret_name)
+            if "ca.crt" not in data:
+                message = f"Secret {spec.tls.ca_secret_name} has no key ca.crt: put the CA's certificates in PEM there"
+                raise RegistryError(Reason.INVALID_SECRET, message, transient=False)
+            ca_pem = data["ca.crt"].decode(errors="replace")
+        return RegistryConfig(url=spec.url, credentials=credentials, ca_pem=ca_pem)
+
+    async def _secret(self, name: str) -> dict[str, bytes]:
+        secret = await self._client.get(SECRET, self._namespace, name)
+        if secret is None:
+            message = f"there is no Secret {name} in namespace {self._namespace}: create it"
+            raise RegistryError(Reason.SECRET_NOT_FOUND, message, transient=False)
+        return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
