@@ -6,7 +6,9 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-_TIMEOUT_SECONDS = 10.0
+_READ_SECONDS = 10.0
+# KServe's biggest CRD takes a busy API server a while.
+_WRITE_SECONDS = 60.0
 _MANAGER = "serin-cluster"
 
 
@@ -55,7 +57,8 @@ class Api:
         return None
 
     def _request(self, method: str, path: str, body: str | None = None) -> bytes:
-        connection = http.client.HTTPSConnection(self._address, self._port, timeout=_TIMEOUT_SECONDS, context=self._tls)
+        timeout = _READ_SECONDS if body is None else _WRITE_SECONDS
+        connection = http.client.HTTPSConnection(self._address, self._port, timeout=timeout, context=self._tls)
         try:
             connection.request(method, path, body, {"Content-Type": "application/apply-patch+yaml"})
             response = connection.getresponse()
@@ -69,7 +72,7 @@ class Api:
 
 def unhealthy(address: str, port: int, path: str) -> str | None:
     """None when a plain HTTP health check answers 200, otherwise why it does not."""
-    connection = http.client.HTTPConnection(address, port, timeout=_TIMEOUT_SECONDS)
+    connection = http.client.HTTPConnection(address, port, timeout=_READ_SECONDS)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

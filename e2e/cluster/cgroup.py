@@ -67,9 +67,9 @@ class Cgroup:
         """All processes in it and below, zombies not counted: they are gone but for their parent's interest."""
         pids: set[int] = set()
         for mount in hierarchies():
-            for file in (mount / self.path).rglob("cgroup.procs"):
-                with suppress(FileNotFoundError, OSError):  # the cgroup went while we looked
-                    pids.update(int(line) for line in file.read_text().split())
+            for folder in _tree(mount / self.path):
+                with suppress(OSError):  # the cgroup went while we looked: ENOENT or ENODEV
+                    pids.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
         return {pid for pid in pids if pid and not _is_zombie(pid)}
 
     def signal(self, number: int) -> None:
@@ -91,11 +91,15 @@ class Cgroup:
     def remove(self) -> None:
         """Take it away, with everything below; it must be empty of processes."""
         for mount in hierarchies():
-            root = mount / self.path
-            below = sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True)
-            for folder in [*below, *([root] if root.is_dir() else [])]:
+            for folder in reversed(_tree(mount / self.path)):
                 # A process just killed may hold its cgroup a moment longer.
                 wait_for(f"removing cgroup {folder}", partial(_rmdir, folder), _DEATH_SECONDS, every=0.02)
+
+
+def _tree(root: Path) -> list[Path]:
+    """`root` and all below it, parents first; empty when there is none."""
+    # Not Path.rglob: it fails when a folder goes away meanwhile, and containerd takes away its own.
+    return [Path(folder) for folder, _, _ in os.walk(root)]
 
 
 def _hand_down(folder: Path) -> None:
