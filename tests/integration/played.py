@@ -1,188 +1,183 @@
 """Plays what a control plane alone lacks: the kubelets and the gateway.
 
-Pods become ready, unless a test says otherwise for their revision; routes are accepted as they are written. Everything
-else (KServe, the deployment controller, admission, garbage collection) is real.
+Pods become ready, unless a test says otherwise for their revision; routes are accepted as they are written, unless a
+test says otherwise for their namespace. Everything else (KServe, the deployment controller, admission, garbage
+collection) is real.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import json
+import ssl
+from collections.abc import Awaitable
 from collections.abc import Callable
-from datetime import UTC
-from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client.api_client import ApiClient
 
 from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import POD
 from serin.api.kinds import REVISION_LABEL
-from serin.cluster.client import Client
-from serin.cluster.client import connect
-from serin.cluster.limiter import TokenBucket
-from serin.errors import ClusterError
+from serin.api.kinds import Kind
+from tests.integration.gateway import ACCEPTING
+from tests.integration.gateway import Gateway
+from tests.integration.kubelet import NODE
+from tests.integration.kubelet import Kubelet
+from tests.integration.pods import Act
+from tests.integration.pods import ready
 
 Json = dict[str, Any]
-PodStatus = Callable[[Json], Json | None]
-"""The status that a pod shall have, or None to leave it as it is."""
+Take = Callable[[Json], Awaitable[None]]
 
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def ready(pod: Json) -> Json | None:
-    """A pod whose model is loaded."""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    if any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
-        return None
-    return {
-        "phase": "Running",
-        "conditions": [
-            {"type": kind, "status": "True", "lastTransitionTime": _now()}
-            for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
-        ],
-        "containerStatuses": [_container(restarts=0, state={"running": {"startedAt": _now()}}, ready=True)],
-    }
-
-
-def crash_looping(message: str) -> PodStatus:
-    """A pod whose model server ended with 0 when it could not load the model, as MLServer does."""
-
-    def status(pod: Json) -> Json | None:
-        present = (pod.get("status") or {}).get("containerStatuses") or [{}]
-        if (present[0].get("state") or {}).get("waiting"):
-            return None
-        ended = {"exitCode": 0, "reason": "Completed", "startedAt": _now(), "finishedAt": _now(), "message": message}
-        return {
-            "phase": "Running",
-            "conditions": [
-                {"type": "PodScheduled", "status": "True", "lastTransitionTime": _now()},
-                {"type": "Ready", "status": "False", "lastTransitionTime": _now()},
-            ],
-            "containerStatuses": [
-                _container(
-                    restarts=2, state={"waiting": {"reason": "CrashLoopBackOff"}}, last={"terminated": ended}, ready=False
-                )
-            ],
-        }
-
-    return status
-
-
-def unschedulable(message: str) -> PodStatus:
-    """A pod for which no node has room."""
-
-    def status(pod: Json) -> Json | None:
-        if (pod.get("status") or {}).get("conditions"):
-            return None
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-        return {"phase": "Pending", "conditions": [{**condition, "lastTransitionTime": _now()}]}
-
-    return status
-
-
-def _container(*, restarts: int, state: Json, ready: bool, last: Json | None = None) -> Json:
-    return {
-        "name": "kserve-container",
-        "image": "model-server",
-        "imageID": "",
-        "ready": ready,
-        "restartCount": restarts,
-        "state": state,
-        "lastState": last or {},
-    }
+MERGE = "application/merge-patch+json"
+RETRY_SECONDS = 0.2
 
 
 class Played:
-    """Keeps playing while it is entered. ``pods`` maps a revision's prefix to what its pods do."""
+    """The stage: knobs for tests, and the tasks that play. Knobs may be turned from any thread."""
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.pods: dict[str, PodStatus] = {}
-        self.gateway_accepts = True
-        self.gateway_refusal: str | None = None
+    def __init__(self, url: str, pki: Path) -> None:
+        self._url = url
+        self._pki = pki
+        self._pods: dict[tuple[str, str], Json] = {}
+        self._routes: dict[tuple[str, str], Json] = {}
+        self._acts: dict[tuple[str, str], Act] = {}
+        self._gateways: dict[str, Gateway] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._kubelet = Kubelet()
 
-    async def play(self, every: float = 0.05) -> None:
-        """For ever."""
-        while True:
-            for pod in await self.client.list(POD, selector=DEPLOYMENT_LABEL):
-                with contextlib.suppress(ClusterError):
-                    await self._pod(pod)
-            for route in await self.client.list(HTTP_ROUTE, selector=DEPLOYMENT_LABEL):
-                with contextlib.suppress(ClusterError):
-                    await self._route(route)
-            await asyncio.sleep(every)
+    async def start(self) -> None:
+        """Begin to play."""
+        self._loop = asyncio.get_running_loop()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=_tls(self._pki), limit=50),
+            timeout=aiohttp.ClientTimeout(total=None, connect=5, sock_read=60),
+        )
+        port = await self._kubelet.start(self._pki)
+        await self._register_node(port)
+        self._tasks = [
+            asyncio.create_task(self._watch(POD, self._pods, self._pod)),
+            asyncio.create_task(self._watch(HTTP_ROUTE, self._routes, self._route)),
+        ]
+
+    async def stop(self) -> None:
+        """End playing."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._kubelet.stop()
+        await self._session.close()
+
+    def pods(self, namespace: str, prefix: str, act: Act) -> None:
+        """What the pods of revisions whose names begin so shall do from now on."""
+        self._acts[namespace, prefix] = act
+        self._replay(self._pods, namespace, self._pod)
+
+    def gateway(self, namespace: str, gateway: Gateway) -> None:
+        """What the gateway shall say to routes of that namespace from now on."""
+        self._gateways[namespace] = gateway
+        self._replay(self._routes, namespace, self._route)
+
+    def _replay(self, known: dict[tuple[str, str], Json], namespace: str, take: Take) -> None:
+        async def replay() -> None:
+            for body in [body for (where, _), body in known.items() if where == namespace]:
+                await take(body)
+
+        asyncio.run_coroutine_threadsafe(replay(), self._loop).result(30)
 
     async def _pod(self, pod: Json) -> None:
         metadata = pod["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
         if "deletionTimestamp" in metadata:
             # The kubelet's part of a deletion: the containers are gone.
-            path = POD.path(metadata["namespace"], metadata["name"])
-            await self.client._json("DELETE", path, None, {"gracePeriodSeconds": 0})
+            await self._send("DELETE", POD.path(namespace, name), {"gracePeriodSeconds": 0})
             return
         revision = metadata["labels"].get(REVISION_LABEL, "")
-        plays = next((one for prefix, one in self.pods.items() if revision.startswith(prefix)), ready)
-        status = plays(pod)
+        fitting = [key for key in self._acts if key[0] == namespace and revision.startswith(key[1])]
+        act = self._acts[max(fitting, key=lambda key: len(key[1]))] if fitting else ready()
+        if act.log is not None and not pod["spec"].get("nodeName"):
+            # Logs are asked of the pod's node.
+            self._kubelet.logs[namespace, name] = act.log
+            await self._send(
+                "POST",
+                POD.path(namespace, name, "binding"),
+                {"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}},
+            )
+        status = act.status(pod)
         if status is not None:
             await self._status(POD, pod, status)
 
     async def _route(self, route: Json) -> None:
-        if not self.gateway_accepts:
-            return
-        generation = route["metadata"]["generation"]
-        parents = []
-        for parent in route["spec"]["parentRefs"]:
-            refused = self.gateway_refusal
-            conditions = [
-                {
-                    "type": "Accepted",
-                    "status": "False" if refused else "True",
-                    "reason": "NotAllowedByListeners" if refused else "Accepted",
-                    "message": refused or "",
-                    "observedGeneration": generation,
-                    "lastTransitionTime": _now(),
-                },
-                {
-                    "type": "ResolvedRefs",
-                    "status": "True",
-                    "reason": "ResolvedRefs",
-                    "message": "",
-                    "observedGeneration": generation,
-                    "lastTransitionTime": _now(),
-                },
-            ]
-            parents.append({"parentRef": parent, "controllerName": "example.com/played", "conditions": conditions})
-        before = (route.get("status") or {}).get("parents") or []
-        told = [one["conditions"][0].get("observedGeneration") for one in before if one.get("conditions")]
-        same_word = [one["conditions"][0]["status"] for one in before if one.get("conditions")]
-        if told and set(told) == {generation} and set(same_word) == {"False" if self.gateway_refusal else "True"}:
-            return
-        await self._status(HTTP_ROUTE, route, {"parents": parents})
+        gateway = self._gateways.get(route["metadata"]["namespace"], ACCEPTING)
+        status = gateway.answer(route)
+        if status is not None:
+            await self._status(HTTP_ROUTE, route, status)
 
-    async def _status(self, kind: Any, body: Json, status: Json) -> None:
+    async def _status(self, kind: Kind, body: Json, status: Json) -> None:
         metadata = body["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"], "status")
-        patch = {"status": status}
-        await self.client._json("PATCH", path, {"fieldManager": "played"}, patch, "application/merge-patch+json")
+        await self._send("PATCH", path, {"metadata": {"uid": metadata["uid"]}, "status": status})
+
+    async def _send(self, method: str, path: str, body: Json) -> None:
+        headers = {"Content-Type": MERGE if method == "PATCH" else "application/json"}
+        async with self._session.request(method, self._url + path, json=body, headers=headers) as answer:
+            # Gone, or another one of the name by now: nothing is left to be played.
+            if answer.status >= 400 and answer.status not in (404, 409):
+                raise RuntimeError(f"{method} {path} was answered with {answer.status}: {await answer.text()}")
+
+    async def _register_node(self, port: int) -> None:
+        path = "/api/v1/nodes"
+        await self._send("POST", path, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+        status = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        }
+        await self._send("PATCH", f"{path}/{NODE}/status", {"status": status})
+
+    async def _watch(self, kind: Kind, known: dict[tuple[str, str], Json], take: Take) -> None:
+        """List and watch for ever; the API server may come and go, and may not have the kind yet."""
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                await self._watch_once(kind, known, take)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _watch_once(self, kind: Kind, known: dict[tuple[str, str], Json], take: Take) -> None:
+        url = self._url + kind.path(None)
+        async with self._session.get(url, params={"labelSelector": DEPLOYMENT_LABEL}) as answer:
+            if answer.status != 200:
+                return
+            listed = await answer.json()
+        known.clear()
+        for body in listed["items"]:
+            await _taken(known, "ADDED", body, take)
+        since = listed["metadata"]["resourceVersion"]
+        params = {"labelSelector": DEPLOYMENT_LABEL, "watch": "true", "resourceVersion": since}
+        async with self._session.get(url, params=params) as answer:
+            buffer = b""
+            async for chunk in answer.content.iter_any():
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    await _taken(known, event["type"], event["object"], take)
 
 
-@contextlib.asynccontextmanager
-async def played(kubeconfig: str) -> AsyncIterator[Played]:
-    """Play in the background while the block runs."""
-    loop = asyncio.get_running_loop()
-    api: ApiClient = await connect(kubeconfig)
-    client = Client(api, TokenBucket(1000, 1000, loop.time), lambda *_: None, loop.time)
-    stage = Played(client)
-    task = asyncio.create_task(stage.play())
-    try:
-        yield stage
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError):
-            await task
-        await client.close()
+async def _taken(known: dict[tuple[str, str], Json], event: str, body: Json, take: Take) -> None:
+    key = (body["metadata"]["namespace"], body["metadata"]["name"])
+    if event == "DELETED":
+        known.pop(key, None)
+        return
+    known[key] = body
+    await take(body)
+
+
+def _tls(pki: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+    return context

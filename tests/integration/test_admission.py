@@ -1,0 +1,315 @@
+"""What the real API server refuses and accepts: schema and CEL rules of both kinds, as users meet them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from e2e import tools
+from e2e.cluster.controlplane import ControlPlane
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import MODEL_REGISTRY
+from serin.api.kinds import Kind
+from serin.serving.compare import merge
+from tests.integration import kstatus
+from tests.integration.kube import Json
+from tests.integration.kube import Kube
+from tests.integration.kube import RefusedError
+
+pytestmark = pytest.mark.integration
+
+DEPLOYMENT: Json = {"metadata": {"name": "fraud"}, "spec": {"model": {"name": "fraud-detector", "version": 13}}}
+REGISTRY: Json = {"metadata": {"name": "default"}, "spec": {"url": "https://mlflow.example.com"}}
+
+
+def serving(**fields: Any) -> Json:
+    return {"spec": {"serving": fields}}
+
+
+def env(*variables: Json) -> Json:
+    return serving(env=list(variables))
+
+
+def rollout(**fields: Any) -> Json:
+    return {"spec": {"rollout": fields}}
+
+
+def steps(*weights: int) -> Json:
+    return rollout(steps=[{"weight": weight, "hold": "1m"} for weight in weights])
+
+
+# What is wrong, and the words of the refusal: the field, and where a rule of ours speaks, the remedy.
+REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
+    "version and alias": (
+        {"spec": {"model": {"alias": "champion"}}},
+        ("spec.model", "exactly one of spec.model.version and spec.model.alias must be set"),
+    ),
+    "neither version nor alias": (
+        {"spec": {"model": {"version": None}}},
+        ("exactly one of spec.model.version and spec.model.alias must be set",),
+    ),
+    "no model": ({"spec": {"model": None}}, ("spec.model", "Required value")),
+    "no model name": ({"spec": {"model": {"name": None}}}, ("spec.model.name", "Required value")),
+    "slash in the model name": ({"spec": {"model": {"name": "a/b"}}}, ("spec.model.name", "should match")),
+    "version zero": ({"spec": {"model": {"version": 0}}}, ("spec.model.version", "greater than or equal to 1")),
+    "version in words": ({"spec": {"model": {"version": "latest"}}}, ("spec.model.version", "must be of type integer")),
+    "alias with a space": (
+        {"spec": {"model": {"version": None, "alias": "the champion"}}},
+        ("spec.model.alias", "should match"),
+    ),
+    "registry that is no name": (
+        {"spec": {"model": {"registry": "Default!"}}},
+        ("spec.model.registry", "should match"),
+    ),
+    "weight above 100": (steps(101), ("spec.rollout.steps[0].weight", "less than or equal to 100")),
+    "weight below 0": (steps(-1), ("spec.rollout.steps[0].weight", "greater than or equal to 0")),
+    "weight in parts of a percent": (
+        rollout(steps=[{"weight": 0.5, "hold": "1m"}]),
+        ("spec.rollout.steps[0].weight", "must be of type integer"),
+    ),
+    "falling weights": (steps(50, 10), ("spec.rollout", "weights of spec.rollout.steps must not fall")),
+    "falling again": (steps(1, 50, 10), ("weights of spec.rollout.steps must not fall from one step to the next",)),
+    "step without a hold": (rollout(steps=[{"weight": 5}]), ("spec.rollout.steps[0].hold", "Required value")),
+    "too many steps": (steps(*range(21)), ("spec.rollout.steps", "must have at most 20 items")),
+    "hold without a unit": (
+        rollout(steps=[{"weight": 5, "hold": "5"}]),
+        ("spec.rollout.steps[0].hold", "should match"),
+    ),
+    "hold that is a number": (
+        rollout(steps=[{"weight": 5, "hold": 300}]),
+        ("spec.rollout.steps[0].hold", "must be of type string"),
+    ),
+    "hold of two years": (
+        rollout(steps=[{"weight": 5, "hold": "17520h"}]),
+        ("spec.rollout.steps[0]", "hold of spec.rollout.steps must be at most 8760h"),
+    ),
+    "negative duration": (rollout(keepPrevious="-5m"), ("spec.rollout.keepPrevious", "should match")),
+    "keepPrevious of two years": (rollout(keepPrevious="17520h"), ("spec.rollout.keepPrevious must be at most 8760h",)),
+    "stableFor of a day": (
+        rollout(readiness={"stableFor": "24h"}),
+        ("spec.rollout.readiness", "spec.rollout.readiness.stableFor must be at most 1h"),
+    ),
+    "startupDeadline of two years": (
+        serving(startupDeadline="17520h"),
+        ("spec.serving.startupDeadline must be at most 8760h",),
+    ),
+    "timeout of nothing": ({"spec": {"traffic": {"timeout": "0s"}}}, ("spec.traffic.timeout must be above 0s",)),
+    "maxReplicas below minReplicas": (
+        serving(minReplicas=3, maxReplicas=2),
+        ("spec.serving", "spec.serving.maxReplicas must not be below spec.serving.minReplicas"),
+    ),
+    "maxReplicas below the default of minReplicas": (serving(maxReplicas=0), ("spec.serving.maxReplicas",)),
+    "no replicas": (serving(minReplicas=0), ("spec.serving.minReplicas", "greater than or equal to 1")),
+    "scaling of a fixed number": (
+        serving(minReplicas=2, scaling={"metric": "CPU"}),
+        ("spec.serving.scaling needs spec.serving.maxReplicas above spec.serving.minReplicas",),
+    ),
+    "scaling by luck": (
+        serving(maxReplicas=2, scaling={"metric": "Luck"}),
+        ("spec.serving.scaling.metric", 'supported values: "CPU", "Memory"'),
+    ),
+    "target above 100 percent": (
+        serving(maxReplicas=2, scaling={"target": 101}),
+        ("spec.serving.scaling.target", "less than or equal to 100"),
+    ),
+    "unknown backend": (serving(backend="Ray"), ("spec.serving.backend", 'supported values: "KServe"')),
+    "unknown protocol": (serving(protocol="v3"), ("spec.serving.protocol", 'supported values: "v1", "v2"')),
+    "quantity of bananas": (
+        serving(resources={"requests": {"memory": "2 bananas"}}),
+        ("spec.serving.resources.requests.memory", "should match"),
+    ),
+    "no workers": (serving(workers=0), ("spec.serving.workers", "greater than or equal to 1")),
+    "variable with two sources": (
+        env({"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}),
+        ("spec.serving.env[0]", "exactly one of value and valueFrom must be set"),
+    ),
+    "variable without a value": (env({"name": "A"}), ("exactly one of value and valueFrom must be set",)),
+    "variable from two places": (
+        env({"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "a"}, "secretKeyRef": {"name": "s", "key": "k"}}}),
+        ("exactly one of secretKeyRef, configMapKeyRef and fieldRef must be set",),
+    ),
+    "variable of the operator's own": (
+        env({"name": "MLSERVER_MODEL_NAME", "value": "x"}),
+        ("spec.serving.env must not set", "MLSERVER_MODEL_NAME", "use spec.serving.workers for processes"),
+    ),
+    "variable that KServe refuses": (env({"name": "PYTHONPATH", "value": "x"}), ("spec.serving.env must not set",)),
+    "host name with a path": (
+        {"spec": {"traffic": {"hostnames": ["example.com/fraud"]}}},
+        ("spec.traffic.hostnames[0]", "should match"),
+    ),
+    "gateway without a namespace": (
+        {"spec": {"traffic": {"gateways": [{"name": "public"}]}}},
+        ("spec.traffic.gateways[0].namespace", "Required value"),
+    ),
+    "unknown field": ({"spec": {"replicas": 2}}, ('unknown field "spec.replicas"',)),
+    "unknown field far down": (
+        rollout(steps=[{"weight": 5, "hold": "1m", "wait": "1m"}]),
+        ('unknown field "spec.rollout.steps[0].wait"',),
+    ),
+    "name of 51 characters": (
+        {"metadata": {"name": "a" * 51}},
+        ("metadata.name must be at most 50", "it becomes part of host names"),
+    ),
+    "name with a dot": ({"metadata": {"name": "fraud.eu"}}, ("metadata.name must be",)),
+    "name that begins with a digit": ({"metadata": {"name": "1fraud"}}, ("metadata.name must be",)),
+    "suspend in words": ({"spec": {"suspend": "yes"}}, ("spec.suspend", "must be of type boolean")),
+}
+
+REFUSED_REGISTRIES: dict[str, tuple[Json, tuple[str, ...]]] = {
+    "no url": ({"spec": {"url": None}}, ("spec.url", "Required value")),
+    "url of another scheme": ({"spec": {"url": "ftp://mlflow"}}, ("spec.url", "should match")),
+    "url with a password": ({"spec": {"url": "https://user:pw@mlflow"}}, ("spec.url", "should match")),
+    "poll without a pause": (
+        {"spec": {"pollInterval": "0s"}},
+        ("spec.pollInterval must be at least 1s and at most 1h",),
+    ),
+    "poll every day": ({"spec": {"pollInterval": "24h"}}, ("spec.pollInterval must be at least 1s and at most 1h",)),
+    "CA without TLS": (
+        {"spec": {"url": "http://mlflow", "tls": {"caSecretName": "ca"}}},
+        ("spec.tls needs a spec.url that begins with https://",),
+    ),
+    "In without values": (
+        {"spec": {"allowedNamespaces": {"matchExpressions": [{"key": "team", "operator": "In"}]}}},
+        ("values must be set for In and NotIn",),
+    ),
+    "Exists with values": (
+        {"spec": {"allowedNamespaces": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}}},
+        ("must not be set for Exists and DoesNotExist",),
+    ),
+    "unknown operator": (
+        {"spec": {"allowedNamespaces": {"matchExpressions": [{"key": "a", "operator": "Like"}]}}},
+        ("spec.allowedNamespaces.matchExpressions[0].operator", "supported values"),
+    ),
+    "password in the spec": ({"spec": {"auth": {"password": "x"}}}, ('unknown field "spec.auth.password"',)),
+}
+
+ACCEPTED_DEPLOYMENTS: dict[str, Json] = {
+    "the shortest": {},
+    "an alias": {"spec": {"model": {"version": None, "alias": "champion"}}},
+    "a model name as MLflow allows it": {"spec": {"model": {"name": "Fraud Detector (EU) ü №1"}}},
+    "equal weights": steps(0, 0, 10, 10, 100),
+    "a step that passes at once": rollout(steps=[{"weight": 5, "hold": "0s"}]),
+    "durations of several parts": rollout(keepPrevious="1h30m", readiness={"stableFor": "500ms"}),
+    "autoscaling": serving(minReplicas=2, maxReplicas=6, scaling={"metric": "CPU", "target": 70}),
+    "maxReplicas as many as minReplicas": serving(minReplicas=2, maxReplicas=2),
+    "quantities": serving(resources={"requests": {"cpu": 1, "memory": "2Gi"}, "limits": {"memory": "2e9"}}),
+    "a GPU by overrides": serving(overrides={"model": {"resources": {"limits": {"nvidia.com/gpu": 1}}}}),
+    "variables": env(
+        {"name": "OMP_NUM_THREADS", "value": "1"},
+        {"name": "EMPTY", "value": ""},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}},
+    ),
+    "everything of traffic": {
+        "spec": {
+            "traffic": {
+                "hostnames": ["fraud.example.com", "*.models.example.com"],
+                "gateways": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
+                "timeout": "2m",
+            }
+        }
+    },
+    "a name of 50 characters": {"metadata": {"name": "a" * 50}},
+    "suspended": {"spec": {"suspend": True}},
+}
+
+ACCEPTED_REGISTRIES: dict[str, Json] = {
+    "the shortest": {},
+    "everything": {
+        "spec": {
+            "url": "https://mlflow.example.com:8443/prefix",
+            "auth": {"secretName": "mlflow-login"},
+            "tls": {"caSecretName": "mlflow-ca"},
+            "pollInterval": "1m30s",
+            "allowedNamespaces": {
+                "matchLabels": {"team": "payments"},
+                "matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["test"]}],
+            },
+            "artifacts": {
+                "allowed": ["s3://models/", "gs://ml-"],
+                "rewrite": [{"from": "mlflow-artifacts:/", "to": "s3://models/mlflow/"}],
+            },
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def namespace(kube: Kube) -> Iterator[str]:
+    name = "admission"
+    kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    kube.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+def tried(kube: Kube, kind: Kind, namespace: str, body: Json, change: Json) -> Json:
+    """Create it as a dry run: everything but the storing."""
+    whole = {"apiVersion": kind.api_version, "kind": kind.kind, **merge(deepcopy(body), change)}
+    return kube.request("POST", kind.path(namespace), whole, query={"fieldValidation": "Strict", "dryRun": "All"})
+
+
+@pytest.mark.parametrize(("change", "words"), REFUSED_DEPLOYMENTS.values(), ids=REFUSED_DEPLOYMENTS)
+def test_bad_modeldeployment_is_refused(kube: Kube, namespace: str, change: Json, words: tuple[str, ...]) -> None:
+    with pytest.raises(RefusedError) as refused:
+        tried(kube, MODEL_DEPLOYMENT, namespace, DEPLOYMENT, change)
+    assert refused.value.code in (400, 422)
+    for word in words:
+        assert word in refused.value.message
+
+
+@pytest.mark.parametrize(("change", "words"), REFUSED_REGISTRIES.values(), ids=REFUSED_REGISTRIES)
+def test_bad_modelregistry_is_refused(kube: Kube, namespace: str, change: Json, words: tuple[str, ...]) -> None:
+    with pytest.raises(RefusedError) as refused:
+        tried(kube, MODEL_REGISTRY, namespace, REGISTRY, change)
+    assert refused.value.code in (400, 422)
+    for word in words:
+        assert word in refused.value.message
+
+
+@pytest.mark.parametrize("change", ACCEPTED_DEPLOYMENTS.values(), ids=ACCEPTED_DEPLOYMENTS)
+def test_good_modeldeployment_is_accepted(kube: Kube, namespace: str, change: Json) -> None:
+    stored = tried(kube, MODEL_DEPLOYMENT, namespace, DEPLOYMENT, change)
+    # Before the operator has seen it, Flux and Helm must not take it for ready.
+    assert stored["status"]["observedGeneration"] == -1
+    assert kstatus.evaluate(stored) == "InProgress"
+
+
+@pytest.mark.parametrize("change", ACCEPTED_REGISTRIES.values(), ids=ACCEPTED_REGISTRIES)
+def test_good_modelregistry_is_accepted(kube: Kube, namespace: str, change: Json) -> None:
+    stored = tried(kube, MODEL_REGISTRY, namespace, REGISTRY, change)
+    assert kstatus.evaluate(stored) == "InProgress"
+
+
+def test_a_bad_change_is_refused_too(kube: Kube, namespace: str) -> None:
+    """Rules hold for updates, not only for creations."""
+    kube.create(MODEL_DEPLOYMENT, namespace, {"metadata": {"name": "changed"}, "spec": DEPLOYMENT["spec"]})
+    with pytest.raises(RefusedError, match="exactly one of"):
+        kube.patch(MODEL_DEPLOYMENT, namespace, "changed", {"spec": {"model": {"alias": "champion"}}})
+    unchanged = kube.get(MODEL_DEPLOYMENT, namespace, "changed")
+    assert unchanged is not None
+    assert unchanged["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize("path", ["modeldeployment.spec.rollout.steps", "modeldeployment.status", "modelregistry.spec"])
+def test_every_field_is_explained(plane: ControlPlane, kube: Kube, path: str) -> None:
+    """kubectl explain has a sentence for every field, read from the API server."""
+    kubectl = str(tools.binary("kubectl"))
+    command = [kubectl, f"--kubeconfig={plane.kubeconfig}", "explain", path]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    fields = told.partition("FIELDS:")[2]
+    assert "<" in fields
+    assert "<no description>" not in told
+
+
+def test_the_columns_say_what_serves(kube: Kube, namespace: str) -> None:
+    """kubectl get modeldeployments, as the API server makes the table."""
+    path = MODEL_DEPLOYMENT.path(namespace)
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    table = kube.request("GET", path, accept=accept)
+    names = [column["name"] for column in table["columnDefinitions"] if column["priority"] == 0]
+    assert names == ["Name", "Model", "Stable", "Candidate", "Weight", "Step", "Phase", "Ready", "Age"]
+    wide = [column["name"] for column in table["columnDefinitions"] if column["priority"] == 1]
+    assert wide == ["Alias", "Backend", "URL", "Message"]
