@@ -1,0 +1,114 @@
+"""What is made from the chart and for it: ``python -m charts.generate`` writes it, ``make generate`` calls that.
+
+- ``charts/serin/files/crds``: the CRDs of ``crds/``, since a chart can only read what lies in its own folder;
+- ``charts/serin/README.md``: the table of values, from ``values.yaml`` and its comments;
+- ``manifests/base/serin.yaml``: the chart as it renders with its defaults, for those who use no Helm.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+CHART = ROOT / "charts" / "serin"
+CRDS = ROOT / "crds"
+COPIES = CHART / "files" / "crds"
+BASE = ROOT / "manifests" / "base" / "serin.yaml"
+RELEASE = "serin"
+NAMESPACE = "serin-system"
+
+TABLE_BEGINS = "<!-- values: made by `make generate` from values.yaml -->\n"
+TABLE_ENDS = "<!-- end of values -->"
+GENERATED = (
+    f"# The chart as it renders with its defaults in namespace {NAMESPACE}. Made by `make generate`. Do not edit.\n"
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of the chart that people may set."""
+
+    path: tuple[str, ...]
+    default: Any
+    description: str
+
+    @property
+    def name(self) -> str:
+        """As ``--set`` names it."""
+        return ".".join(self.path)
+
+
+def values() -> Iterator[Value]:
+    """The values in the order of the file: each key before which a comment ``# --`` stands."""
+    text = (CHART / "values.yaml").read_text()
+    defaults = yaml.safe_load(text)
+    path: list[str] = []
+    comment: list[str] = []
+    for line in text.splitlines():
+        if said := re.match(r" *# (-- )?(.*)", line):
+            comment = [said[2]] if said[1] else [*comment, said[2]]
+        elif key := re.match(r"( *)([a-zA-Z]\w*):", line):
+            path = [*path[: len(key[1]) // 2], key[2]]
+            if comment:
+                yield Value(tuple(path), _at(defaults, path), " ".join(comment))
+            comment = []
+        elif not line.strip():
+            # What the head of the file says belongs to no value.
+            comment = []
+
+
+def render(*arguments: str, release: str = RELEASE) -> str:
+    """The chart as Helm renders it. Raises CalledProcessError with Helm's words in ``stderr``."""
+    # The binary beside this Python: it is pinned with the rest of the environment.
+    helm = Path(sys.executable).with_name("helm")
+    argv = [str(helm), "template", release, str(CHART), "--namespace", NAMESPACE, *arguments]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def main() -> None:
+    """Write everything, in the order in which it depends on each other."""
+    COPIES.mkdir(parents=True, exist_ok=True)
+    sources = {crd.name: crd.read_text() for crd in CRDS.glob("*.yaml")}
+    for old in COPIES.iterdir():
+        if old.name not in sources:
+            old.unlink()
+    for name, text in sources.items():
+        (COPIES / name).write_text(text)
+    readme = CHART / "README.md"
+    before, _, rest = readme.read_text().partition(TABLE_BEGINS)
+    readme.write_text(before + TABLE_BEGINS + _table() + TABLE_ENDS + rest.partition(TABLE_ENDS)[2])
+    BASE.write_text(GENERATED + render())
+
+
+def _table() -> str:
+    rows = [f"| `{value.name}` | `{_shown(value.default)}` | {_escaped(value.description)} |\n" for value in values()]
+    return "".join(["| value | default | what it is |\n|---|---|---|\n", *rows])
+
+
+def _shown(default: Any) -> str:
+    """In one line; what does not fit is for values.yaml to show."""
+    shown = json.dumps(default, ensure_ascii=False)
+    return shown if len(shown) <= 60 else "see values.yaml"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|").replace("<", "&lt;")
+
+
+def _at(tree: Any, path: list[str]) -> Any:
+    for part in path:
+        tree = tree[part]
+    return tree
+
+
+if __name__ == "__main__":
+    main()

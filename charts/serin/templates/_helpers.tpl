@@ -1,0 +1,62 @@
+{{- /* Name of all objects: the release's, with the chart's where that is not in it. */ -}}
+{{- define "serin.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "serin.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "serin.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "serin.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "serin.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "serin.fullname" .) }}
+{{- else -}}
+{{ required "serviceAccount.name is empty and serviceAccount.create is false: name the service account to use" .Values.serviceAccount.name }}
+{{- end -}}
+{{- end -}}
+
+{{- define "serin.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- /* The operator's settings file. toYaml writes numbers out; {{ 1000000 }} would become 1e+06. */ -}}
+{{- define "serin.settings" -}}
+{{- $runtimes := list -}}
+{{- range .Values.settings.runtimes -}}
+{{- $runtimes = append $runtimes (dict
+  "name" .name "server" .server "protocol" .protocol "model_format" .modelFormat "flavors" .flavors) -}}
+{{- end -}}
+{{- with .Values.settings -}}
+{{- dict
+  "namespace" $.Release.Namespace
+  "domain" .domain
+  "gateways" .gateways
+  "runtimes" $runtimes
+  "workers" .workers
+  "requests_per_second" .requestsPerSecond
+  "request_burst" .requestBurst
+  "resync_seconds" .resyncSeconds
+  "log_level" .logLevel
+  "log_format" .logFormat
+  "http_port" .httpPort
+  | toYaml -}}
+{{- end -}}
+{{- end -}}

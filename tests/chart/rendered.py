@@ -1,0 +1,65 @@
+"""The chart as it renders, for tests to look into."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import yaml
+
+from charts import generate
+
+Json = dict[str, Any]
+
+
+class Rendered:
+    """All objects of one rendering."""
+
+    def __init__(self, text: str) -> None:
+        self.objects: list[Json] = [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
+
+    def all(self, kind: str) -> list[Json]:
+        """The objects of a kind."""
+        return [one for one in self.objects if one["kind"] == kind]
+
+    def one(self, kind: str) -> Json:
+        """The only object of a kind."""
+        (found,) = self.all(kind)
+        return found
+
+    @property
+    def pod(self) -> Json:
+        """The pod template of the operator's Deployment."""
+        template: Json = self.one("Deployment")["spec"]["template"]
+        return template
+
+    @property
+    def container(self) -> Json:
+        """The operator's container."""
+        (found,) = self.pod["spec"]["containers"]
+        return dict(found)
+
+    @property
+    def settings(self) -> Json:
+        """The operator's settings file."""
+        loaded: Json = yaml.safe_load(self.one("ConfigMap")["data"]["settings.yaml"])
+        return loaded
+
+
+def render(values: Json | None = None) -> Rendered:
+    """The chart with some values, named as ``--set`` names them."""
+    return Rendered(generate.render(*_arguments(values or {})))
+
+
+def refusal(values: Json) -> str:
+    """What Helm says against these values."""
+    try:
+        generate.render(*_arguments(values))
+    except subprocess.CalledProcessError as error:
+        return str(error.stderr)
+    raise AssertionError(f"Helm accepts {values}")
+
+
+def _arguments(values: Json) -> list[str]:
+    return [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]

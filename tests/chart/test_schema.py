@@ -1,0 +1,100 @@
+"""What the chart refuses: a value that is misspelt or of the wrong kind must not be accepted and ignored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charts import generate
+from serin.settings import Settings
+from serin.settings import load
+from tests.chart.rendered import Json
+from tests.chart.rendered import refusal
+from tests.chart.rendered import render
+
+SCHEMA: Json = json.loads((generate.CHART / "values.schema.json").read_text())
+# Helm's own, and objects of the Kubernetes API, which the API server checks.
+FREE = {"global", "valueFrom", "podSelector", "namespaceSelector", "ipBlock", "nodeAffinity", "podAffinity"}
+FREE |= {"podAntiAffinity"}
+BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum")
+# What the pod's own file and port are, not values.
+NOT_VALUES = {"namespace", "kubeconfig", "http_host"}
+
+WRONG: list[tuple[str, Any]] = [
+    ("replicas", 2),
+    ("image.name", "x"),
+    ("image.repository", ""),
+    ("image.digest", "latest"),
+    ("image.pullPolicy", "Sometimes"),
+    ("imagePullSecrets", ["login"]),
+    ("settings.workers", "8"),
+    ("settings.workers", 0),
+    ("settings.requestsPerSecond", 0),
+    ("settings.logLevel", "info"),
+    ("settings.httpPort", 80),
+    ("settings.requests_per_second", 10),
+    ("settings.gateways", [{"name": "public"}]),
+    ("settings.gateways", [{"name": "public", "namespace": "gateways", "port": 80}]),
+    ("settings.runtimes", []),
+    ("settings.runtimes", [{"name": "x"}]),
+    ("crds.install", "yes"),
+    ("rbac.secretNames", "login"),
+    ("resources.request", {}),
+    ("extraEnv", [{"value": "x"}]),
+    ("podLabels", {"app.kubernetes.io/name": "other"}),
+    ("tolerations", [{"effect": "Never"}]),
+    ("metrics.monitor.kind", "Both"),
+    ("networkPolicy.from", [{"pods": {}}]),
+]
+
+
+def _objects(schema: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    """Every schema of an object, with where it stands."""
+    if schema.get("type") == "object":
+        yield path, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from _objects(inner, f"{path}.{name}".lstrip("."))
+    if isinstance(schema.get("items"), dict):
+        yield from _objects(schema["items"], f"{path}[]")
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda one: one if isinstance(one, str) else json.dumps(one))
+def test_wrong_value_is_refused(name: str, value: Any) -> None:
+    assert "values don't meet the specifications of the schema" in refusal({name: value})
+
+
+def test_every_object_is_closed() -> None:
+    open_ones = [path for path, schema in _objects(SCHEMA) if schema.get("additionalProperties", True) is True]
+    assert {path.rsplit(".", 1)[-1] for path in open_ones} == FREE
+
+
+def test_descriptions_are_those_of_the_values() -> None:
+    for value in generate.values():
+        found: Json = SCHEMA
+        for part in value.path:
+            found = found["properties"][part]
+        assert found["description"] == value.description, value.name
+
+
+def test_settings_are_the_operators_own(tmp_path: Path) -> None:
+    """The file that the chart writes is one that the operator loads, and its defaults are the operator's."""
+    text = render().one("ConfigMap")["data"]["settings.yaml"]
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    assert load(file).model_dump() == Settings(namespace=generate.NAMESPACE).model_dump()
+    assert set(render().settings) == set(Settings.model_fields) - NOT_VALUES | {"namespace"}
+
+
+def test_bounds_of_settings_are_the_operators_own() -> None:
+    own = Settings.model_json_schema()["properties"]
+    for name, schema in SCHEMA["properties"]["settings"]["properties"].items():
+        snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+        ours, theirs = ({key: one[key] for key in BOUNDS if key in one} for one in (schema, own[snake]))
+        if name == "httpPort":
+            assert ours["minimum"] >= theirs["minimum"]
+            ours["minimum"] = theirs["minimum"]
+        assert ours == theirs, name

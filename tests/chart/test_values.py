@@ -1,0 +1,204 @@
+"""Each value does what it says. A value that no line here sets fails the first test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from charts import generate
+from tests.chart.rendered import Json
+from tests.chart.rendered import Rendered
+from tests.chart.rendered import refusal
+from tests.chart.rendered import render
+
+DIGEST = f"sha256:{'ab' * 32}"
+GATEWAY = {"name": "public", "namespace": "gateways", "sectionName": "https"}
+RUNTIME = {"name": "triton", "server": "KServe", "protocol": "v2", "modelFormat": "onnx", "flavors": ["onnx"]}
+TOLERATION = {"key": "infra", "operator": "Exists", "effect": "NoSchedule"}
+AFFINITY: Json = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+RESOURCES = {"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}}
+VARIABLE = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+PEER = {"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}
+CANARY_NAMES = {"canary", "canary-view", "canary-edit"}
+EGRESS = {"ports": [{"port": 443, "protocol": "TCP"}], "to": [PEER]}
+
+Check = Callable[[Rendered], object]
+
+
+def setting(name: str, value: Any) -> Check:
+    return lambda chart: chart.settings[name] == value
+
+
+def pod(*path: str, is_: Any) -> Check:
+    def check(chart: Rendered) -> bool:
+        found: Any = chart.pod
+        for part in path:
+            found = found[part]
+        return bool(found == is_)
+
+    return check
+
+
+def annotated(kind: str, **expected: str) -> Check:
+    return lambda chart: expected.items() <= chart.one(kind)["metadata"].get("annotations", {}).items()
+
+
+def secret_rule(chart: Rendered) -> Json:
+    (rule,) = chart.one("Role")["rules"]
+    return dict(rule)
+
+
+def _monitor(kind: str) -> Check:
+    return lambda chart: chart.one(kind)["spec"]["selector"]["matchLabels"].items() <= labels(chart).items()
+
+
+def labels(chart: Rendered) -> Json:
+    return dict(chart.pod["metadata"]["labels"])
+
+
+# What is set, and what must then be true. Further values that the first one only shows with stand beside it.
+CASES: list[tuple[Json, Check]] = [
+    ({"image.repository": "example.com/a/b"}, lambda c: c.container["image"].startswith("example.com/a/b:")),
+    ({"image.tag": "main"}, lambda c: c.container["image"].endswith(":main")),
+    ({"image.digest": DIGEST, "image.tag": "main"}, lambda c: c.container["image"].endswith(f"/operator@{DIGEST}")),
+    ({"image.pullPolicy": "Always"}, lambda c: c.container["imagePullPolicy"] == "Always"),
+    ({"imagePullSecrets": [{"name": "login"}]}, pod("spec", "imagePullSecrets", is_=[{"name": "login"}])),
+    ({"fullnameOverride": "canary"}, lambda c: {o["metadata"]["name"] for o in ours(c)} == CANARY_NAMES),
+    ({"settings.domain": "models.example.org"}, setting("domain", "models.example.org")),
+    ({"settings.gateways": [GATEWAY]}, setting("gateways", [GATEWAY])),
+    (
+        {"settings.runtimes": [RUNTIME]},
+        lambda c: c.settings["runtimes"][0]["model_format"] == "onnx" and len(c.settings["runtimes"]) == 1,
+    ),
+    ({"settings.workers": 32}, setting("workers", 32)),
+    # A million, because Go writes large numbers of a template as 1e+06.
+    ({"settings.requestsPerSecond": 1000000}, setting("requests_per_second", 1000000)),
+    ({"settings.requestBurst": 1000000}, setting("request_burst", 1000000)),
+    ({"settings.resyncSeconds": 0.5}, setting("resync_seconds", 0.5)),
+    ({"settings.logLevel": "DEBUG"}, setting("log_level", "DEBUG")),
+    ({"settings.logFormat": "text"}, setting("log_format", "text")),
+    (
+        {"settings.httpPort": 9090},
+        lambda c: (
+            c.settings["http_port"]
+            == c.container["ports"][0]["containerPort"]
+            == c.one("Service")["spec"]["ports"][0]["port"]
+            == int(c.pod["metadata"]["annotations"]["prometheus.io/port"])
+            == 9090
+        ),
+    ),
+    ({"crds.install": False}, lambda c: not c.all("CustomResourceDefinition")),
+    (
+        {"crds.keep": False},
+        lambda c: all("annotations" not in o["metadata"] for o in c.all("CustomResourceDefinition")),
+    ),
+    (
+        {"serviceAccount.create": False, "serviceAccount.name": "theirs"},
+        lambda c: not c.all("ServiceAccount") and c.pod["spec"]["serviceAccountName"] == "theirs",
+    ),
+    (
+        {"serviceAccount.name": "mine"},
+        lambda c: (
+            {c.one("ServiceAccount")["metadata"]["name"], c.pod["spec"]["serviceAccountName"]}
+            | {o["subjects"][0]["name"] for o in (c.one("RoleBinding"), c.one("ClusterRoleBinding"))}
+            == {"mine"}
+        ),
+    ),
+    ({"serviceAccount.annotations": {"a": "b"}}, annotated("ServiceAccount", a="b")),
+    (
+        {"rbac.create": False, "rbac.aggregate": False},
+        lambda c: not [o for o in c.objects if "Role" in o["kind"]],
+    ),
+    (
+        {"rbac.aggregate": False},
+        lambda c: [o["metadata"]["name"] for o in c.all("ClusterRole")] == ["serin"],
+    ),
+    ({"rbac.secretNames": ["login", "ca"]}, lambda c: secret_rule(c)["resourceNames"] == ["login", "ca"]),
+    # Merged with the defaults, as Helm merges maps.
+    (
+        {"resources": RESOURCES},
+        lambda c: all(RESOURCES[k].items() <= c.container["resources"][k].items() for k in RESOURCES),
+    ),
+    ({"extraEnv": [VARIABLE]}, lambda c: VARIABLE in c.container["env"]),
+    ({"podAnnotations": {"a": "b"}}, lambda c: c.pod["metadata"]["annotations"]["a"] == "b"),
+    ({"podLabels": {"a": "b"}}, lambda c: labels(c)["a"] == "b"),
+    ({"priorityClassName": "high"}, pod("spec", "priorityClassName", is_="high")),
+    ({"nodeSelector": {"a": "b"}}, pod("spec", "nodeSelector", is_={"a": "b"})),
+    ({"tolerations": [TOLERATION]}, pod("spec", "tolerations", is_=[TOLERATION])),
+    ({"affinity": AFFINITY}, pod("spec", "affinity", is_=AFFINITY)),
+    ({"metrics.scrapeAnnotations": False}, lambda c: set(c.pod["metadata"]["annotations"]) == {"checksum/settings"}),
+    ({"metrics.monitor.kind": "PodMonitor"}, _monitor("PodMonitor")),
+    ({"metrics.monitor.kind": "ServiceMonitor"}, _monitor("ServiceMonitor")),
+    (
+        {"metrics.monitor.interval": "5s", "metrics.monitor.kind": "PodMonitor"},
+        lambda c: c.one("PodMonitor")["spec"]["podMetricsEndpoints"][0]["interval"] == "5s",
+    ),
+    (
+        {"metrics.monitor.labels": {"release": "prometheus"}, "metrics.monitor.kind": "ServiceMonitor"},
+        lambda c: c.one("ServiceMonitor")["metadata"]["labels"]["release"] == "prometheus",
+    ),
+    ({"networkPolicy.enabled": False}, lambda c: not c.all("NetworkPolicy")),
+    ({"networkPolicy.from": [PEER]}, lambda c: c.one("NetworkPolicy")["spec"]["ingress"][0]["from"] == [PEER]),
+    (
+        {"networkPolicy.egress": [EGRESS]},
+        lambda c: (
+            c.one("NetworkPolicy")["spec"]["egress"] == [EGRESS]
+            and c.one("NetworkPolicy")["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        ),
+    ),
+]
+
+
+def ours(chart: Rendered) -> list[Json]:
+    """All objects that are named after the release."""
+    return [one for one in chart.objects if one["kind"] != "CustomResourceDefinition"]
+
+
+def _leaves(tree: Json, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*prefix, key))
+        else:
+            yield (*prefix, key)
+
+
+def test_every_value_has_a_case() -> None:
+    assert {value.name for value in generate.values()} == {next(iter(values)) for values, _ in CASES}
+
+
+def test_every_value_has_a_comment() -> None:
+    described = [value.path for value in generate.values()]
+    tree = yaml.safe_load((generate.CHART / "values.yaml").read_text())
+    bare = [leaf for leaf in _leaves(tree) if not any(leaf[: len(path)] == path for path in described)]
+    assert not bare
+
+
+@pytest.mark.parametrize(("values", "check"), CASES, ids=lambda one: "+".join(one) if isinstance(one, dict) else "")
+def test_value_does_what_it_says(values: Json, check: Check) -> None:
+    assert check(render(values))
+
+
+def test_no_check_is_true_of_the_defaults() -> None:
+    """Else it could not fail."""
+    defaults = render()
+    idle = []
+    for values, check in CASES:
+        try:
+            if check(defaults):
+                idle.append(values)
+        except (KeyError, ValueError):  # what it looks at is not there
+            continue
+    assert not idle
+
+
+def test_names_are_told_apart_from_another_release() -> None:
+    named = Rendered(generate.render(release="other"))
+    assert {one["metadata"]["name"] for one in ours(named)} == {"other-serin", "other-serin-view", "other-serin-edit"}
+
+
+def test_service_account_of_others_must_be_named() -> None:
+    assert "name the service account to use" in refusal({"serviceAccount.create": False})
