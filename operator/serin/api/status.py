@@ -156,6 +156,7 @@ class Retiring(StatusModel):
     """A revision that has no traffic any more and goes when its last requests are answered."""
 
     revision: str = Field(description="Name of the revision.")
+    had_traffic: bool = Field(default=True, description="Whether requests may still be under way in it.")
     drained_at: Time | None = Field(
         default=None, description="When it goes; set once the gateway accepted a route that does not name it."
     )

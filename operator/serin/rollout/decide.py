@@ -12,6 +12,7 @@ from datetime import datetime
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import milliseconds
+from serin.api.quantities import span
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
@@ -34,6 +35,7 @@ from serin.rollout.retire import retire
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.steps import advance
+from serin.rollout.steps import replicas_for
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
@@ -104,16 +106,16 @@ def _follow(
     """Start, replace or end the rollout so that it is the declared revision's. Without a goal everything stays."""
     if isinstance(goal, Problem):
         return memory
-    candidate, stable = memory.candidate, memory.stable
+    candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
     if candidate is not None and candidate.revision != goal.revision:
-        if stable is None and candidate.revision in observed.serving.route.weights:
+        if stable is None and candidate.revision in route.weights:
             # The first version already has the traffic, only the record of it is missing.
-            memory = memory.promote(now)
+            memory = memory.promote(now, span(spec.traffic.timeout))
             stable = memory.stable
         elif stable is not None and stable.revision == goal.revision:
-            memory = memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", now)
+            memory = memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
         else:
-            memory = memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", now)
+            memory = memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)
     settled = stable is not None and stable.revision == goal.revision
     running = memory.candidate is not None
     if settled or running or memory.rejection(goal.revision) is not None:
@@ -129,7 +131,7 @@ def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     failure = failure_of(memory, observed, spec, now)
     if failure is None:
         return memory
-    return memory.reject(failure.reason, failure.message, now)
+    return memory.reject(failure.reason, failure.message, observed.serving.route, now)
 
 
 def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Failure | None:
@@ -141,7 +143,9 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, no
     if failure is not None:
         return failure
     deadline = startup_deadline(memory, spec)
-    if deadline is None or now < deadline:
+    # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.
+    missing = health.ready < replicas_for(spec, memory.rollout, now)
+    if deadline is None or now < deadline or not missing:
         return None
     last = trouble(health)
     late = f"not ready within {spec.serving.startup_deadline}"

@@ -6,6 +6,7 @@ import math
 from datetime import datetime
 from datetime import timedelta
 
+from serin.api.reasons import Reason
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
 
@@ -30,7 +31,9 @@ def hopeless(health: Health, traffic_since: datetime | None) -> Failure | None:
     # The kubelet writes whole seconds.
     since = None if traffic_since is None else traffic_since.replace(microsecond=0)
     for failure in health.failures:
-        crashed_under_traffic = failure.at is not None and since is not None and failure.at >= since
+        # What fails before the model server starts, in a pod that is added or replaced, cannot have had a request.
+        served = failure.reason is not Reason.DOWNLOAD_FAILED
+        crashed_under_traffic = served and failure.at is not None and since is not None and failure.at >= since
         if failure.hopeless or crashed_under_traffic:
             return failure
     return None

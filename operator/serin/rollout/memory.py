@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace
 from datetime import datetime
+from datetime import timedelta
 
 from serin.api.modeldeployment import Rollout
 from serin.api.reasons import Reason
@@ -25,6 +26,7 @@ from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.api.status import Share
 from serin.rollout.decision import Event
+from serin.rollout.observed import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +93,21 @@ class Memory:
             ),
         ).tell(Event("Normal", Reason.DEPLOYING, f"rollout of {candidate.version} started ({candidate.revision})"))
 
-    def end(self, outcome: Outcome, reason: Reason, message: str, now: datetime) -> Memory:
-        """The rollout ends and the candidate, if it is not promoted, loses its place and drains."""
+    def end(self, outcome: Outcome, reason: Reason, message: str, route: Route, now: datetime) -> Memory:
+        """The rollout ends without a promotion: the candidate loses its place and drains."""
         candidate, rollout = self.candidate, self.rollout
         if candidate is None or rollout is None:
             return self
-        entry = HistoryEntry(
-            version=candidate.version,
-            revision=candidate.revision,
-            outcome=outcome,
-            reason=reason,
-            message=message,
-            started_at=rollout.started_at,
-            ended_at=now,
+        # The gateway may have carried out what it has not accepted yet, or what is not in the route any more.
+        had_traffic = (
+            rollout.weight > 0
+            or candidate.revision in route.weights
+            or any(share.revision == candidate.revision for share in self.traffic)
         )
-        ended = replace(self, history=(entry, *self.history)[:HISTORY_LENGTH], candidate=None, rollout=None)
-        if outcome is Outcome.PROMOTED:
-            return ended
-        return ended.leave(candidate.revision)
+        ended = self._ended(candidate, rollout, outcome, reason, message, now)
+        return ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
 
-    def reject(self, reason: Reason, message: str, now: datetime) -> Memory:
+    def reject(self, reason: Reason, message: str, route: Route, now: datetime) -> Memory:
         """The candidate failed: it is not tried again until something about it changes."""
         if self.candidate is None:
             return self
@@ -122,28 +119,52 @@ class Memory:
             at=now,
         )
         others = tuple(old for old in self.rejected if old.revision != rejection.revision)
-        ended = self.end(Outcome.ROLLED_BACK, reason, message, now)
+        ended = self.end(Outcome.ROLLED_BACK, reason, message, route, now)
         return replace(ended, rejected=(rejection, *others)[:REJECTED_LENGTH]).tell(
             Event("Warning", Reason.ROLLED_BACK, f"{rejection.version} rejected: {message}")
         )
 
-    def promote(self, now: datetime) -> Memory:
-        """The candidate, which has all traffic, becomes the stable revision; the one before stays warm."""
-        if self.candidate is None:
+    def promote(self, now: datetime, timeout: timedelta) -> Memory:
+        """The candidate, which has all traffic, becomes the stable revision; the one before stays warm, and the one
+        before that goes when its last requests, which may take ``timeout``, are answered."""
+        if self.candidate is None or self.rollout is None:
             return self
         candidate, stable, previous = self.candidate, self.stable, self.previous
-        promoted = self.end(Outcome.PROMOTED, Reason.PROMOTED, f"{candidate.version} has all traffic", now)
-        if previous is not None:
-            promoted = promoted.leave(previous.revision)
+        message = f"{candidate.version} has all traffic"
+        promoted = self._ended(candidate, self.rollout, Outcome.PROMOTED, Reason.PROMOTED, message, now)
+        if previous is not None and stable is not None:
+            # It lost its traffic when the stable one was promoted, which may be only moments ago.
+            promoted = promoted.leave(Retiring(revision=previous.revision, drained_at=stable.since + timeout))
         return replace(promoted, stable=candidate.model_copy(update={"since": now}), previous=stable).tell(
             Event("Normal", Reason.PROMOTED, f"{candidate.version} has all traffic ({candidate.revision})")
         )
 
-    def leave(self, revision: str) -> Memory:
+    def leave(self, leaving: Retiring) -> Memory:
         """The revision shall go once its last requests are answered."""
-        if any(leaving.revision == revision for leaving in self.retiring):
+        if any(other.revision == leaving.revision for other in self.retiring):
             return self
-        return replace(self, retiring=(*self.retiring, Retiring(revision=revision)))
+        return replace(self, retiring=(*self.retiring, leaving))
+
+    def _ended(
+        self,
+        candidate: Revision,
+        rollout: RolloutStatus,
+        outcome: Outcome,
+        reason: Reason,
+        message: str,
+        now: datetime,
+    ) -> Memory:
+        """Without the rollout, which is history now."""
+        entry = HistoryEntry(
+            version=candidate.version,
+            revision=candidate.revision,
+            outcome=outcome,
+            reason=reason,
+            message=message,
+            started_at=rollout.started_at,
+            ended_at=now,
+        )
+        return replace(self, history=(entry, *self.history)[:HISTORY_LENGTH], candidate=None, rollout=None)
 
 
 def _is(revision: Revision | None, other: Revision) -> bool:

@@ -52,8 +52,10 @@ def report(
 
 
 def shares(memory: Memory, observed: Observed) -> tuple[Share, ...]:
-    """The traffic as the gateway has it: the route it accepted, otherwise the last one it had."""
+    """The traffic as the gateway has it: the route it accepted, otherwise the last one it had; without a route none."""
     route = observed.serving.route
+    if not route.exists:
+        return ()
     if not route.accepted:
         return memory.traffic
     versions = {share.revision: share.version for share in memory.traffic}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from datetime import timedelta
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
@@ -26,18 +25,14 @@ def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
     """Roles and drains that are over at this moment."""
     goes_at = previous_goes_at(memory, spec)
     if memory.previous is not None and goes_at is not None and goes_at <= now:
-        leaving = replace(memory, previous=None).leave(memory.previous.revision)
         # It has had no traffic since the promotion: its drain is over already.
-        retiring = tuple(
-            Retiring(revision=old.revision, drained_at=now) if old.revision == memory.previous.revision else old
-            for old in leaving.retiring
-        )
-        memory = replace(leaving, retiring=retiring)
+        gone = Retiring(revision=memory.previous.revision, drained_at=now)
+        memory = replace(memory, previous=None).leave(gone)
     timeout = span(spec.traffic.timeout)
     drained = tuple(
         old
         if old.drained_at is not None or not _let_go(observed.serving.route, old.revision)
-        else old.model_copy(update={"drained_at": now + _drain(memory, old.revision, timeout)})
+        else old.model_copy(update={"drained_at": now + timeout if old.had_traffic else now})
         for old in memory.retiring
     )
     staying = tuple(
@@ -54,9 +49,3 @@ def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
 def _let_go(route: Route, revision: str) -> bool:
     """Whether the gateway sends nothing new to the revision: it accepted a route that does not name it."""
     return revision not in route.weights and (route.accepted or not route.exists)
-
-
-def _drain(memory: Memory, revision: str, timeout: timedelta) -> timedelta:
-    """How long requests may still be under way. ``traffic`` is the last route that the gateway accepted."""
-    had_traffic = any(share.revision == revision for share in memory.traffic)
-    return timeout if had_traffic else timedelta(0)

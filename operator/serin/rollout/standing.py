@@ -49,9 +49,9 @@ def standing_of(
 ) -> Standing:
     """Where it stands. What was declared and cannot be done counts more than what is under way."""
     if isinstance(goal, Problem):
-        return _problem(goal, memory)
+        return _problem(goal, memory, observed)
     if observed.obstacles:
-        return _problem(observed.obstacles[0], memory)
+        return _problem(observed.obstacles[0], memory, observed)
     if spec is not None and memory.candidate is not None and memory.rollout is not None:
         return _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
     rejection = memory.rejection(goal.revision)
@@ -60,19 +60,24 @@ def standing_of(
     return _steady(memory, observed, spec)
 
 
-def _problem(problem: Problem, memory: Memory) -> Standing:
+def _problem(problem: Problem, memory: Memory, observed: Observed) -> Standing:
     phase = {Reason.RESOLVING: Phase.RESOLVING, Reason.SUSPENDED: Phase.SUSPENDED}.get(problem.reason, Phase.FAILED)
     return Standing(
         phase,
         problem.reason,
-        f"{problem.message}{_serving(memory)}",
+        f"{problem.message}{_serving(memory, observed)}",
         stalled=problem.reason not in PASSING,
         settled=problem.reason is Reason.SUSPENDED,
     )
 
 
-def _serving(memory: Memory) -> str:
-    return f"; serving {memory.stable.version}" if memory.stable is not None else ""
+def _serving(memory: Memory, observed: Observed) -> str:
+    """What serves meanwhile, or that it does not."""
+    if memory.stable is None:
+        return ""
+    if observed.serving.health(memory.stable.revision).ready == 0:
+        return f"; no replica of the stable {memory.stable.version} is ready"
+    return f"; serving {memory.stable.version}"
 
 
 def _rolling(
@@ -97,6 +102,13 @@ def _rolling(
                 f"{candidate.version} cannot start: {failure.message}",
                 stalled=True,
             )
+        if _late(memory, spec, now):
+            return Standing(
+                Phase.FAILED,
+                Reason.STARTUP_DEADLINE_EXCEEDED,
+                f"{candidate.version} is late: waiting for {waiting}",
+                stalled=True,
+            )
         return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}")
     if aim is not None and aim.step > rollout.steps and rollout.step == rollout.steps and rollout.steps > 0:
         return Standing(Phase.PROMOTING, Reason.PROMOTING, f"{candidate.version}: waiting for {waiting}{stable}")
@@ -112,7 +124,7 @@ def _late(memory: Memory, spec: ModelDeploymentSpec, now: datetime) -> bool:
 
 
 def _rolled_back(memory: Memory, observed: Observed, rejected: str) -> Standing:
-    message = f"{rejected}{_serving(memory)}"
+    message = f"{rejected}{_serving(memory, observed)}"
     if memory.stable is not None and not _has_everything(memory.stable, observed):
         return Standing(Phase.ROLLING_BACK, Reason.ROLLING_BACK, message)
     return Standing(Phase.ROLLED_BACK, Reason.ROLLED_BACK, message, stalled=True)

@@ -129,7 +129,7 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         if not _routed(memory, observed, aim.weight):
             return memory
         if aim.step > len(rollout.plan):
-            return memory.promote(now)
+            return memory.promote(now, span(spec.traffic.timeout))
         memory = _establish(memory, aim, now)
     return memory
 
@@ -142,7 +142,8 @@ def _interrupted(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
 def _waiting(rollout: RolloutStatus, wait: Wait, now: datetime) -> RolloutStatus:
     """The startup deadline runs only while replicas are missing."""
     for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS and wait.until is None
-    since = (rollout.waiting_since or rollout.next_at or now) if for_replicas else None
+    # From now, not from the end of the hold: that may be long ago, and the replicas are asked for only now.
+    since = (rollout.waiting_since or now) if for_replicas else None
     return rollout.model_copy(update={"waiting_since": since})
 
 

@@ -1,0 +1,315 @@
+"""A scene for the pure core: what is declared and what the cluster shows, in virtual time.
+
+Every decision taken in a scene is checked for what must hold of all of them (see :func:`_sound`), so each table proves
+more than its own row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+from datetime import UTC
+from datetime import datetime
+from datetime import timedelta
+from typing import Any
+
+from serin.api.base import to_wire
+from serin.api.modeldeployment import GatewayRef
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.modeldeployment import Protocol
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import ModelDeploymentStatus
+from serin.api.status import Phase
+from serin.api.status import Resolved
+from serin.rollout.decide import decide
+from serin.rollout.decision import Decision
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Health
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Platform
+from serin.rollout.observed import Problem
+from serin.rollout.observed import Route
+from serin.rollout.observed import Runtime
+from serin.rollout.observed import ServingState
+
+START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+GATEWAY = GatewayRef(name="public", namespace="gateways")
+MLSERVER = Runtime("kserve-mlserver", "MLServer", Protocol.V2, "mlflow", ("python_function",))
+PLATFORM = Platform(domain="models.test", gateways=(GATEWAY,), runtimes=(MLSERVER,))
+FOR_EVER = timedelta(days=3650)
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def resolved(version: int, **changes: Any) -> Resolved:
+    """Version ``version`` of the model, as the registry port resolves it."""
+    facts: dict[str, Any] = {
+        "registry": "default",
+        "name": "fraud-detector",
+        "version": version,
+        "run_id": f"run{version}",
+        "artifact_uri": f"s3://models/{version}",
+        "digest": f"{version:064x}",
+        "flavors": ("python_function",),
+    }
+    return Resolved(**{**facts, **changes})
+
+
+def spec(version: int = 1, **sections: Any) -> ModelDeploymentSpec:
+    """A spec; ``sections`` are serving, traffic, rollout (mappings as on the wire) and suspend."""
+    return ModelDeploymentSpec.model_validate({"model": {"name": "fraud-detector", "version": version}, **sections})
+
+
+def kstatus(status: ModelDeploymentStatus, generation: int, *, deleting: bool = False) -> str:
+    """What Flux, Helm and Argo CD make of a status: sigs.k8s.io/cli-utils pkg/kstatus, in its order."""
+    if deleting:
+        return "Terminating"
+    if status.observed_generation != generation:
+        return "InProgress"
+    known = {condition.type: condition.status for condition in status.conditions}
+    if known.get(ConditionType.RECONCILING) == "True":
+        return "InProgress"
+    if known.get(ConditionType.STALLED) == "True":
+        return "Failed"
+    return "Current" if known.get(ConditionType.READY, "True") == "True" else "InProgress"
+
+
+@dataclass
+class Scene:
+    """One ModelDeployment and its surroundings."""
+
+    spec: ModelDeploymentSpec | Problem = field(default_factory=spec)
+    target: Resolved | Problem = field(default_factory=lambda: resolved(1))
+    now: datetime = START
+    status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+    platform: Platform = PLATFORM
+    down: Problem | None = None
+    obstacles: tuple[Problem, ...] = ()
+    deleting: bool = False
+    generation: int = 1
+    namespace: str = "payments"
+    pods: dict[str, tuple[datetime, ...]] = field(default_factory=dict)
+    """For each revision whose object exists, since when its ready replicas are ready."""
+    failures: dict[str, tuple[Failure, ...]] = field(default_factory=dict)
+    route: Route = field(default_factory=Route)
+    become_ready: bool = True
+    """Whether replicas are ready as soon as they are asked for."""
+    accepts: bool = True
+    """Whether the gateway accepts a route as soon as it is written."""
+    told: list[str] = field(default_factory=list)
+    """Reasons of the events so far."""
+    writes: int = 0
+    """Writes of status and children so far."""
+
+    # --- what people and the world do -------------------------------------------------------------------------
+
+    def declare(self, version: int, **sections: Any) -> Scene:
+        """Write another spec, which the registry resolves."""
+        self.spec, self.target = spec(version, **sections), resolved(version)
+        self.generation += 1
+        return self
+
+    def wait(self, length: float) -> Scene:
+        """Let time pass without a look."""
+        self.now += seconds(length)
+        return self
+
+    def ready(self, revision: str, count: int) -> Scene:
+        """Exactly so many replicas are ready, the new ones from now on."""
+        before = self.pods.get(revision, ())[:count]
+        self.pods[revision] = before + (self.now,) * (count - len(before))
+        return self
+
+    def fail(self, revision: str, failure: Failure, ready: int = 0) -> Scene:
+        """A pod of the revision says this, and only ``ready`` replicas are left."""
+        self.failures[revision] = (failure,)
+        return self.ready(revision, ready)
+
+    def accept(self) -> Scene:
+        """The gateway accepts the route as it is."""
+        self.route = replace(self.route, accepted=True, refusal=None)
+        return self
+
+    # --- the operator -------------------------------------------------------------------------------------------
+
+    def observed(self) -> Observed:
+        names = set(self.pods) | set(self.failures)
+        return Observed(
+            name="fraud",
+            namespace=self.namespace,
+            uid="uid-1",
+            generation=self.generation,
+            spec=self.spec,
+            status=self.status,
+            deleting=self.deleting,
+            target=self.target,
+            registry_down=self.down,
+            serving=ServingState(
+                revisions={
+                    name: Health(
+                        exists=True,
+                        ready_since=tuple(sorted(self.pods.get(name, ()))),
+                        failures=self.failures.get(name, ()),
+                    )
+                    for name in names
+                },
+                route=self.route,
+            ),
+            obstacles=self.obstacles,
+            platform=self.platform,
+        )
+
+    def look(self) -> Decision:
+        """One decision, carried out and remembered."""
+        observed = self.observed()
+        decision = decide(observed, self.now)
+        _sound(observed, decision, self.now)
+        self._carry_out(decision)
+        if decision.status != self.status:
+            self.writes += 1
+        self.told += [event.reason for event in decision.events]
+        # As it comes back from the API server.
+        self.status = ModelDeploymentStatus.model_validate(to_wire(decision.status))
+        assert self.status == decision.status
+        return decision
+
+    def settle(self) -> Decision:
+        """Look until nothing changes at this moment any more."""
+        for _ in range(50):
+            before = (self.status, dict(self.pods), self.route)
+            decision = self.look()
+            if before == (self.status, self.pods, self.route):
+                return decision
+        raise AssertionError(f"never comes to rest: {self.status.phase} {self.status.message}")
+
+    def run(self, length: float) -> Decision:
+        """Let time pass, and look whenever a decision asked for it."""
+        end = self.now + seconds(length)
+        while True:
+            decision = self.settle()
+            moment = decision.look_again_at
+            if moment is None or moment > end:
+                self.now = end
+                return self.settle()
+            self.now = moment
+
+    def _carry_out(self, decision: Decision) -> None:
+        plan = decision.plan
+        if plan is None:
+            return
+        if plan.route is not None and dict(plan.route.weights) != dict(self.route.weights):
+            self.route = Route(exists=True, weights=dict(plan.route.weights), accepted=self.accepts)
+            self.writes += 1
+        for planned in plan.revisions:
+            before = self.pods.get(planned.revision)
+            if before is None:
+                self.writes += 1
+                before = self.pods[planned.revision] = ()
+            if self.become_ready and planned.revision not in self.failures:
+                self.ready(planned.revision, planned.min_replicas)
+        for gone in set(self.pods) - plan.names - set(self.route.weights):
+            self.pods.pop(gone)
+            self.failures.pop(gone, None)
+            self.writes += 1
+
+    # --- what is asserted -----------------------------------------------------------------------------------------
+
+    def moment(self, ago: float = 0) -> datetime:
+        """A moment so many seconds ago."""
+        return self.now - seconds(ago)
+
+    @property
+    def stable(self) -> str:
+        assert self.status.stable is not None, "there is no stable revision"
+        return self.status.stable.revision
+
+    @property
+    def candidate(self) -> str:
+        assert self.status.candidate is not None, f"there is no candidate: {self.status.message}"
+        return self.status.candidate.revision
+
+    @property
+    def weight(self) -> int:
+        """Percent of the requests that the live route gives to the candidate."""
+        return self.route.weights.get(self.candidate, 0)
+
+    @property
+    def kstatus(self) -> str:
+        return kstatus(self.status, self.generation, deleting=self.deleting)
+
+    def condition(self, kind: ConditionType) -> tuple[str, Reason] | None:
+        """Status and reason of a condition, None where it is absent."""
+        found = [(one.status, one.reason) for one in self.status.conditions if one.type is kind]
+        return found[0] if found else None
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """Version and outcome of the rollouts that ended, newest first."""
+        return [(entry.version, str(entry.outcome)) for entry in self.status.history]
+
+
+def healthy(version: int = 1, **sections: Any) -> Scene:
+    """A scene in which this version has had all traffic for an hour."""
+    scene = Scene(spec=spec(version, **sections), target=resolved(version))
+    scene.run(3600)
+    assert scene.status.phase is Phase.HEALTHY, scene.status.message
+    scene.told.clear()
+    scene.writes = 0
+    return scene
+
+
+def rolling(weights: Mapping[int, str], version: int = 2, **sections: Any) -> Scene:
+    """A scene in which ``version`` was declared beside a healthy v1, these steps; not looked at yet."""
+    steps = [{"weight": weight, "hold": hold} for weight, hold in weights.items()]
+    rollout = {"steps": steps, **sections.pop("rollout", {})}
+    return healthy(1, rollout=rollout, **sections).declare(version, rollout=rollout, **sections)
+
+
+def _sound(observed: Observed, decision: Decision, now: datetime) -> None:
+    """What must hold of every decision."""
+    status, plan = decision.status, decision.plan
+    if not observed.deleting:
+        _truthful(status, observed.generation)
+    if plan is not None and plan.route is not None:
+        weights = dict(plan.route.weights)
+        assert sum(weights.values()) == 100, weights
+        assert all(0 < weight <= 100 for weight in weights.values()), weights
+        assert set(weights) <= plan.names, "the route names a revision that is not planned"
+        assert plan.route.gateways, "the route is taken from its gateways"
+    assert decision.look_again_at is None or decision.look_again_at > now
+    # Deciding again on what was just written comes to the same, now and until the next moment that matters.
+    again = replace(observed, status=status)
+    later = now + FOR_EVER if decision.look_again_at is None else decision.look_again_at - timedelta(milliseconds=1)
+    for moment in (now, max(now, later)):
+        other = decide(again, moment)
+        if (other.status, other.plan, other.events) != (status, plan, ()):
+            raise AssertionError(
+                f"decided at {now}, and again at {moment}, where nothing is due: "
+                f"{_unequal(status, other.status)} {plan if other.plan != plan else ''} {other.events}"
+            )
+
+
+def _unequal(one: ModelDeploymentStatus, other: ModelDeploymentStatus) -> dict[str, tuple[object, object]]:
+    left, right = to_wire(one), to_wire(other)
+    return {
+        key: (left.get(key), right.get(key)) for key in left.keys() | right.keys() if left.get(key) != right.get(key)
+    }
+
+
+def _truthful(status: ModelDeploymentStatus, generation: int) -> None:
+    """The conditions say to machines what the phase says to people."""
+    known = {condition.type: condition for condition in status.conditions}
+    assert len(known) == len(status.conditions)
+    assert all(condition.observed_generation == generation for condition in status.conditions)
+    for abnormal in (ConditionType.RECONCILING, ConditionType.STALLED):
+        assert abnormal not in known or known[abnormal].status == "True", f"{abnormal} must be absent when not true"
+    assert not (ConditionType.RECONCILING in known and ConditionType.STALLED in known)
+    expected = {Phase.HEALTHY: "Current", Phase.ROLLED_BACK: "Failed"}.get(status.phase)
+    told = kstatus(status, generation)
+    assert expected in (None, told), f"{status.phase} is {told}"
+    assert (told == "Current") == (status.phase is Phase.HEALTHY), f"{status.phase} is {told}"
+    assert status.message

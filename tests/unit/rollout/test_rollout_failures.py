@@ -1,0 +1,316 @@
+"""A rollout that does not go well: who gets the traffic then, what is remembered, what is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import Phase
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Problem
+from serin.rollout.observed import Route
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import resolved
+from tests.unit.rollout.scene import rolling
+
+STEPS = {10: "5m", 50: "5m"}
+UNSCHEDULABLE = Failure(Reason.UNSCHEDULABLE, "pod b cannot be scheduled: insufficient memory")
+PULL = Failure(Reason.IMAGE_PULL_FAILED, "pod b: ImagePullBackOff: not found")
+
+
+def crash(scene: Scene, *, hopeless: bool = False, ago: float = 0) -> Failure:
+    at = scene.moment(ago)
+    return Failure(Reason.LOAD_FAILED, "pod b ended (Error, exit code 1): MemoryError", at=at, hopeless=hopeless)
+
+
+def rejected(scene: Scene) -> list[tuple[str, Reason]]:
+    return [(one.version, one.reason) for one in scene.status.rejected]
+
+
+def test_a_crash_loop_before_traffic_is_rejected_at_once() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    candidate, stable = scene.candidate, scene.stable
+    scene.wait(20).fail(candidate, crash(scene, hopeless=True)).settle()
+    assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
+    assert (scene.status.phase, scene.kstatus) == (Phase.ROLLED_BACK, "Failed")
+    assert scene.status.message == ("v2 rejected: pod b ended (Error, exit code 1): MemoryError; serving v1")
+    assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+    assert scene.condition(ConditionType.READY) == ("False", Reason.ROLLED_BACK)
+    assert dict(scene.route.weights) == {stable: 100}
+    assert candidate not in scene.pods, "it never had traffic: there is nothing to wait for"
+    assert scene.told == [Reason.DEPLOYING, Reason.ROLLED_BACK]
+
+
+def test_one_failed_start_is_no_failure_yet() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.fail(scene.candidate, crash(scene)).run(60)
+    assert rejected(scene) == []
+    scene.ready(scene.candidate, 1).run(10)
+    assert scene.weight == 10
+
+
+def test_a_crash_under_traffic_takes_the_traffic_first() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    candidate, stable = scene.candidate, scene.stable
+    assert scene.weight == 10
+    scene.accepts = False
+    scene.fail(candidate, crash(scene)).settle()
+    assert dict(scene.route.weights) == {stable: 100}
+    assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
+    assert scene.status.phase is Phase.ROLLING_BACK
+    assert candidate in scene.pods, "the gateway may still send requests to it"
+    assert scene.accept().settle().status.phase is Phase.ROLLED_BACK
+
+
+def test_an_older_crash_does_not_count_against_a_step() -> None:
+    scene = rolling(STEPS)
+    scene.settle()
+    scene.failures[scene.candidate] = (crash(scene, ago=5),)
+    scene.ready(scene.candidate, 1).run(60)
+    assert (scene.weight, rejected(scene)) == (10, [])
+
+
+def test_a_download_that_failed_once_while_replicas_are_added_is_no_crash_under_traffic() -> None:
+    """The storage initializer runs before the model server: that pod cannot have had a request."""
+    scene = rolling({10: "5m", 100: "5m"}, serving={"minReplicas": 2})
+    scene.run(400)
+    assert scene.status.rollout is not None
+    scene.become_ready = False
+    hiccup = replace(crash(scene), reason=Reason.DOWNLOAD_FAILED)
+    scene.fail(scene.candidate, hiccup, ready=1).settle()
+    assert rejected(scene) == []
+
+
+@pytest.mark.parametrize("failure", [UNSCHEDULABLE, PULL])
+def test_what_may_pass_has_until_the_deadline(failure: Failure) -> None:
+    scene = rolling(STEPS, serving={"startupDeadline": "5m"})
+    scene.become_ready = False
+    scene.settle()
+    scene.fail(scene.candidate, failure).run(299)
+    assert rejected(scene) == []
+    assert failure.message in scene.status.message
+    scene.run(1)
+    assert rejected(scene) == [("v2", failure.reason)]
+    assert scene.status.rejected[0].message == f"not ready within 5m: {failure.message}"
+
+
+def test_the_deadline_without_a_word_from_the_pods() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    decision = scene.settle()
+    assert decision.look_again_at is not None
+    scene.run(600)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_a_candidate_that_loses_all_replicas_loses_its_weight_and_begins_the_step_anew() -> None:
+    scene = rolling(STEPS)
+    scene.run(100)
+    candidate, stable = scene.candidate, scene.stable
+    scene.become_ready = False
+    scene.ready(candidate, 0).settle()
+    assert dict(scene.route.weights) == {stable: 100}
+    assert rejected(scene) == []
+    assert scene.condition(ConditionType.CANDIDATE_READY) == ("False", Reason.WAITING_FOR_REPLICAS)
+    scene.run(200)
+    scene.ready(candidate, 1).run(10)
+    began = scene.now
+    assert (scene.weight, scene.status.rollout and scene.status.rollout.step_started_at) == (10, began)
+    scene.run(299)
+    assert scene.weight == 10
+    scene.become_ready = True
+    scene.run(20)
+    assert scene.weight == 50
+
+
+def test_a_candidate_that_lost_all_replicas_for_good_is_rejected_at_the_deadline() -> None:
+    scene = rolling(STEPS)
+    scene.run(100)
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).run(599)
+    assert rejected(scene) == []
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_a_stable_revision_that_breaks_gives_nothing_to_an_unproven_candidate() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    scene.become_ready = False
+    scene.ready(scene.stable, 0).run(3600)
+    assert scene.weight == 10
+    assert "a ready replica of the stable v1" in scene.status.message
+    scene.become_ready = True
+    scene.run(10)
+    assert scene.weight == 50
+
+
+def test_a_stable_revision_that_is_down_is_told_and_not_called_serving() -> None:
+    scene = healthy()
+    scene.become_ready = False
+    scene.fail(scene.stable, UNSCHEDULABLE).settle()
+    assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "InProgress")
+    assert "insufficient memory" in scene.status.message
+    assert scene.condition(ConditionType.AVAILABLE) == ("False", Reason.STABLE_UNAVAILABLE)
+    scene.target = Problem(Reason.VERSION_NOT_FOUND, "there is no version 9")
+    scene.settle()
+    assert "serving v1" not in scene.status.message
+
+
+def test_what_was_rejected_is_not_tried_again() -> None:
+    scene = rolling(STEPS)
+    scene.settle()
+    scene.fail(scene.candidate, crash(scene, hopeless=True)).settle()
+    gone = scene.status.rejected[0].revision
+    scene.run(86400)
+    assert gone not in scene.pods
+    # Not after the stable version was declared in between, either.
+    scene.declare(1).run(60)
+    assert scene.status.phase is Phase.HEALTHY
+    scene.declare(2).run(60)
+    assert (scene.status.phase, scene.status.candidate) == (Phase.ROLLED_BACK, None)
+
+
+def test_what_was_rejected_is_tried_again_when_something_about_it_changes() -> None:
+    scene = rolling(STEPS)
+    scene.settle()
+    scene.fail(scene.candidate, crash(scene, hopeless=True)).settle()
+    scene.declare(2, serving={"resources": {"limits": {"memory": "8Gi"}}}).run(60)
+    assert (scene.stable, scene.status.stable and scene.status.stable.version) == (scene.stable, "v2")
+
+
+def test_a_rejection_forgets_no_other_and_keeps_ten() -> None:
+    scene = healthy()
+    for version in range(2, 14):
+        scene.declare(version).settle()
+        scene.fail(scene.candidate, crash(scene, hopeless=True)).settle()
+        scene.wait(1)
+    assert [one.version for one in scene.status.rejected] == [f"v{version}" for version in range(13, 3, -1)]
+    assert len(scene.status.history) == 10
+
+
+@pytest.mark.parametrize("had_traffic", [False, True])
+def test_a_third_version_supersedes_the_second(*, had_traffic: bool) -> None:
+    scene = rolling(STEPS, traffic={"timeout": "30s"})
+    scene.run(60 if had_traffic else 5)
+    second, stable = scene.candidate, scene.stable
+    scene.declare(3, rollout={"steps": [{"weight": 10, "hold": "5m"}]}, traffic={"timeout": "30s"}).settle()
+    assert scene.outcomes()[0] == ("v2", "Superseded")
+    assert scene.stable == stable
+    assert dict(scene.route.weights) == {stable: 100}, "the third starts from the first step"
+    assert (second in scene.pods) == had_traffic
+    scene.run(9)
+    assert scene.weight == 0
+    scene.run(20)
+    assert (second in scene.pods) == had_traffic
+    scene.run(1)
+    assert second not in scene.pods
+    assert scene.weight == 10
+
+
+@pytest.mark.parametrize("had_traffic", [False, True])
+def test_back_to_the_stable_version(*, had_traffic: bool) -> None:
+    scene = rolling(STEPS)
+    scene.run(60 if had_traffic else 5)
+    second = scene.candidate
+    scene.declare(1).settle()
+    assert scene.outcomes()[0] == ("v2", "Reverted")
+    assert scene.status.phase is Phase.HEALTHY
+    assert (second in scene.pods) == had_traffic
+    assert rejected(scene) == [], "nobody judged it: it may be declared again"
+    scene.run(30)
+    assert second not in scene.pods
+    scene.declare(2).run(60)
+    assert scene.stable == second
+
+
+def test_a_revision_is_kept_while_the_gateway_has_not_let_go() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    second = scene.candidate
+    scene.accepts = False
+    scene.declare(1).run(3600)
+    assert second in scene.pods
+    accepted = scene.accept().now
+    decision = scene.settle()
+    assert decision.look_again_at is not None
+    assert (decision.look_again_at - accepted).total_seconds() == 30
+    scene.run(30)
+    assert second not in scene.pods
+
+
+def test_a_drained_revision_that_somebody_routed_to_by_hand_is_kept_until_that_is_put_back() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    second, stable = scene.candidate, scene.stable
+    scene.declare(1).run(29)
+    scene.accepts = False
+    scene.route = Route(exists=True, weights={stable: 50, second: 50}, accepted=True)
+    scene.wait(1).look()
+    assert second in scene.pods
+    assert dict(scene.route.weights) == {stable: 100}
+    scene.accept().run(30)
+    assert second not in scene.pods
+
+
+def test_a_draining_revision_that_is_declared_again_is_the_candidate_again() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    second = scene.candidate
+    scene.declare(1).settle()
+    scene.run(5)
+    scene.declare(2, rollout={"steps": [{"weight": 10, "hold": "5m"}]}).run(200)
+    assert (scene.candidate, scene.status.retiring) == (second, ())
+    assert second in scene.pods
+
+
+def test_a_route_that_was_deleted_is_put_back_and_not_told_as_traffic() -> None:
+    scene = healthy()
+    scene.route = Route()
+    scene.obstacles = (Problem(Reason.FORBIDDEN, "httproutes is forbidden"),)
+    scene.look()
+    assert scene.condition(ConditionType.AVAILABLE) != ("True", Reason.SERVING)
+    scene.obstacles = ()
+    scene.settle()
+    assert dict(scene.route.weights) == {scene.stable: 100}
+
+
+def test_the_name_belongs_to_somebody_else() -> None:
+    scene = healthy()
+    scene.obstacles = (Problem(Reason.NAME_CONFLICT, "InferenceService fraud-v2 exists and was made by somebody else"),)
+    scene.declare(2).settle()
+    assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.NAME_CONFLICT)
+    assert scene.status.message.endswith("serving v1")
+    scene.obstacles = ()
+    scene.run(60)
+    assert scene.status.phase is Phase.HEALTHY
+
+
+def test_undo_to_pods_that_restarted_long_ago_is_no_rejection() -> None:
+    """A warm pod may have restarted twice in its long life; it is ready, and that is what counts."""
+    scene = rolling({10: "5m"})
+    old = scene.stable
+    scene.failures[old] = (crash(scene, ago=86400),)
+    scene.run(400)
+    scene.declare(1, rollout={"steps": [{"weight": 10, "hold": "5m"}]}).settle()
+    assert (scene.candidate, rejected(scene), scene.weight) == (old, [], 10)
+
+
+def test_a_problem_with_what_is_declared_leaves_everything_running() -> None:
+    scene = healthy()
+    scene.target = Problem(Reason.ALIAS_NOT_FOUND, "fraud-detector has no alias champion")
+    scene.run(86400)
+    assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
+    assert scene.condition(ConditionType.MODEL_RESOLVED) == ("False", Reason.ALIAS_NOT_FOUND)
+    assert dict(scene.route.weights) == {scene.stable: 100}
+    assert scene.status.resolved == resolved(1, resolved_at=scene.status.resolved and scene.status.resolved.resolved_at)
