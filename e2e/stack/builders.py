@@ -122,14 +122,12 @@ class Buildah:
         """Build the image and write its archive."""
         with tempfile.TemporaryDirectory() as secrets:
             # chroot isolation needs no user namespace and no cgroup delegation: it works inside containers too.
-            options = ["--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker"]
+            options = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--format", "docker"]
             options += _build_options(build, Path(secrets))
             argv = [*self._command, "build", *options, str(build.context)]
             run_logged(argv, what=f"building {build.name}", log=build.log)
         push = [*self._command, "push", build.reference, f"docker-archive:{build.archive}:{build.reference}"]
         run_logged(push, what=f"saving {build.name}", log=build.log)
-        # The archive is what counts; the layers would only fill the disk a second time.
-        run_logged([*self._command, "rmi", build.reference], what=f"cleaning up {build.name}", log=build.log)
 
     def load(self, reference: str, archive: Path) -> None:
         """Make an image that was built before usable as a base."""

@@ -24,6 +24,8 @@ from e2e.stack.progress import say
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _REGISTRY_BASE = "python:3.11-slim-bookworm"
+_DIGEST_LENGTH = 12
+_ARCHIVES_KEPT = 3
 _IGNORED = ("__pycache__", "*.pyc", ".*_cache", "*.in")
 
 
@@ -102,14 +104,22 @@ def _build(name: str, image: Image, context: Path, archive: ImageArchive) -> Non
     unfinished.unlink(missing_ok=True)
     builder.build(Build(name, context, image.dockerfile, archive.reference, unfinished, log, base))
     unfinished.rename(archive.path)
+    _prune(cache, name)
     say(f"built {archive.reference} ({archive.path.stat().st_size / 1e6:.0f} MB)")
+
+
+def _prune(cache: Path, name: str) -> None:
+    """Keep the newest few archives of an image: one is a gigabyte, and who goes back and forth goes between two."""
+    archives = sorted(cache.glob(f"{name}-{'?' * _DIGEST_LENGTH}.tar"), key=lambda path: path.stat().st_mtime)
+    for outdated in archives[:-_ARCHIVES_KEPT]:
+        outdated.unlink()
 
 
 def _base(builder: Builder, cache: Path) -> str:
     """The reference of the base image, which the builder then has or can pull."""
     if builder.pulls:
         return _REGISTRY_BASE
-    digest = hashlib.sha256(debian.RECIPE.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(debian.RECIPE.encode()).hexdigest()[:_DIGEST_LENGTH]
     reference, path = f"localhost/serin/base:{digest}", cache / f"base-{digest}.tar"
     if not path.exists():
         unfinished = path.with_suffix(".unfinished")
@@ -135,6 +145,9 @@ def _stage(image: Image, context: Path) -> None:
             shutil.copy(binary, context / binary.name)
     if not (context / image.dockerfile).is_file():
         raise FileNotFoundError(f"{source / image.dockerfile} does not exist, so its image cannot be built")
+    # Without a checkout's times, so that a builder's own cache sees the same files as the same.
+    for path in context.rglob("*"):
+        os.utime(path, (0, 0))
 
 
 def _digest(context: Path, extra: str) -> str:
@@ -145,7 +158,7 @@ def _digest(context: Path, extra: str) -> str:
         digest.update(f"\0{path.relative_to(context)}\0{executable}\0".encode())
         with path.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:_DIGEST_LENGTH]
 
 
 @contextmanager

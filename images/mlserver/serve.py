@@ -1,0 +1,58 @@
+"""Start MLServer as a pod wants it: `serve.py <folder>`. Two things are done better than by `mlserver start`.
+
+When a model does not load, upstream logs it and exits with 0, so a pod says "Completed" and nobody the reason. Here the
+exit code is 1 and the exception is the container's termination message, where `kubectl describe`, KServe and Serin
+find it.
+
+Connections that are idle stay open for longer than an Envoy keeps them (an hour). Uvicorn's five seconds make both
+sides close at about the same time, and a request that is under way in that moment is answered 503 by the gateway.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from mlserver import MLServer
+from mlserver.cli.serve import load_settings
+
+KEEP_ALIVE_SECONDS = 3900
+TERMINATION_LOG = Path("/dev/termination-log")
+# The kubelet keeps 4096 bytes.
+TERMINATION_BYTES = 4096
+
+
+class Server(MLServer):
+    """MLServer that remembers why it stopped."""
+
+    failure: BaseException | None = None
+
+    async def stop(self, sig: int | None = None) -> None:
+        """Stop serving. Upstream calls it without a signal only while it handles a model's failure to load."""
+        if sig is None:
+            self.failure = sys.exception()
+        await super().stop(sig)
+
+
+async def serve(folder: str) -> BaseException | None:
+    """Serve until a signal, or until a model does not load: then its exception."""
+    settings, models = await load_settings(folder)
+    settings._custom_rest_server_settings = {"timeout_keep_alive": KEEP_ALIVE_SECONDS}
+    server = Server(settings)
+    await server.start(models)
+    return server.failure
+
+
+def main(folder: str) -> int:
+    """Serve; the exit code."""
+    failure = asyncio.run(serve(folder))
+    if failure is None:
+        return 0
+    reason = f"{type(failure).__name__}: {failure}"
+    if TERMINATION_LOG.exists():  # only in a pod
+        TERMINATION_LOG.write_bytes(reason.encode()[:TERMINATION_BYTES])
+    sys.stderr.write(f"The model did not load: {reason}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
