@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ClusterError, ToolError) as error:
         print(f"cluster: error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("cluster: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 def _run(cluster: Cluster, options: argparse.Namespace) -> int:

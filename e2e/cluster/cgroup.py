@@ -14,7 +14,8 @@ from pathlib import Path
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.progress import wait_for
 
-_V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
+# The kubelet refuses a cgroup that lacks one of these which the machine has.
+_V2_CONTROLLERS = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 _DEATH_SECONDS = 30.0
 
 

@@ -8,6 +8,7 @@ SERIN_GATEWAY, host:port of the gateway's listener, where it is not port 8080 of
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ class GivenCluster:
         return argv
 
     def _nodes(self) -> list[dict[str, Any]]:
-        argv = [str(tools.binary("kubectl")), f"--kubeconfig={self._file}", "get", "nodes", "--output=json"]
+        kubectl = shutil.which("kubectl") or str(tools.binary("kubectl"))  # only then built, for minutes
+        argv = [kubectl, f"--kubeconfig={self._file}", "get", "nodes", "--output=json"]
         done = subprocess.run([*argv, "--request-timeout=15s"], check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise ClusterError(f"the cluster of {self._file} does not answer: {done.stderr.strip()}")

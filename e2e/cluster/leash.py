@@ -3,6 +3,7 @@
 The kernel kills them (PR_SET_PDEATHSIG, set by `setpriv`), so even a test run that is killed leaves none behind.
 """
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ class Leash:
 
     def start(self, name: str, argv: list[str], environment: Mapping[str, str]) -> None:
         """Start a process under a name of its own, with exactly this environment."""
+        if shutil.which("setpriv") is None:
+            raise ClusterError("`setpriv` is not on PATH: install util-linux, of which it is a part")
         command = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
         with self._log_of(name).open("ab") as log:
             self._processes[name] = _FORKER.submit(

@@ -6,6 +6,7 @@ continued: etcd runs without fsync.
 """
 
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -270,4 +271,10 @@ class LocalCluster:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if not file.exists() or not os.path.samestat(
+                file.stat(), os.fstat(lock.fileno())
+            ):  # removed by `down --purge` while we waited
+                with self._locked(path):
+                    yield
+                return
             yield

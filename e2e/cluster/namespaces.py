@@ -6,6 +6,7 @@ kept by bind mounts in the run folder and not by a process, so nothing that dies
 """
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -98,9 +99,10 @@ class Namespaces:
         keepers = "awk '$5 ~ \"^/run/serin-[^/]*/ns$\" {print $5}' /proc/self/mountinfo"
         lines = [f"for keeper in $({keepers}); do umount --recursive $keeper; done"]
         lines += ["mount --make-rshared /"]  # containers with mountPropagation need a shared root
-        lines += [f"mount --bind {self._own(folder)} {folder}" for folder in _HARD_CODED]
+        lines += [f"mount --bind {shlex.quote(str(self._own(folder)))} {folder}" for folder in _HARD_CODED]
         shadow = self._layout.run / "sysctl"
-        lines += [f"mount --bind {shadow / setting} /proc/sys/{setting}" for setting in _TUNABLES]
+        known = [setting for setting in _TUNABLES if Path("/proc/sys", setting).exists()]
+        lines += [f"mount --bind {shadow / setting} /proc/sys/{setting}" for setting in known]
         lines += ["ip link set lo up", "echo 1 > /proc/sys/net/ipv4/ip_forward"]
         return "\n".join(lines)
 

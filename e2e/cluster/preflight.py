@@ -10,9 +10,9 @@ from pathlib import Path
 from e2e.cluster.cgroup import Cgroup
 from e2e.cluster.cgroup import hierarchies
 from e2e.cluster.interface import ClusterError
+from e2e.cluster.programs import cni_plugins
 from e2e.cluster.progress import say
 
-_CNI = Path("/usr/lib/cni/bridge")
 # Debian's package of each program; on other systems the names are close to these.
 _PACKAGES = {
     "containerd": "containerd",
@@ -54,14 +54,13 @@ def preflight(state: Path) -> None:
 
 def _install_missing() -> None:
     missing = sorted({package for program, package in _PACKAGES.items() if shutil.which(program) is None})
-    if not _CNI.exists():
+    if cni_plugins() is None:
         missing.append("containernetworking-plugins")
     if not missing:
         return
     if shutil.which("apt-get") is None:
         raise ClusterError(
-            f"missing programs; on Debian their packages are {', '.join(missing)}: install them "
-            f"(the CNI plugins in {_CNI.parent}). {_OTHER_WAYS}"
+            f"missing programs; on Debian their packages are {', '.join(missing)}: install them. {_OTHER_WAYS}"
         )
     say(f"installing {', '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -11,6 +11,9 @@ from e2e.cluster import layout as at
 from e2e.cluster.layout import Layout
 from e2e.cluster.layout import Link
 
+# Debian's place, Fedora's, and that of the plugins' own releases.
+_CNI_PLUGINS = (Path("/usr/lib/cni"), Path("/usr/libexec/cni"), Path("/opt/cni/bin"))
+
 PAUSE_IMAGE = "localhost/serin-pause:1"
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -128,6 +131,11 @@ def containerd(layout: Layout) -> Program:
     return Program("containerd", ["containerd", f"--config={file}"], (file,))
 
 
+def cni_plugins() -> Path | None:
+    """Where the distribution has put the CNI plugins."""
+    return next((folder for folder in _CNI_PLUGINS if (folder / "bridge").exists()), None)
+
+
 def apiserver_arguments(pki: Path, audit_policy: Path, audit_log: Path) -> list[str]:
     """What every API server here has in common, with and without nodes."""
     return [
@@ -176,7 +184,7 @@ disabled_plugins = [
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+    bin_dir = "{cni_plugins()}"
     conf_dir = "{layout.config / "cni"}"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
@@ -255,7 +263,7 @@ def _corefile(layout: Layout, link: Link) -> str:
   errors
   ready {link.node}:{at.DNS_READY_PORT}
   kubernetes {at.DOMAIN} in-addr.arpa {{
-    kubeconfig {layout.config / "coredns.kubeconfig"} serin
+    kubeconfig "{layout.config / "coredns.kubeconfig"}" serin
     ttl 5
   }}
   cache 5
