@@ -16,7 +16,7 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.standing import PASSING
 from serin.rollout.standing import Standing
-from serin.rollout.steps import replicas_for
+from serin.rollout.standing import candidate_replicas
 
 
 def facts_of(
@@ -75,9 +75,9 @@ def _model_resolved(observed: Observed, memory: Memory) -> Fact:
 
 def _candidate_ready(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Fact:
     candidate = memory.candidate
-    if candidate is None or memory.rollout is None or spec is None:
+    if candidate is None or memory.rollout is None:
         return Fact(ConditionType.CANDIDATE_READY, "Unknown", Reason.NO_CANDIDATE, "no rollout is running")
-    needed = replicas_for(spec, memory.rollout, now)
+    needed = candidate_replicas(memory, spec, now)
     health = observed.serving.health(candidate.revision)
     counted = f"{health.ready} of {needed} replicas of {candidate.version} are ready"
     if health.ready >= needed:

@@ -17,10 +17,10 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
+from serin.rollout.standing import candidate_replicas
 from serin.rollout.standing import least_replicas
 from serin.rollout.standing import standing_of
 from serin.rollout.standing import waiting_for
-from serin.rollout.steps import replicas_for
 
 
 def report(
@@ -41,7 +41,7 @@ def report(
         url=f"http://{hostnames(observed, spec)[0]}" if spec is not None else observed.status.url,
         resolved=memory.resolved,
         stable=_counted(memory.stable, observed, least_replicas(spec, memory.stable)),
-        candidate=_counted(memory.candidate, observed, _candidate_replicas(memory, spec, now)),
+        candidate=_counted(memory.candidate, observed, candidate_replicas(memory, spec, now)),
         previous=_counted(memory.previous, observed, least_replicas(spec, memory.previous)),
         rollout=_rollout(memory, observed, spec, now),
         traffic=memory.traffic,
@@ -69,8 +69,11 @@ def shares(memory: Memory, observed: Observed) -> tuple[Share, ...]:
 def _rollout(
     memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime
 ) -> RolloutStatus | None:
-    if memory.rollout is None or spec is None:
-        return memory.rollout
+    if memory.rollout is None:
+        return None
+    if spec is None or spec.suspend:
+        waiting = "a spec that can be read" if spec is None else "spec.suspend to be false"
+        return memory.rollout.model_copy(update={"waiting_for": waiting})
     waiting = waiting_for(memory, observed, spec, now)
     declared = tuple(PlannedStep(weight=step.weight, hold=step.hold) for step in spec.rollout.steps)
     if memory.stable is not None and memory.rollout.plan != declared:
@@ -83,9 +86,3 @@ def _counted(revision: Revision | None, observed: Observed, replicas: int) -> Re
         return None
     ready = observed.serving.health(revision.revision).ready
     return revision.model_copy(update={"replicas": replicas, "ready": ready})
-
-
-def _candidate_replicas(memory: Memory, spec: ModelDeploymentSpec | None, now: datetime) -> int:
-    if spec is None or memory.rollout is None:
-        return memory.candidate.replicas if memory.candidate is not None else 0
-    return replicas_for(spec, memory.rollout, now)

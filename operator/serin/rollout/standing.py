@@ -23,6 +23,7 @@ from serin.rollout.schedule import startup_deadline
 from serin.rollout.steps import ALL
 from serin.rollout.steps import aim_of
 from serin.rollout.steps import obstacle_to
+from serin.rollout.steps import replicas_for
 
 # Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
 PASSING = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.SUSPENDED})
@@ -195,3 +196,10 @@ def least_replicas(spec: ModelDeploymentSpec | None, revision: Revision | None) 
     if spec is not None:
         return spec.serving.min_replicas
     return revision.replicas if revision is not None else 0
+
+
+def candidate_replicas(memory: Memory, spec: ModelDeploymentSpec | None, now: datetime) -> int:
+    """Replicas that the candidate shall have; while nothing is carried out as many as before, whatever falls due."""
+    if spec is None or spec.suspend or memory.rollout is None:
+        return memory.candidate.replicas if memory.candidate is not None else 0
+    return replicas_for(spec, memory.rollout, now)

@@ -1,0 +1,304 @@
+"""What is declared: which revision that is, what it is called, and what is said where it cannot be done."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serin.api.modeldeployment import NAME_MAX_LENGTH
+from serin.api.modeldeployment import NAME_PATTERN
+from serin.api.modeldeployment import GatewayRef
+from serin.api.modeldeployment import Protocol
+from serin.api.reasons import SENTENCES
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import ModelDeploymentStatus
+from serin.api.status import Phase
+from serin.rollout.decide import decide
+from serin.rollout.observed import Platform
+from serin.rollout.observed import Problem
+from serin.rollout.observed import Runtime
+from serin.rollout.revision import KSERVE_NAME_OVERHEAD
+from serin.rollout.revision import revision_name
+from tests.unit.rollout.scene import GATEWAY
+from tests.unit.rollout.scene import MLSERVER
+from tests.unit.rollout.scene import START
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import resolved
+from tests.unit.rollout.scene import rolling
+from tests.unit.rollout.scene import spec
+
+DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def name_of(version: int = 1, serving: dict[str, Any] | None = None, **facts: Any) -> str:
+    name = revision_name("fraud", "payments", resolved(version, **facts), spec(version, serving=serving or {}).serving)
+    assert isinstance(name, str)
+    return name
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        {"minReplicas": 3},
+        {"maxReplicas": 9},
+        {"maxReplicas": 9, "scaling": {"metric": "Memory", "target": 50}},
+        {"startupDeadline": "1h"},
+        {"env": []},
+        {"protocol": "v2"},
+        {"backend": "KServe"},
+    ],
+)
+def test_what_changes_no_pod_is_no_new_revision(serving: dict[str, Any]) -> None:
+    assert name_of(serving=serving) == name_of()
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        {"runtime": "other"},
+        {"protocol": "v1"},
+        {"resources": {"requests": {"cpu": "2"}}},
+        {"resources": {"limits": {"cpu": "2"}}},
+        {"serviceAccountName": "models"},
+        {"env": [{"name": "A", "value": "1"}]},
+        {"env": [{"name": "A", "value": "2"}]},
+        {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]},
+        {"workers": 2},
+        {"overrides": {"nodeSelector": {"gpu": "yes"}}},
+        {"overrides": {}},
+    ],
+)
+def test_what_changes_a_pod_is_a_new_revision_and_every_one_another(serving: dict[str, Any]) -> None:
+    assert name_of(serving=serving) not in {name_of(), name_of(serving={**serving, "workers": 7})}
+
+
+@pytest.mark.parametrize(
+    "facts", [{"run_id": "x"}, {"artifact_uri": "s3://else"}, {"digest": "0"}, {"name": "other"}, {"registry": "other"}]
+)
+def test_another_model_under_the_same_number_is_a_new_revision(facts: dict[str, Any]) -> None:
+    assert name_of(**facts) != name_of()
+
+
+@pytest.mark.parametrize("facts", [{"alias": "champion"}, {"resolved_at": START}, {"flavors": ("a", "b")}])
+def test_by_which_name_a_version_was_found_is_no_difference(facts: dict[str, Any]) -> None:
+    assert name_of(**facts) == name_of()
+
+
+@given(
+    name=st.from_regex(NAME_PATTERN, fullmatch=True).filter(lambda name: len(name) <= NAME_MAX_LENGTH),
+    other=st.from_regex(NAME_PATTERN, fullmatch=True).filter(lambda name: len(name) <= NAME_MAX_LENGTH),
+    namespace_length=st.integers(1, 63),
+    version=st.integers(1, 10**9),
+)
+def test_names_fit_into_what_kserve_makes_of_them(name: str, other: str, namespace_length: int, version: int) -> None:
+    namespace = "n" * namespace_length
+    named = revision_name(name, namespace, resolved(version), spec().serving)
+    if isinstance(named, Problem):
+        assert named.reason is Reason.NAME_TOO_LONG
+        # It says how long the namespace's name may be, and that is true.
+        longest = int(re.findall(r"at most (\d+)", named.message)[0])
+        assert longest < namespace_length
+        assert isinstance(revision_name(name, "n" * longest, resolved(version), spec().serving), str)
+        assert isinstance(revision_name(name, "n" * (longest + 1), resolved(version), spec().serving), Problem)
+        return
+    assert len(named) <= 63 - KSERVE_NAME_OVERHEAD - namespace_length
+    assert DNS_1035.fullmatch(named)
+    if other != name:
+        assert named != revision_name(other, namespace, resolved(version), spec().serving)
+
+
+def test_a_namespace_without_room_is_told() -> None:
+    scene = Scene(namespace="n" * 45)
+    scene.settle()
+    assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.NAME_TOO_LONG)
+    assert scene.pods == {}
+
+
+def test_a_spec_that_cannot_be_read_touches_nothing() -> None:
+    scene = rolling({10: "5m"})
+    scene.run(60)
+    before = scene.status
+    scene.spec = Problem(Reason.INVALID_SPEC, "spec.serving.novel: unknown: upgrade the operator")
+    decision = scene.run(86400)
+    assert decision.plan is None
+    assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
+    assert before.rollout is not None
+    waiting = before.rollout.model_copy(update={"waiting_for": "a spec that can be read"})
+    assert (scene.status.rollout, scene.status.candidate) == (waiting, before.candidate)
+    assert scene.condition(ConditionType.CANDIDATE_READY) == ("True", Reason.CANDIDATE_READY)
+    assert scene.status.url == before.url
+    assert scene.status.message.endswith("serving v1")
+    assert scene.told[-1] == Reason.INVALID_SPEC
+
+
+def test_suspended_touches_nothing_and_goes_on_where_it_was() -> None:
+    scene = rolling({10: "5m", 50: "5m"})
+    scene.run(60)
+    rollout = {"steps": [{"weight": 10, "hold": "5m"}, {"weight": 50, "hold": "5m"}]}
+    decision = scene.declare(2, rollout=rollout, suspend=True).settle()
+    assert decision.plan is None
+    assert (scene.status.phase, scene.kstatus) == (Phase.SUSPENDED, "InProgress")
+    assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+    assert (scene.condition(ConditionType.STALLED), scene.condition(ConditionType.RECONCILING)) == (None, None)
+    assert scene.run(86400).look_again_at is None
+    assert scene.route.weights[scene.candidate] == 10
+    scene.declare(2, rollout=rollout).settle()
+    assert scene.weight == 50
+
+
+def test_a_deployment_that_is_being_deleted_is_left_alone() -> None:
+    scene = rolling({10: "5m"})
+    scene.run(60)
+    before = scene.status
+    scene.deleting = True
+    decision = scene.run(60)
+    assert (decision.plan, decision.look_again_at, decision.events) == (None, None, ())
+    assert (scene.status, scene.kstatus) == (before, "Terminating")
+
+
+def test_no_runtime_can_serve_it() -> None:
+    scene = healthy()
+    scene.declare(2)
+    scene.target = resolved(2, flavors=("spark",))
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.NO_RUNTIME)
+    for word in ("spark", "kserve-mlserver", "python_function", "serving v1"):
+        assert word in scene.status.message
+
+
+def test_the_first_runtime_that_fits_is_chosen_and_stays_when_the_settings_change() -> None:
+    other = Runtime("other", "MLServer", Protocol.V2, "mlflow", ("python_function",))
+    scene = healthy()
+    name = scene.stable
+    scene.platform = replace(scene.platform, runtimes=(other, MLSERVER))
+    scene.run(3600)
+    assert (scene.stable, scene.status.stable and scene.status.stable.template.runtime) == (name, "kserve-mlserver")
+    scene.declare(2).run(60)
+    assert scene.status.stable is not None
+    assert scene.status.stable.template.runtime == "other"
+
+
+def test_a_runtime_that_is_named_must_fit_too() -> None:
+    scene = Scene(spec=spec(1, serving={"runtime": "absent"}))
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.NO_RUNTIME)
+    assert "runtime absent" in scene.status.message
+
+
+@pytest.mark.parametrize("stable", [False, True])
+def test_without_a_gateway_nothing_is_deployed_and_a_route_stays(*, stable: bool) -> None:
+    scene = healthy() if stable else Scene()
+    route = scene.route
+    scene.platform = Platform(runtimes=(MLSERVER,))
+    scene.run(60)
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.GATEWAY_NOT_CONFIGURED)
+    assert scene.route is route
+
+
+def test_names_and_gateways_by_default_and_as_declared() -> None:
+    scene = Scene()
+    scene.run(20)
+    plan = scene.look().plan
+    assert plan is not None
+    assert plan.route is not None
+    assert (plan.route.hostnames, plan.route.gateways) == (("fraud.payments.models.test",), (GATEWAY,))
+    assert scene.status.url == "http://fraud.payments.models.test"
+    mine = {"hostnames": ["a.test", "b.test"], "gateways": [{"name": "g", "namespace": "n"}], "timeout": "5s"}
+    plan = scene.declare(1, traffic=mine).look().plan
+    assert plan is not None
+    assert plan.route is not None
+    assert plan.route.hostnames == ("a.test", "b.test")
+    assert (plan.route.gateways, plan.route.timeout) == ((GatewayRef(name="g", namespace="n"),), "5s")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.REGISTRY_NOT_FOUND,
+        Reason.NAMESPACE_NOT_ALLOWED,
+        Reason.MODEL_NOT_FOUND,
+        Reason.VERSION_NOT_FOUND,
+        Reason.ALIAS_NOT_FOUND,
+        Reason.ARTIFACT_NOT_FOUND,
+        Reason.ARTIFACT_NOT_ALLOWED,
+        Reason.NOT_A_MODEL,
+        Reason.REGISTRY_REFUSED,
+    ],
+)
+def test_whatever_the_registry_refuses_is_told_and_serving_goes_on(reason: Reason) -> None:
+    scene = healthy()
+    scene.declare(2)
+    scene.target = Problem(reason, "because")
+    scene.run(60)
+    assert (scene.condition(ConditionType.READY), scene.kstatus) == (("False", reason), "Failed")
+    assert scene.condition(ConditionType.MODEL_RESOLVED) == ("False", reason)
+    assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+    assert dict(scene.route.weights) == {scene.stable: 100}
+    assert scene.told == [reason]
+
+
+def test_a_declaration_that_cannot_be_met_holds_the_rollout_of_the_one_before() -> None:
+    scene = rolling({10: "5m", 50: "5m"})
+    scene.run(60)
+    scene.target = Problem(Reason.ALIAS_NOT_FOUND, "gone")
+    scene.run(3600)
+    assert scene.weight == 10
+    scene.target = resolved(2)
+    scene.run(20)
+    assert scene.weight == 50
+
+
+def test_transition_times_move_only_with_the_status() -> None:
+    scene = healthy()
+    before = {one.type: one for one in scene.status.conditions}
+    scene.wait(60)
+    scene.target = Problem(Reason.MODEL_NOT_FOUND, "there is no model")
+    scene.settle()
+    between = {one.type: one for one in scene.status.conditions}
+    assert between[ConditionType.READY].last_transition_time == scene.now
+    assert between[ConditionType.AVAILABLE] == before[ConditionType.AVAILABLE]
+    failed = scene.now
+    scene.wait(60)
+    scene.target = Problem(Reason.VERSION_NOT_FOUND, "there is no version")
+    scene.settle()
+    after = {one.type: one for one in scene.status.conditions}
+    assert after[ConditionType.READY].last_transition_time == failed
+    assert after[ConditionType.READY].reason is Reason.VERSION_NOT_FOUND
+
+
+def test_a_change_of_the_spec_alone_is_seen_in_the_status() -> None:
+    scene = healthy()
+    scene.declare(1).settle()
+    assert scene.status.observed_generation == scene.generation == 2
+    assert {one.observed_generation for one in scene.status.conditions} == {2}
+
+
+def test_long_words_of_others_do_not_break_the_status() -> None:
+    scene = healthy()
+    scene.target = Problem(Reason.ARTIFACT_NOT_FOUND, "x" * 40_000)
+    scene.settle()
+    assert len(scene.status.message) <= 1024
+    assert all(len(one.message) <= 1024 for one in scene.status.conditions)
+
+
+def test_every_reason_has_a_sentence_and_a_word_of_its_own() -> None:
+    assert set(SENTENCES) == set(Reason)
+    for reason, sentence in SENTENCES.items():
+        # metav1.Condition's pattern of a reason.
+        assert re.fullmatch(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", reason), reason
+        assert sentence.endswith("."), reason
+    assert len(set(SENTENCES.values())) == len(SENTENCES)
+
+
+def test_a_status_that_nobody_has_written_is_never_ready() -> None:
+    decision = decide(Scene().observed(), START)
+    assert ModelDeploymentStatus().observed_generation == -1
+    assert decision.status.observed_generation == 1
