@@ -4,8 +4,8 @@
 and manifests are. Knows nothing of clusters: it can build, cache and find, and that is all.
 """
 
-from e2e.tools.build import binary
-from e2e.tools.build import build
+from e2e.tools.builds import binary
+from e2e.tools.builds import build
 from e2e.tools.golang import ToolError
 from e2e.tools.golang import module_folder
 from e2e.tools.golang import module_version

@@ -34,6 +34,14 @@ def test_a_tool_is_built_once_and_is_static(cache: Path, capsys: pytest.CaptureF
     assert "INTERP" not in headers.stdout
 
 
+def test_a_long_build_shows_signs_of_life(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("e2e.tools.builds._HEARTBEAT_SECONDS", 0.01)
+    tools.build("pause")
+    assert "s so far" in capsys.readouterr().out
+
+
 def test_two_at_once_build_once(cache: Path) -> None:
     argv = [sys.executable, "-c", "from e2e import tools; tools.build('pause')"]
     runs = [subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) for _ in range(2)]
