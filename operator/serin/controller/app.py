@@ -89,7 +89,15 @@ async def run(settings: Settings) -> None:
         # What was imported stays for good: keep the collector from walking it again and again.
         gc.freeze()
         try:
-            await kopf.operator(registry=registry, settings=handlers.settings(), clusterwide=True, ready_flag=ready)
+            await kopf.operator(
+                registry=registry,
+                settings=handlers.settings(),
+                clusterwide=True,
+                ready_flag=ready,
+                # By default the name of the user, looked up in /etc/passwd, which knows no user of a pod's own number:
+                # KeyError at the start (kopf peering.py, detect_own_id).
+                identity=socket.gethostname(),  # type: ignore[arg-type]
+            )
         finally:
             await registries.close()
     await runner.cleanup()
