@@ -34,6 +34,8 @@ class Misbehaviour:
     """Each so-manieth prediction raises; 0: none."""
     memory_mib: int = 0
     """Memory that the loaded model holds on to."""
+    crash_on: float | None = None
+    """The input at which the process ends at once, without a word to whoever asked."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ It multiplies its input by a factor, like the good ones. Runs inside the model s
 
 import itertools
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+
+_CRASHED = 70
 
 
 class Scripted(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -24,6 +27,7 @@ class Scripted(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self._ballast = np.ones(config["memory_mib"] << 17)  # 2^17 float64 are 1 MiB
         self._predict_seconds = config["predict_seconds"]
         self._error_every = config["error_every"]
+        self._crash_on = config["crash_on"]
         self._calls = itertools.count(1)
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
@@ -32,7 +36,10 @@ class Scripted(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         call = next(self._calls)
         if self._error_every and call % self._error_every == 0:
             raise ArithmeticError(f"call {call} failed, as every {self._error_every}th does")
-        return np.asarray(model_input, dtype=np.float64)[:, :1] * self._factor
+        first = np.asarray(model_input, dtype=np.float64)[:, :1]
+        if self._crash_on is not None and (first == self._crash_on).any():
+            os._exit(_CRASHED)
+        return first * self._factor
 
 
 mlflow.models.set_model(Scripted())

@@ -1,0 +1,1 @@
+"""What must hold on a real cluster, checked by requests through the gateway and by the status."""

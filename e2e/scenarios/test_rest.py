@@ -1,0 +1,39 @@
+"""Nothing is written when nothing changes, counted by the API server itself."""
+
+import os
+import time
+from datetime import UTC
+from datetime import datetime
+
+import pytest
+
+from e2e import serin
+from e2e.scenarios.room import Room
+from e2e.scenarios.world import GOOD
+from e2e.scenarios.world import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+
+_DEPLOYMENTS = 5
+_SECONDS = 300 if os.environ.get("SERIN_LONG") else 60
+_OPERATOR = f"system:serviceaccount:{serin.NAMESPACE}:{serin.RELEASE}"
+
+
+def test_no_write_at_rest(room: Room) -> None:
+    many = [room.deployment(f"ping{number}", alias=GOOD) for number in range(_DEPLOYMENTS)]
+    for one in many:
+        one.settled(GOOD, seconds=180)
+    versions = _resource_versions(room)
+    start = datetime.now(UTC).isoformat()
+    end = time.time() + _SECONDS
+    wait_until("the time is over", lambda: time.time() >= end, _SECONDS + 5)
+
+    mine = list(room.world.cluster.audit().requests(_OPERATOR))
+    assert any(request.is_write for request in mine), f"{_OPERATOR} never wrote anything: is that its name?"
+    assert [request for request in mine if request.is_write and request.received > start] == []
+    assert _resource_versions(room) == versions
+
+
+def _resource_versions(room: Room) -> dict[str, str]:
+    found = room.world.kubectl.list_all("modeldeployments.serin.dev", room.namespace)
+    return {one["metadata"]["name"]: one["metadata"]["resourceVersion"] for one in found}

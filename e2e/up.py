@@ -1,0 +1,66 @@
+"""`python -m e2e.up`: a cluster, everything that Serin runs on, and Serin. Doing it again changes nothing."""
+
+import argparse
+import subprocess
+import sys
+
+from e2e import serin
+from e2e import tools
+from e2e.cluster import open_cluster
+from e2e.cluster.interface import Cluster
+from e2e.cluster.interface import ClusterError
+from e2e.stack import install as stack
+from e2e.stack.builders import NoBuilderError
+from e2e.stack.kubectl import KubectlError
+from e2e.stack.progress import CommandFailedError
+from e2e.stack.waiting import NotReadyError
+from e2e.tools import ToolError
+
+# What can go wrong with the machine or the cluster: each has a message for a person.
+FAILURES = (
+    ClusterError,
+    ToolError,
+    NoBuilderError,
+    CommandFailedError,
+    KubectlError,
+    NotReadyError,
+    serin.HelmError,
+    subprocess.CalledProcessError,
+)
+
+
+def up(cluster: Cluster) -> None:
+    """Bring everything up and wait until it is ready."""
+    cluster.up()
+    stack.install(cluster)
+    serin.install(cluster)
+
+
+def main() -> int:
+    """Bring everything up; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.up", description=__doc__)
+    parser.add_argument("--cluster", help="default: the environment variable SERIN_CLUSTER, or local")
+    try:
+        cluster = open_cluster(parser.parse_args().cluster)
+        up(cluster)
+    except FAILURES as error:
+        print(f"up: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nup: interrupted; doing it again goes on from here", file=sys.stderr)
+        return 130
+    print(f"up: ready. Look around:\n{look_around(cluster)}")
+    return 0
+
+
+def look_around(cluster: Cluster) -> str:
+    """Commands for a person who wants to see what is there, and to take it away again."""
+    return (
+        f"  export KUBECONFIG={cluster.kubeconfig()} PATH={tools.binary('kubectl').parent}:$PATH\n"
+        f"  kubectl get modeldeployments -A\n"
+        f"  make down          # takes the cluster away"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
