@@ -1,5 +1,6 @@
 """What a machine shows of clusters: to be compared before and after."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,20 +9,39 @@ from e2e.cluster.cgroup import hierarchies
 
 
 def snapshot(name: str) -> dict[str, Any]:
-    """Everything that bringing up the local cluster `name` could leave behind."""
+    """Everything that bringing up the local cluster `name` could leave behind.
+
+    What belongs to other local clusters is left out: they come and go as they like.
+    """
+    foreign = re.compile("|".join([r"\bnothing-foreign\b", *_marks_of_others(name)]))
+
+    def own(text: str) -> list[str]:
+        return sorted(line for line in text.splitlines() if not foreign.search(line))
+
     return {
-        "mounts": sorted(Path("/proc/self/mounts").read_text().splitlines()),
-        "interfaces": _run("ip", "-brief", "link").split("\n"),
-        "addresses": _run("ip", "-brief", "-4", "addr"),
-        "routes": _run("ip", "route", "show", "table", "all"),
-        "network namespaces": _run("ip", "netns"),
-        "firewall": _run("nft", "list", "ruleset"),
+        "mounts": own(Path("/proc/self/mounts").read_text()),
+        "links": own(_run("ip", "-brief", "link")),
+        "addresses": own(_run("ip", "-brief", "-4", "addr")),
+        "routes": own(_run("ip", "-4", "route", "show", "table", "all")),
+        "network namespaces": own(_run("ip", "netns")),
+        "firewall": own(_run("nft", "list", "ruleset")),
         "settings": {file: Path("/proc/sys", file).read_text() for file in _SETTINGS},
-        "cgroups": sorted(str(path) for mount in hierarchies() for path in mount.glob("serin*")),
-        "run": sorted(str(path) for path in Path("/run").glob("serin*")),
+        "cgroups": own("\n".join(str(path) for mount in hierarchies() for path in mount.glob("serin*"))),
+        "run": own("\n".join(str(path) for path in Path("/run").glob("serin*"))),
         "processes": _processes_of(name),
         "keepers": _keepers_of(name),
     }
+
+
+def _marks_of_others(name: str) -> list[str]:
+    marks = []
+    for claim in Path("/run").glob("serin-*/state"):
+        if claim.parent.name != f"serin-{name}":
+            marks.append(rf"\b{claim.parent.name}\b")
+            slot = Path(claim.read_text(), "slot")
+            if slot.is_file():
+                marks.append(rf"\bserin{slot.read_text()}\b")
+    return marks
 
 
 _SETTINGS = (
