@@ -129,9 +129,9 @@ def test_probes_ask_different_things(chart: Rendered) -> None:
 
 
 def test_requests_and_limits_are_set(chart: Rendered) -> None:
-    """CKV_K8S_10 to 13, KS container-resources and container-ephemeral-storage-request-and-limit."""
+    """CKV_K8S_10 to 13, KS container-resources. No ephemeral-storage: not every node has any to give."""
     for kind in ("requests", "limits"):
-        assert {"cpu", "memory", "ephemeral-storage"} == set(chart.container["resources"][kind])
+        assert {"cpu", "memory"} == set(chart.container["resources"][kind])
 
 
 def test_network_policy_selects_the_pod_and_opens_one_port(chart: Rendered) -> None:
