@@ -84,7 +84,8 @@ def _record(*renderables: object) -> None:
     svg = paper.export_svg(title="make demo", theme=SVG_EXPORT_THEME)
     # The reader's own monospaced font, instead of one fetched from a server on the Internet.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-    RECORDING.write_text(svg.replace("Fira Code, monospace", "monospace"))
+    svg = svg.replace("Fira Code, monospace", "monospace").replace("<text ", '<text xml:space="preserve" ')
+    RECORDING.write_text(svg)
     print(f"demo: wrote {RECORDING}")
 
 

@@ -3,6 +3,7 @@
 Pure: from answers to lines of coloured characters. An eighth of a character is the least that is shown.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,15 +14,14 @@ from e2e.traffic import Answer
 
 COLOURS = {"v1": "#5b8dd6", "v2": "#3fa66b", "v3": "#e0a030"}
 FAILED = "#e5484d"
-_EMPTY = "grey23"
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = 8
 _FROM_BELOW = ("v3", "v2", "v1", None)
 
 
 def seconds_per_column(seconds: float, width: int) -> float:
-    """So many that all of the time fits: 1, 2, 3 …"""
-    return max(1.0, -(-seconds // width))
+    """So many that all of the time fits: 1, 1.5, 2 …"""
+    return max(1.0, math.ceil(2 * seconds / width) / 2)
 
 
 def chart(answers: Sequence[Answer], start: float, end: float, width: int, height: int) -> list[Text]:
@@ -60,9 +60,10 @@ def _cell(column: list[tuple[int, str]], bottom: int) -> tuple[str, Style]:
     """One character: the colour at its bottom up to where that ends, then the next one."""
     reaching = [(level, colour) for level, colour in column if level > bottom]
     if not reaching:
-        return " ", Style(color=_EMPTY)
+        return " ", Style.null()
     level, colour = reaching[0]
     if level >= bottom + _EIGHTHS:
-        return "█", Style(color=colour)
+        # A background fills the line's whole height, a full block only the font's.
+        return " ", Style(bgcolor=colour)
     above = reaching[1][1] if len(reaching) > 1 else None
     return _BLOCKS[level - bottom], Style(color=colour, bgcolor=above)

@@ -100,7 +100,7 @@ class Story:
     def _move(self, scene: Scene, version: int) -> None:
         scene.move_alias(version)
         name = f"v{version}"
-        self.moved_at[name] = self.note(f"alias {ALIAS} moved to version {version}", f"{ALIAS} → {name}")
+        self.moved_at[name] = self.note(f"alias {ALIAS} moved to version {version}", f"→ {name}")
 
     def _rest(self) -> None:
         time.sleep(_REST_SECONDS)

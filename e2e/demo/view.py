@@ -29,6 +29,7 @@ WIDTH = 104
 _INNER = WIDTH - 4
 _CHART_HEIGHT = 8
 _NOTES = 7
+_BAR = 44
 _RECENT_SECONDS = 5.0
 _VERSIONS = ("v1", "v2", "v3")
 
@@ -79,14 +80,14 @@ def _shares(story: Story) -> RenderableType:
     table.add_column("version")
     table.add_column("declared", justify="right")
     table.add_column(f"counted, last {_RECENT_SECONDS:.0f} s", justify="right")
-    table.add_column("", width=44)
+    table.add_column("", width=_BAR)
     table.add_column("answered", justify="right")
     seen, recent = story.watch.latest, _recent(story)
     weights, total = seen.weights if seen else {}, sum(recent.values())
     answered = by_version(story.traffic.answers())
     for version in _VERSIONS:
         share = recent.get(version, 0) / total if total else 0.0
-        bar = Text("█" * round(44 * share), style=COLOURS[version])
+        bar = Text().append(" " * round(_BAR * share), style=f"on {COLOURS[version]}")
         counted = f"{100 * share:.1f} %" if total else "-"
         name = Text(version, style=f"bold {COLOURS[version]}")
         table.add_row(name, f"{weights.get(version, 0)} %", counted, bar, f"{answered.get(version, 0):,}")
@@ -106,11 +107,9 @@ def _timeline(story: Story) -> Iterator[RenderableType]:
 
 def _axis(story: Story, column_seconds: float) -> Text:
     """A tick with its time every ten columns."""
-    ticks = [
-        f"{int(column * column_seconds) // 60}:{int(column * column_seconds) % 60:02}"
-        for column in range(0, _INNER, 10)
-    ]
-    return Text("".join(f"╵{tick:<9}" for tick in ticks)[:_INNER], style="grey42")
+    moments = [int(column * column_seconds) for column in range(0, _INNER, 10)]
+    ticks = [f"╵{moment // 60}:{moment % 60:02}" for moment in moments]
+    return Text("".join(f"{tick:<10}" for tick in ticks)[:_INNER], style="grey42")
 
 
 def _marks(story: Story, column_seconds: float) -> Text:
