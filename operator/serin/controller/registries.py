@@ -20,6 +20,7 @@ from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import NAMESPACE
 from serin.api.modeldeployment import Model
 from serin.api.quantities import format_time
+from serin.api.quantities import seconds
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
 from serin.cluster.client import Client
@@ -141,10 +142,14 @@ class Registries:
         try:
             answer = await self._patiently(key, self._ask(connection, model, mine))
         except RegistryError as error:
+            # No event tells of a version that is registered at last, or of artifacts that are there again.
+            self._come_back(key, connection)
             return _without_registry(error, mine, _down(model, error, connection.failing_since))
+        # An alias is answered by the last good poll, however long ago that was.
+        down = _down(model, connection.error, connection.failing_since)
         if answer is None:
-            return mine or Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}"), None
-        return answer, None
+            return mine or Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}"), down
+        return answer, down
 
     async def _ask(self, connection: Connection, model: Model, mine: Resolved | None) -> Resolved:
         """The resolution. An immutable version that is pinned already is not asked for again."""
@@ -158,6 +163,12 @@ class Registries:
             if mine is not None and await follower.alias(model.name, model.alias) == mine.version:
                 return mine
         return await resolver.resolve(model, spec.artifacts)
+
+    def _come_back(self, key: Key, connection: Connection) -> None:
+        """Ask again with the next poll."""
+        spec = connection.declaration.spec
+        if spec is not None:
+            self._queue.add_at(key, asyncio.get_running_loop().time() + seconds(spec.poll_interval))
 
     async def _patiently(self, key: Key, asking: Coroutine[Any, Any, Resolved]) -> Resolved | None:
         """The answer, or None if it takes long: the key comes back when it is there."""
