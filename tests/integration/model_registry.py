@@ -6,6 +6,7 @@ The real MLflow has tests of its own (tests/integration/registry); here it must 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -49,6 +50,8 @@ class ModelRegistry(FakeMlflow):
         super().__init__()
         self.models: dict[str, RegisteredModel] = {}
         self.mood: Mood | None = None
+        self.user: str | None = None
+        """The only user who is let in; None: everybody."""
         self.handlers |= {
             SEARCH: self._search,
             api("registered-models/get"): self._model,
@@ -79,6 +82,9 @@ class ModelRegistry(FakeMlflow):
         if self.mood is not None:
             self.requests.append(request)
             return await self.mood(request)
+        if self.user is not None and not self._knows(request):
+            self.requests.append(request)
+            return web.Response(status=401, text="You are not authenticated.")
         return await super()._dispatch(request)
 
     async def _search(self, _: web.Request) -> web.StreamResponse:
@@ -111,6 +117,10 @@ class ModelRegistry(FakeMlflow):
         name, number = request.query["name"], request.query["version"]
         mlmodel = {"flavors": {flavor: {} for flavor in found.flavors}, "model_id": f"m-{name}-{number}"}
         return web.Response(text=json.dumps(mlmodel))
+
+    def _knows(self, request: web.Request) -> bool:
+        scheme, _, login = request.headers.get("Authorization", "").partition(" ")
+        return scheme == "Basic" and base64.b64decode(login).decode().partition(":")[0] == self.user
 
     def _find(self, request: web.Request) -> Version | None:
         model = self.models.get(request.query["name"])

@@ -73,6 +73,7 @@ def without(group: str, resource: str, verb: str) -> list[Json]:
         verbs = rule["verbs"]
         if rule["apiGroups"] == [group] and resource in rule["resources"]:
             verbs = [one for one in verbs if one != verb]
-        kept.append({**rule, "verbs": verbs})
+        if verbs:
+            kept.append({**rule, "verbs": verbs})
     assert kept != RULES, f"the operator has no permission to {verb} {resource}"
     return kept

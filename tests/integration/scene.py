@@ -23,7 +23,7 @@ from tests.integration.waiting import eventually
 
 Json = dict[str, Any]
 
-WAIT_SECONDS = 40.0
+WAIT_SECONDS = 60.0
 MODEL = "fraud-detector"
 STEPS = ({"weight": 10, "hold": "1s"}, {"weight": 50, "hold": "1s"})
 _NUMBERS = itertools.count(1)
