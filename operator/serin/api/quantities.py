@@ -9,6 +9,7 @@ import re
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated
 from typing import Any
 
@@ -26,6 +27,15 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 QUANTITY_PATTERN = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
+
+_QUANTITY = re.compile(r"^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]+)|([KMGTPE]i|[numkMGTPE]))?$")
+_QUANTITY_FACTORS = {
+    **{
+        suffix: Decimal(1000) ** power
+        for power, suffix in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)
+    },
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}
 
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=20)]
 """A length of time such as ``90s``, ``10m`` or ``1h30m``."""
@@ -54,6 +64,15 @@ def seconds(duration: str) -> float:
 def span(duration: str) -> timedelta:
     """A :data:`Duration` as a timedelta."""
     return timedelta(seconds=seconds(duration))
+
+
+def amount(quantity: float | str) -> Decimal | str:
+    """What a :data:`Quantity` comes to, whatever its form; what is none stays the text it is."""
+    match = _QUANTITY.match(str(quantity))
+    if match is None:
+        return str(quantity)
+    number, exponent, suffix = match.groups()
+    return Decimal(f"{number}{exponent or ''}") * _QUANTITY_FACTORS[suffix or ""]
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -91,7 +91,10 @@ class Performer:
             raise Blocked(_conflict(manifest, "belongs to another owner"))
         if present.deleting:
             raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is being deleted")
-        patch = difference(present.spec, manifest.body["spec"], present.foreign)
+        # A route has every field that the API server would add, so what is more than wanted is a change by hand.
+        patch = difference(
+            present.spec, manifest.body["spec"], present.foreign, defaulted_lists=manifest.kind is not HTTP_ROUTE
+        )
         labels = difference(dict(present.labels), manifest.body["metadata"]["labels"])
         if not patch and not labels:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime
 from datetime import timedelta
 
@@ -34,6 +35,9 @@ def hopeless(health: Health, traffic_since: datetime | None) -> Failure | None:
         # What fails before the model server starts, in a pod that is added or replaced, cannot have had a request.
         served = failure.reason is not Reason.DOWNLOAD_FAILED
         crashed_under_traffic = served and failure.at is not None and since is not None and failure.at >= since
+        if crashed_under_traffic and failure.reason is Reason.LOAD_FAILED:
+            # The pod cannot tell a model that fell from one that never stood; the step that runs can.
+            return replace(failure, reason=Reason.CRASHED)
         if failure.hopeless or crashed_under_traffic:
             return failure
     return None

@@ -65,8 +65,6 @@ class Failure:
 class Health:
     """One revision as its pods show it. Pods that are being deleted do not count."""
 
-    exists: bool = False
-    """Whether the backend's object exists."""
     ready_since: tuple[datetime, ...] = ()
     """For each ready replica since when, oldest first."""
     failures: tuple[Failure, ...] = ()

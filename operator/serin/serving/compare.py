@@ -1,6 +1,7 @@
 """What must be written so that a live object is as it shall be: a JSON merge patch, or nothing.
 
 Fields that nobody planned and nobody foreign set (defaults of the API server and of admission webhooks) are left alone.
+Quantities count by their amount: an admission webhook in Go writes 2048Mi as 2Gi and 1 as "1".
 """
 
 from __future__ import annotations
@@ -8,16 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from serin.api.quantities import amount
 from serin.serving.live import Json
 
+# Under these keys Kubernetes has quantities.
+QUANTITIES = (("requests",), ("limits",))
 
-def difference(live: Json, wanted: Json, foreign: Iterable[tuple[str, ...]] = ()) -> Json:
+
+def difference(
+    live: Json, wanted: Json, foreign: Iterable[tuple[str, ...]] = (), *, defaulted_lists: bool = True
+) -> Json:
     """The JSON merge patch (RFC 7386) from ``live`` to ``wanted``; empty where there is nothing to do.
 
-    Lists count as a whole. ``foreign`` paths that are not wanted are removed.
+    Lists are put right as a whole. Their elements may have more fields than are wanted, unless somebody foreign wrote
+    the list, or ``defaulted_lists`` says that nobody adds to them. ``foreign`` paths that are not wanted are removed.
     """
-    patch = _changes(live, wanted)
-    for path in foreign:
+    paths = frozenset(foreign)
+    patch = _changes(live, wanted, (), None if not defaulted_lists else paths)
+    for path in paths:
         if _get(live, path) is not None and _get(wanted, path) is None:
             _remove(patch, path)
     return patch
@@ -37,25 +46,31 @@ def merge(target: Json, patch: Json) -> Json:
     return result
 
 
-def _changes(live: Json, wanted: Json) -> Json:
+def _changes(live: Json, wanted: Json, at: tuple[str, ...], exact: frozenset[tuple[str, ...]] | None) -> Json:
+    """``exact``: paths of lists that must be as wanted to the last field; None for all lists."""
     patch: Json = {}
     for key, value in wanted.items():
-        present = live.get(key)
+        present, path = live.get(key), (*at, key)
         if isinstance(value, dict) and isinstance(present, dict):
-            inner = _changes(present, value)
+            inner = _changes(present, value, path, exact)
             if inner:
                 patch[key] = inner
-        elif not _same(present, value):
+        elif isinstance(value, list) and (exact is None or path in exact):
+            if present != value:
+                patch[key] = value
+        elif not _same(present, value, path):
             patch[key] = value
     return patch
 
 
-def _same(present: Any, wanted: Any) -> bool:
-    """Equal, but for defaults that the API server adds to the elements of a list."""
+def _same(present: Any, wanted: Any, path: tuple[str, ...]) -> bool:
+    """Equal, but for what the API server or a webhook adds to the elements of a list, and how they write amounts."""
     if isinstance(present, list) and isinstance(wanted, list):
-        return len(present) == len(wanted) and all(_same(*pair) for pair in zip(present, wanted, strict=True))
+        return len(present) == len(wanted) and all(_same(*pair, path) for pair in zip(present, wanted, strict=True))
     if isinstance(present, dict) and isinstance(wanted, dict):
-        return all(_same(present.get(key), value) for key, value in wanted.items())
+        return all(_same(present.get(key), value, (*path, key)) for key, value in wanted.items())
+    if path[-2:-1] in QUANTITIES and present is not None and wanted is not None:
+        return amount(present) == amount(wanted)
     return bool(present == wanted)
 
 

@@ -86,15 +86,13 @@ class KServe:
         return Rendered(route=route, objects=tuple(objects), scales=tuple(scales))
 
     def observe(self, owner: str, live: LiveObjects) -> ServingState:
-        """Health by the pods' labels, traffic by the route."""
-        services = {name: one for name, one in live.of(INFERENCE_SERVICE).items() if one.owner == owner}
-        revisions = {
-            name: health(
-                tuple(one for one in live.replicas if one.revision == name),
-                exists=not one_service.deleting,
-            )
-            for name, one_service in services.items()
-        }
+        """Health by the pods' labels, traffic by the route.
+
+        Pods of an InferenceService that is being deleted may be ready for a while yet: they are about to go, and
+        nothing may be built on them.
+        """
+        services = [name for name, one in live.of(INFERENCE_SERVICE).items() if one.owner == owner and not one.deleting]
+        revisions = {name: health(tuple(one for one in live.replicas if one.revision == name)) for name in services}
         route = next((one for one in live.of(HTTP_ROUTE).values() if one.owner == owner), None)
         return ServingState(revisions=revisions, route=observe_route(route, _revision))
 

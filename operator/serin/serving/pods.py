@@ -33,11 +33,17 @@ FAILED_STARTS = 2
 
 _ERROR_LINE = re.compile(r"\b\w*(Error|Exception|Errno)\b|\bfailed\b|\bfatal\b|\bcannot\b", re.IGNORECASE)
 _SECRETS = (
-    (re.compile(r"://[^/\s:@]+:[^/\s@]+@"), "://***@"),
+    (re.compile(r"://[^/\s:@]+:[^/\s]+@"), "://***@"),
     (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}\b"), "***"),
+    # JSON Web Tokens.
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+"), "***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}"), r"\1 ***"),
     (
-        re.compile(r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)[\w-]*)(\s*[=:]\s*)\S+"),
+        # As NAME=value, as name: value, and as a member of JSON or of a printed dict; of a signed URL its signature.
+        re.compile(
+            r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|credential|signature)[\w-]*|sig)"
+            r"""(["']?\s*[=:]\s*)(?:"[^"]*"|'[^']*'|[^\s"',;&)}\]]+)"""
+        ),
         r"\1\2***",
     ),
 )
@@ -74,18 +80,23 @@ def replica(body: Mapping[str, Any]) -> Replica | None:
     conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
     ready = conditions.get("Ready", {})
     ready_since = _time(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None
-    failure, words = next(_failures(name, status, conditions), (None, None))
+    found = _failures(name, status, conditions)
+    failure, words = max(found, key=lambda one: _telling(one[0]), default=(None, None))
     return Replica(revision=revision, name=name, ready_since=ready_since, failure=failure, words=words)
 
 
-def health(replicas: tuple[Replica, ...], *, exists: bool) -> Health:
+def health(replicas: tuple[Replica, ...]) -> Health:
     """One revision's replicas together; hopeless failures first."""
     failures = [one.failure for one in replicas if one.failure is not None]
     return Health(
-        exists=exists,
         ready_since=tuple(sorted(one.ready_since for one in replicas if one.ready_since is not None)),
         failures=tuple(sorted(failures, key=lambda failure: not failure.hopeless)),
     )
+
+
+def _telling(failure: Failure) -> tuple[bool, bool, float]:
+    """Of several containers' failures the hopeless one counts most, then what lasts, then the latest end of one."""
+    return failure.hopeless, failure.at is None, 0.0 if failure.at is None else failure.at.timestamp()
 
 
 def with_words(failure: Failure, log: str) -> Failure:
@@ -153,7 +164,8 @@ def _container(pod: str, status: Mapping[str, Any], reason: Reason) -> Iterator[
         reason,
         message,
         at=_time(ended.get("finishedAt")),
-        hopeless=waiting == CRASH_LOOP or failed_starts >= FAILED_STARTS,
+        # One that is ready has overcome its failed starts, also those of a long life on many nodes' restarts.
+        hopeless=waiting == CRASH_LOOP or (failed_starts >= FAILED_STARTS and not status.get("ready", False)),
     )
     words = None if own else Words(pod, status["name"], running="terminated" not in state)
     yield failure, words

@@ -1,6 +1,6 @@
 """A scene for the pure core: what is declared and what the cluster shows, in virtual time.
 
-Every decision taken in a scene is checked for what must hold of all of them (see :func:`_sound`), so each table proves
+Every decision taken in a scene is checked for what must hold of all of them (see :func:`check`), so each table proves
 more than its own row.
 """
 
@@ -106,7 +106,7 @@ class Scene:
     writes: int = 0
     """Writes of status and children so far."""
 
-    # --- what people and the world do -------------------------------------------------------------------------
+    # what people and the world do
 
     def declare(self, version: int, **sections: Any) -> Scene:
         """Write another spec, which the registry resolves."""
@@ -135,7 +135,7 @@ class Scene:
         self.route = replace(self.route, accepted=True, refusal=None)
         return self
 
-    # --- the operator -------------------------------------------------------------------------------------------
+    # the operator
 
     def observed(self) -> Observed:
         names = set(self.pods) | set(self.failures)
@@ -152,7 +152,6 @@ class Scene:
             serving=ServingState(
                 revisions={
                     name: Health(
-                        exists=True,
                         ready_since=tuple(sorted(self.pods.get(name, ()))),
                         failures=self.failures.get(name, ()),
                     )
@@ -167,8 +166,7 @@ class Scene:
     def look(self) -> Decision:
         """One decision, carried out and remembered."""
         observed = self.observed()
-        decision = decide(observed, self.now)
-        _sound(observed, decision, self.now)
+        decision = check(observed, self.now)
         self._carry_out(decision)
         if decision.status != self.status:
             self.writes += 1
@@ -217,7 +215,7 @@ class Scene:
             self.failures.pop(gone, None)
             self.writes += 1
 
-    # --- what is asserted -----------------------------------------------------------------------------------------
+    # what is asserted
 
     def moment(self, ago: float = 0) -> datetime:
         """A moment so many seconds ago."""
@@ -269,8 +267,9 @@ def rolling(weights: Mapping[int, str], version: int = 2, **sections: Any) -> Sc
     return healthy(1, rollout=rollout, **sections).declare(version, rollout=rollout, **sections)
 
 
-def _sound(observed: Observed, decision: Decision, now: datetime) -> None:
-    """What must hold of every decision."""
+def check(observed: Observed, now: datetime) -> Decision:
+    """The decision, after a look at what must hold of every one."""
+    decision = decide(observed, now)
     status, plan = decision.status, decision.plan
     if not observed.deleting:
         _truthful(status, observed.generation)
@@ -291,6 +290,7 @@ def _sound(observed: Observed, decision: Decision, now: datetime) -> None:
                 f"decided at {now}, and again at {moment}, where nothing is due: "
                 f"{_unequal(status, other.status)} {plan if other.plan != plan else ''} {other.events}"
             )
+    return decision
 
 
 def _unequal(one: ModelDeploymentStatus, other: ModelDeploymentStatus) -> dict[str, tuple[object, object]]:

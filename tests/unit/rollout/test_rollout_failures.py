@@ -65,7 +65,7 @@ def test_a_crash_under_traffic_takes_the_traffic_first() -> None:
     scene.accepts = False
     scene.fail(candidate, crash(scene)).settle()
     assert dict(scene.route.weights) == {stable: 100}
-    assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
+    assert rejected(scene) == [("v2", Reason.CRASHED)]
     assert scene.status.phase is Phase.ROLLING_BACK
     assert candidate in scene.pods, "the gateway may still send requests to it"
     assert scene.accept().settle().status.phase is Phase.ROLLED_BACK

@@ -1,0 +1,35 @@
+"""Settings of all tests: hypothesis finds the same in every run of a commit, and looks further when asked to.
+
+HYPOTHESIS_PROFILE=thorough takes minutes and begins anew each time: for a change of the core, on one's own machine.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck
+from hypothesis import Phase
+from hypothesis import settings
+
+# Not the phase that explains a failure: it traces every line, which makes the failure of a long history wait for hours.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+
+settings.register_profile(
+    "default",
+    derandomize=True,
+    deadline=None,
+    max_examples=100,
+    stateful_step_count=40,
+    phases=PHASES,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough",
+    deadline=None,
+    max_examples=5000,
+    stateful_step_count=80,
+    phases=PHASES,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

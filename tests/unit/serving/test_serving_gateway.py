@@ -1,0 +1,82 @@
+"""What gateways say of a route: accepted means all of them, this generation, and that its backends exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serin.rollout.observed import Route
+from serin.serving.gateway import observe_route
+from serin.serving.live import Live
+
+Json = dict[str, Any]
+PUBLIC: Json = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public", "namespace": "gateways"}
+INNER: Json = {**PUBLIC, "name": "inner"}
+LISTENER: Json = {**PUBLIC, "sectionName": "https"}
+
+
+def says(parent: Json, generation: int = 3, **words: str) -> Json:
+    """The answer of one gateway: ``words`` are reasons by condition; "True" for the good one."""
+    conditions = [
+        {
+            "type": kind,
+            "status": "True" if reason == "True" else "False",
+            "reason": kind if reason == "True" else reason,
+            "message": "" if reason == "True" else "because",
+            "observedGeneration": generation,
+        }
+        for kind, reason in words.items()
+    ]
+    return {"parentRef": parent, "conditions": conditions}
+
+
+def fine(parent: Json, generation: int = 3) -> Json:
+    return says(parent, generation, Accepted="True", ResolvedRefs="True")
+
+
+def observed(parents: list[Json], answers: list[Json], backends: list[Json] | None = None) -> Route:
+    spec: Json = {"parentRefs": parents, "rules": [{"backendRefs": backends or []}]}
+    route = Live("fraud", "payments", "u", "1", 3, "uid-1", {}, spec, {"parents": answers})
+    return observe_route(route, lambda service: service.removesuffix("-predictor"))
+
+
+@pytest.mark.parametrize(
+    ("parents", "answers", "accepted", "refused"),
+    [
+        ([PUBLIC], [], False, False),
+        ([PUBLIC], [fine(PUBLIC)], True, False),
+        ([PUBLIC], [fine(PUBLIC, 2)], False, False),
+        ([PUBLIC], [says(PUBLIC, Accepted="True")], False, False),
+        ([PUBLIC], [says(PUBLIC, Accepted="NotAllowedByListeners", ResolvedRefs="True")], False, True),
+        ([PUBLIC], [says(PUBLIC, Accepted="True", ResolvedRefs="BackendNotFound")], False, True),
+        ([PUBLIC], [says(PUBLIC, 2, Accepted="NotAllowedByListeners", ResolvedRefs="True")], False, False),
+        ([PUBLIC, INNER], [fine(PUBLIC)], False, False),
+        ([PUBLIC, INNER], [fine(PUBLIC), fine(INNER)], True, False),
+        ([PUBLIC, INNER], [fine(PUBLIC), says(INNER, Accepted="NoMatchingParent", ResolvedRefs="True")], False, True),
+        ([LISTENER], [fine(PUBLIC)], False, False),
+        ([LISTENER], [fine(LISTENER)], True, False),
+        ([{**PUBLIC, "namespace": "payments"}], [fine({"name": "public"})], True, False),
+        ([PUBLIC], [fine({"name": "public"})], False, False),
+        ([], [fine(PUBLIC)], False, False),
+    ],
+)
+def test_accepted(parents: list[Json], answers: list[Json], *, accepted: bool, refused: bool) -> None:
+    route = observed(parents, answers)
+    assert (route.exists, route.accepted, route.refusal is not None) == (True, accepted, refused)
+
+
+def test_a_refusal_names_the_gateway_and_its_words() -> None:
+    refusals = [says(PUBLIC, Accepted="Pending", ResolvedRefs="True"), says(INNER, Accepted="True", ResolvedRefs="No")]
+    assert observed([PUBLIC, INNER], refusals).refusal == (
+        "gateway gateways/public: Pending: because; gateway gateways/inner: No: because"
+    )
+
+
+def test_weights_by_revision() -> None:
+    backends = [{"name": "a-predictor", "weight": 90}, {"name": "b-predictor", "weight": 0}, {"name": "c"}]
+    assert dict(observed([PUBLIC], [], backends).weights) == {"a": 90, "b": 0, "c": 1}
+
+
+def test_no_route() -> None:
+    assert observe_route(None, str) == Route()

@@ -1,0 +1,330 @@
+"""The KServe backend: what it makes of a plan, and what it makes of what is there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from serin.api.kinds import AUTOSCALER
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.api.modeldeployment import Backend
+from serin.api.modeldeployment import EnvVar
+from serin.api.modeldeployment import GatewayRef
+from serin.api.modeldeployment import Protocol
+from serin.api.modeldeployment import Resources
+from serin.api.modeldeployment import Scaling
+from serin.api.modeldeployment import ScalingMetric
+from serin.api.status import Template
+from serin.rollout.decision import PlannedRevision
+from serin.rollout.decision import PlannedRoute
+from serin.rollout.decision import ServingPlan
+from serin.serving.backend import LiveObjects
+from serin.serving.compare import difference
+from serin.serving.kserve import KServe
+from serin.serving.kserve import inference_service
+from serin.serving.live import Live
+from serin.serving.live import live
+from serin.serving.pods import Replica
+
+Json = dict[str, Any]
+OLD, NEW = "fraud-v1-aaaaaaaa", "fraud-v2-bbbbbbbb"
+READY = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def template(**changes: Any) -> Template:
+    facts: Json = {
+        "backend": Backend.KSERVE,
+        "runtime": "kserve-mlserver",
+        "model_format": "mlflow",
+        "server": "MLServer",
+        "protocol": Protocol.V2,
+        "artifact_uri": "s3://models/1",
+        "digest": "0",
+    }
+    return Template(**{**facts, **changes})
+
+
+def planned(revision: str = OLD, least: int = 1, most: int | None = None, **changes: Any) -> PlannedRevision:
+    version = revision.split("-")[1]
+    return PlannedRevision(revision, version, template(**changes), least, least if most is None else most, None)
+
+
+def plan(*revisions: PlannedRevision, weights: dict[str, int] | None = None, keep: tuple[str, ...] = ()) -> ServingPlan:
+    route = None
+    if weights is not None:
+        gateways = (GatewayRef(name="public", namespace="gateways"),)
+        route = PlannedRoute(("fraud.payments.test",), gateways, "30s", tuple(weights.items()))
+    return ServingPlan("fraud", "payments", "uid-1", revisions, route, frozenset(keep))
+
+
+def predictor(**changes: Any) -> Json:
+    body = inference_service(plan(), planned(**changes))
+    found: Json = body["spec"]["predictor"]
+    return found
+
+
+def child(kind: Kind, name: str, spec: Json | None = None, owner: str | None = "uid-1", **changes: Any) -> Live:
+    made = Live(name, "payments", f"uid-of-{name}", "7", 1, owner, {}, spec or {}, {})
+    return replace(made, **changes)
+
+
+def cluster(*children: tuple[Kind, Live], replicas: tuple[Replica, ...] = ()) -> LiveObjects:
+    objects: dict[Kind, dict[str, Live]] = {}
+    for kind, one in children:
+        objects.setdefault(kind, {})[one.name] = one
+    return LiveObjects(objects, replicas)
+
+
+def route(weights: dict[str, int], **changes: Any) -> Live:
+    rendered = KServe().render(plan(weights=weights), LiveObjects()).route
+    assert rendered is not None
+    return child(HTTP_ROUTE, "fraud", rendered.body["spec"], **changes)
+
+
+def test_an_inference_service() -> None:
+    body = inference_service(plan(), planned())
+    assert (body["apiVersion"], body["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    assert body["metadata"] == {
+        "name": OLD,
+        "namespace": "payments",
+        "labels": {
+            "app.kubernetes.io/managed-by": "serin",
+            "serin.dev/modeldeployment": "fraud",
+            "serin.dev/revision": OLD,
+            "serin.dev/version": "v1",
+            "networking.kserve.io/visibility": "cluster-local",
+        },
+        "annotations": {
+            "serving.kserve.io/deploymentMode": "Standard",
+            "serving.kserve.io/autoscalerClass": "external",
+        },
+        "ownerReferences": [
+            {
+                "apiVersion": "serin.dev/v1alpha1",
+                "kind": "ModelDeployment",
+                "name": "fraud",
+                "uid": "uid-1",
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+    model = body["spec"]["predictor"]["model"]
+    assert model["storageUri"] == "s3://models/1"
+    assert (model["runtime"], model["protocolVersion"]) == ("kserve-mlserver", "v2")
+    assert model["modelFormat"] == {"name": "mlflow"}
+    assert model["readinessProbe"]["httpGet"] == {"path": "/v2/models/fraud/ready", "port": 8080}
+    assert model["lifecycle"] == {"preStop": {"sleep": {"seconds": 8}}}
+
+
+def test_an_inference_service_does_not_know_weights_replicas_or_scaling() -> None:
+    """KServe copies metadata into pods and restarts them: nothing of what changes in a rollout may be in it."""
+    one = inference_service(plan(planned(), weights={OLD: 100}), planned())
+    other = inference_service(plan(planned(), planned(NEW), weights={OLD: 1, NEW: 99}), planned(OLD, 5, 9))
+    assert json.dumps(one) == json.dumps(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "env", "args"),
+    [
+        ({}, {"MLSERVER_MODEL_NAME": "fraud"}, None),
+        ({"workers": 1}, {"MLSERVER_MODEL_NAME": "fraud", "MLSERVER_PARALLEL_WORKERS": "0"}, None),
+        ({"workers": 4}, {"MLSERVER_MODEL_NAME": "fraud", "MLSERVER_PARALLEL_WORKERS": "4"}, None),
+        ({"server": "KServe", "protocol": Protocol.V1}, {}, ["--model_name=fraud"]),
+        ({"server": "KServe", "protocol": Protocol.V1, "workers": 1}, {}, ["--model_name=fraud", "--workers=1"]),
+    ],
+)
+def test_how_each_server_is_told_name_and_processes(changes: Json, env: dict[str, str], args: list[str] | None) -> None:
+    model = predictor(**changes)["model"]
+    assert {one["name"]: one["value"] for one in model.get("env", [])} == env
+    assert model.get("args") == args
+
+
+def test_readiness_by_protocol() -> None:
+    probe = predictor(server="KServe", protocol=Protocol.V1)["model"]["readinessProbe"]
+    assert probe["httpGet"]["path"] == "/v1/models/fraud"
+
+
+def test_env_resources_and_service_account_as_declared() -> None:
+    env = (
+        EnvVar.model_validate({"name": "A", "value": "1"}),
+        EnvVar.model_validate({"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}),
+        EnvVar.model_validate({"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}),
+    )
+    resources = Resources.model_validate({"requests": {"cpu": 1}, "limits": {"memory": "2Gi"}})
+    found = predictor(env=env, resources=resources, service_account_name="models")
+    assert found["serviceAccountName"] == "models"
+    assert found["model"]["env"][1:] == [
+        {"name": "A", "value": "1"},
+        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": False}}},
+        {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+    ]
+    assert found["model"]["resources"] == {"requests": {"cpu": 1}, "limits": {"memory": "2Gi"}}
+
+
+def test_overrides_count_last() -> None:
+    patch = {
+        "nodeSelector": {"gpu": "yes"},
+        "serviceAccountName": None,
+        "model": {"runtime": "mine", "readinessProbe": None, "resources": {"limits": {"nvidia.com/gpu": 1}}},
+    }
+    found = predictor(overrides=patch, service_account_name="models")
+    assert found["nodeSelector"] == {"gpu": "yes"}
+    assert "serviceAccountName" not in found
+    assert (found["model"]["runtime"], "readinessProbe" in found["model"]) == ("mine", False)
+    assert found["model"]["storageUri"] == "s3://models/1"
+    assert found["model"]["resources"] == {"limits": {"nvidia.com/gpu": 1}}
+
+
+def test_the_route_is_written_whole() -> None:
+    rendered = KServe().render(plan(planned(), planned(NEW), weights={OLD: 90, NEW: 10}), LiveObjects()).route
+    assert rendered is not None
+    assert rendered.name == "fraud"
+    assert rendered.body["spec"] == {
+        "parentRefs": [
+            {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public", "namespace": "gateways"}
+        ],
+        "hostnames": ["fraud.payments.test"],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "timeouts": {"request": "30s"},
+                "backendRefs": [
+                    {"group": "", "kind": "Service", "name": f"{OLD}-predictor", "port": 80, "weight": 90},
+                    {"group": "", "kind": "Service", "name": f"{NEW}-predictor", "port": 80, "weight": 10},
+                ],
+            }
+        ],
+    }
+    assert KServe().render(plan(planned()), LiveObjects()).route is None
+
+
+def test_a_fixed_number_of_replicas_is_a_scale_once_the_workload_exists() -> None:
+    backend, wanted = KServe(), plan(planned(OLD, 3))
+    assert backend.render(wanted, LiveObjects()).scales == ()
+    present = cluster((WORKLOAD, child(WORKLOAD, f"{OLD}-predictor", {"replicas": 1}, owner="isvc")))
+    assert [(one.workload, one.replicas) for one in backend.render(wanted, present).scales] == [(f"{OLD}-predictor", 3)]
+
+
+def test_a_range_of_replicas_is_an_autoscaler() -> None:
+    scaled = replace(planned(OLD, 2, 6), scaling=Scaling(metric=ScalingMetric.MEMORY, target=70))
+    present = cluster((WORKLOAD, child(WORKLOAD, f"{OLD}-predictor", {"replicas": 4}, owner="isvc")))
+    rendered = KServe().render(plan(scaled), present)
+    assert rendered.scales == (), "between its bounds the autoscaler decides"
+    made = next(one for one in rendered.objects if one.kind is AUTOSCALER)
+    assert made.name == OLD
+    assert (made.body["spec"]["minReplicas"], made.body["spec"]["maxReplicas"]) == (2, 6)
+    assert made.body["spec"]["scaleTargetRef"]["name"] == f"{OLD}-predictor"
+    assert made.body["spec"]["metrics"] == [
+        {
+            "type": "Resource",
+            "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 70}},
+        }
+    ]
+
+
+def test_health_and_traffic_as_they_are() -> None:
+    accepted = [
+        {
+            "parentRef": {"name": "public", "namespace": "gateways"},
+            "conditions": [
+                {"type": "Accepted", "status": "True", "observedGeneration": 1},
+                {"type": "ResolvedRefs", "status": "True", "observedGeneration": 1},
+            ],
+        }
+    ]
+    state = KServe().observe(
+        "uid-1",
+        cluster(
+            (INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD)),
+            (INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW)),
+            (HTTP_ROUTE, route({OLD: 90, NEW: 10}, status={"parents": accepted})),
+            replicas=(Replica(OLD, "a", READY), Replica(NEW, "b"), Replica("other", "c", READY)),
+        ),
+    )
+    assert {name: one.ready for name, one in state.revisions.items()} == {OLD: 1, NEW: 0}
+    assert (dict(state.route.weights), state.route.accepted) == ({OLD: 90, NEW: 10}, True)
+
+
+def test_what_belongs_to_another_is_not_seen() -> None:
+    state = KServe().observe(
+        "uid-1",
+        cluster(
+            (INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD, owner="uid-of-before")),
+            (HTTP_ROUTE, route({OLD: 100}, owner=None)),
+            replicas=(Replica(OLD, "a", READY),),
+        ),
+    )
+    assert (dict(state.revisions), state.route.exists) == ({}, False)
+
+
+def test_ready_pods_of_an_object_that_is_being_deleted_carry_no_traffic() -> None:
+    """Their InferenceService waits for KServe's finalizer; then they go, however ready they are now."""
+    leaving = child(INFERENCE_SERVICE, NEW, deleting=True)
+    state = KServe().observe("uid-1", cluster((INFERENCE_SERVICE, leaving), replicas=(Replica(NEW, "a", READY),)))
+    assert state.health(NEW).ready == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "children", "gone"),
+    [
+        (plan(planned()), [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD))], []),
+        (plan(planned()), [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW))], [NEW]),
+        (plan(planned(), keep=(NEW,)), [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW))], []),
+        (plan(planned()), [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW, owner="uid-2"))], []),
+        (plan(planned()), [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW, owner=None))], []),
+        (plan(planned()), [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW, deleting=True))], []),
+        (
+            plan(planned()),
+            [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW)), (HTTP_ROUTE, route({OLD: 99, NEW: 1}))],
+            [],
+        ),
+        (
+            plan(planned()),
+            [(INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW)), (HTTP_ROUTE, route({OLD: 100, NEW: 0}))],
+            [],
+        ),
+        (plan(planned()), [(AUTOSCALER, child(AUTOSCALER, OLD))], [OLD]),
+        (plan(planned(OLD, 1, 2)), [(AUTOSCALER, child(AUTOSCALER, OLD))], []),
+        (plan(planned(), keep=(NEW,)), [(AUTOSCALER, child(AUTOSCALER, NEW))], []),
+        (plan(planned()), [(WORKLOAD, child(WORKLOAD, "left"))], []),
+    ],
+    ids=[
+        "planned",
+        "not planned",
+        "drains",
+        "another's",
+        "nobody's",
+        "going",
+        "routed",
+        "routed with nothing",
+        "fixed",
+        "scaled",
+        "drains scaled",
+        "not ours to delete",
+    ],
+)
+def test_surplus(plan: ServingPlan, children: list[tuple[Kind, Live]], gone: list[str]) -> None:
+    assert [one.name for _, one in KServe().surplus(plan, cluster(*children))] == gone
+
+
+def test_what_was_rendered_needs_no_write() -> None:
+    """As the API server keeps it, with what KServe's webhook is known to add."""
+    resources = Resources.model_validate({"requests": {"cpu": 1, "memory": "2048Mi"}})
+    body = inference_service(plan(), planned(resources=resources, overrides={"tolerations": [{"key": "gpu"}]}))
+    stored = json.loads(json.dumps(body))
+    model = stored["spec"]["predictor"]["model"]
+    model["name"] = ""
+    model["resources"] = {"requests": {"cpu": "1", "memory": "2Gi"}}
+    stored["metadata"] |= {"uid": "u", "resourceVersion": "1", "generation": 1}
+    stored["metadata"]["annotations"]["modelFormat"] = "mlflow"
+    present = live(INFERENCE_SERVICE, stored)
+    assert difference(present.spec, body["spec"], present.foreign) == {}

@@ -1,0 +1,104 @@
+"""Live objects as they are kept, and who wrote which of their fields."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import WORKLOAD
+from serin.serving.live import live
+
+Json = dict[str, Any]
+
+
+def body(spec: Json | None = None, managed: list[Json] | None = None, **metadata: Any) -> Json:
+    return {
+        "metadata": {
+            "name": "a",
+            "namespace": "n",
+            "uid": "u",
+            "resourceVersion": "7",
+            "generation": 3,
+            "managedFields": managed or [],
+            **metadata,
+        },
+        "spec": spec or {},
+    }
+
+
+def entry(manager: str, fields: Json, **more: Any) -> Json:
+    return {"manager": manager, "operation": "Update", "fieldsV1": fields, **more}
+
+
+def test_identity_and_owner() -> None:
+    owners = [{"uid": "other"}, {"uid": "mine", "controller": True}]
+    found = live(INFERENCE_SERVICE, body(ownerReferences=owners, labels={"a": "b"}))
+    assert (found.name, found.namespace, found.uid, found.resource_version, found.generation) == ("a", "n", "u", "7", 3)
+    assert (found.owner, dict(found.labels), found.deleting) == ("mine", {"a": "b"}, False)
+    assert live(INFERENCE_SERVICE, body(ownerReferences=owners[:1])).owner is None
+    assert live(INFERENCE_SERVICE, body(deletionTimestamp="2026-11-20T12:00:00Z")).deleting
+
+
+@pytest.mark.parametrize(
+    ("managed", "foreign"),
+    [
+        ([], set()),
+        ([entry("serin", {"f:spec": {"f:a": {}}})], set()),
+        ([entry("kubectl-edit", {"f:spec": {"f:a": {}}})], {("a",)}),
+        (
+            [entry("kubectl-edit", {"f:spec": {"f:a": {".": {}, "f:b": {}, "f:c": {"f:d": {}}}}})],
+            {("a", "b"), ("a", "c", "d")},
+        ),
+        # Into lists one does not look: they are put back as a whole.
+        ([entry("kubectl-edit", {"f:spec": {"f:l": {".": {}, 'k:{"name":"x"}': {"f:image": {}}}}})], {("l",)}),
+        ([entry("kubectl-edit", {"f:spec": {"f:l": {'v:"x"': {}}}})], {("l",)}),
+        ([entry("kserve-manager", {"f:metadata": {"f:finalizers": {}}})], set()),
+        ([entry("kserve-manager", {"f:status": {}}, subresource="status")], set()),
+        ([entry("hpa", {"f:spec": {"f:replicas": {}}}, subresource="scale")], set()),
+        (
+            [entry("serin", {"f:spec": {"f:a": {}}}), entry("flux", {"f:spec": {"f:a": {}, "f:b": {}}})],
+            {("a",), ("b",)},
+        ),
+        ([{"manager": "x", "operation": "Update"}], set()),
+    ],
+)
+def test_foreign_fields(managed: list[Json], foreign: set[tuple[str, ...]]) -> None:
+    assert set(live(INFERENCE_SERVICE, body(managed=managed)).foreign) == foreign
+
+
+def test_of_a_workload_only_the_size_is_kept() -> None:
+    managed = [entry("kserve-manager", {"f:spec": {"f:template": {}}})]
+    found = live(WORKLOAD, body({"replicas": 3, "template": {"much": "text"}}, managed))
+    assert (found.spec, found.foreign) == ({"replicas": 3}, ())
+    assert live(WORKLOAD, body({})).spec == {"replicas": 1}
+
+
+def test_of_a_route_the_gateways_answers_are_kept_and_of_others_no_status() -> None:
+    status = {
+        "parents": [
+            {
+                "parentRef": {"name": "g"},
+                "controllerName": "c",
+                "conditions": [
+                    {
+                        "type": "Accepted",
+                        "status": "True",
+                        "reason": "Accepted",
+                        "message": "",
+                        "observedGeneration": 3,
+                        "lastTransitionTime": "2026-11-20T12:00:00Z",
+                    }
+                ],
+            }
+        ]
+    }
+    kept = live(HTTP_ROUTE, {**body(), "status": status}).status
+    assert kept["parents"][0]["conditions"] == [
+        {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "observedGeneration": 3}
+    ]
+    assert live(INFERENCE_SERVICE, {**body(), "status": {"conditions": []}}).status == {}
+    assert "lastTransitionTime" not in json.dumps(kept)
