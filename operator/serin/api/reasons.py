@@ -95,7 +95,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.SUPERSEDED: "Another version was declared before the rollout of this one ended.",
     Reason.REVERTED: "The stable version was declared again before the rollout ended.",
     Reason.LOAD_FAILED: "The model server ended while it loaded the model.",
-    Reason.CRASHED: "A container of the revision ended after it had been ready.",
+    Reason.CRASHED: "A container of the revision ended while it had traffic, or one of its pods failed.",
     Reason.DOWNLOAD_FAILED: "The storage initializer could not fetch the model's artifacts.",
     Reason.UNSCHEDULABLE: "No node has room for a pod of the revision.",
     Reason.IMAGE_PULL_FAILED: "An image of the revision's pods cannot be pulled.",
