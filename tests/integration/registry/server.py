@@ -1,0 +1,140 @@
+"""A real MLflow server as a process on loopback, in an environment of its own that is made from its lock once."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import contextmanager
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+
+LOCK = Path(__file__).parents[3] / "requirements" / "mlflow-server.txt"
+START_DEADLINE = 300.0
+
+
+def environment() -> Path:
+    """The Python of the server's environment; made on first use, for each state of the lock."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "serin" / "venvs"
+    venv = cache / f"mlflow-server-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    python = venv / "bin" / "python"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{venv.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (venv / "complete").exists():
+            uv = [sys.executable, "-m", "uv"]
+            subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)], check=True)
+            sync = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(LOCK)]
+            subprocess.run([*uv, *sync], check=True)
+            (venv / "complete").touch()
+    return python
+
+
+class MlflowServer:
+    """One server with its database and its artifacts in ``folder``. It can be stopped and started again."""
+
+    def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.artifacts = folder / "artifacts"
+        self._options = options
+        self._env = dict(env or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. Raises RuntimeError with the end of its log where it does not."""
+        python = environment()
+        command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", *self._options]
+        if "--no-serve-artifacts" not in self._options:
+            command += ["--artifacts-destination", str(self.artifacts)]
+        # Without the second it starts nine more processes.
+        env = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        log = self.folder / "server.log"
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **env, **self._env, "PATH": f"{python.parent}:{os.environ['PATH']}"},
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_DEADLINE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"MLflow did not start:\n{log.read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        """Ends it with its workers."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def post(self, path: str, **body: object) -> dict[str, object]:
+        """A write over the REST API, as a data scientist's client would send it."""
+        return self._call("POST", path, body)
+
+    def delete(self, path: str, **body: object) -> dict[str, object]:
+        """A deletion over the REST API."""
+        return self._call("DELETE", path, body)
+
+    def run(self, script: Path, *arguments: str) -> str:
+        """Runs a script in the server's environment; the last line it printed, after MLflow's own."""
+        done = subprocess.run(
+            [str(environment()), str(script), self.url, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self._env, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{script.name} failed:\n{done.stderr[-3000:]}")
+        return done.stdout.splitlines()[-1]
+
+    def _call(self, method: str, path: str, body: Mapping[str, object]) -> dict[str, object]:
+        user, password = self._env.get("MLFLOW_TRACKING_USERNAME"), self._env.get("MLFLOW_TRACKING_PASSWORD")
+        auth = (user, password) if user and password else None
+        response = requests.request(
+            method, f"{self.url}/api/2.0/mlflow/{path}", json=dict[str, Any](body), auth=auth, timeout=30
+        )
+        if not response.ok:
+            raise RuntimeError(f"{method} {path}: {response.status_code} {response.text[:500]}")
+        answer: dict[str, object] = response.json()
+        return answer
+
+    def _answers(self) -> bool:
+        try:
+            # Not /version, which is 401 under basic auth.
+            return requests.get(f"{self.url}/health", timeout=1).ok
+        except requests.RequestException:
+            # Refused at once until it listens: not a busy loop, but not a quiet one either.
+            with suppress(subprocess.TimeoutExpired):
+                self._process and self._process.wait(0.1)
+            return False
+
+
+@contextmanager
+def running(server: MlflowServer) -> Iterator[MlflowServer]:
+    """Starts the server, and ends it also where the test does not get to its end."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
