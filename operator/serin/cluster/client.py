@@ -8,6 +8,7 @@ Nothing is retried here: the queue does that, for each object on its own.
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +31,7 @@ Json = dict[str, Any]
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
 LOG_BYTES = 16 * 1024
-PAGE = 500
+PAGE = 100
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -96,16 +97,15 @@ class Client:
                 return None
             raise
 
-    async def list(self, kind: Kind, *, selector: str = "") -> list[Json]:
-        """All objects of a kind, read live in pages."""
+    async def pages(self, kind: Kind, *, selector: str = "") -> AsyncIterator[list[Json]]:
+        """All objects of a kind, read live, a page at a time: whole, they would be the most memory we ever use."""
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
-        items: list[Json] = []
         while True:
             page = await self._json("GET", kind.path(None), query)
-            items += page.get("items") or []
+            yield page.get("items") or []
             more = (page.get("metadata") or {}).get("continue")
             if not more:
-                return items
+                return
             query["continue"] = more
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:

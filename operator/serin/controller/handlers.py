@@ -69,7 +69,10 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 5
     chosen.watching.connect_timeout = 5
-    chosen.watching.chunk_size = 500
+    # kopf's task for an object holds it whole until the task ends, by default after five idle seconds. At a start that
+    # would be every object of the cluster at once, and a process does not give such memory back.
+    chosen.watching.chunk_size = 100
+    chosen.queueing.idle_timeout = 0.1
     for kind in CHILDREN:
         # Selected by the API server: pods of others never reach us.
         chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = DEPLOYMENT_LABEL

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from collections.abc import AsyncIterator
 
 import structlog
 
@@ -17,6 +17,7 @@ from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import Kind
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
+from serin.cluster.client import Json
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.handlers import CHILDREN
@@ -40,10 +41,10 @@ async def resync(client: Client, queue: Queue, parents: Parents, children: Child
 async def once(client: Client, queue: Queue, parents: Parents, children: Children) -> None:
     """One round."""
     known = set(parents.all())
-    listed = await _list(client, MODEL_DEPLOYMENT)
-    present = {Key(one["metadata"]["namespace"], one["metadata"]["name"]) for one in listed}
-    for body in listed:
+    present = set()
+    async for body in _all(client, MODEL_DEPLOYMENT):
         parents.put(body)
+        present.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
     for key in known - present:
         # Absent from a list is a reason to look, not a proof: it may be younger than the list.
         await _look(client, parents, key)
@@ -64,12 +65,12 @@ async def _look(client: Client, parents: Parents, key: Key) -> None:
 
 async def _heal(client: Client, queue: Queue, children: Children, kind: Kind) -> None:
     known = dict(children.known(kind))
-    listed = await _list(client, kind, DEPLOYMENT_LABEL)
-    for body in listed:
+    present = set()
+    async for body in _all(client, kind, DEPLOYMENT_LABEL):
+        present.add(body["metadata"]["uid"])
         parent = children.put(kind, body)
         if parent is not None:
             queue.add(parent, fresh=False)
-    present = {body["metadata"]["uid"] for body in listed}
     for key, uid in known.items():
         if uid in present:
             continue
@@ -81,11 +82,12 @@ async def _heal(client: Client, queue: Queue, children: Children, kind: Kind) ->
                 queue.add(parent)
 
 
-async def _list(client: Client, kind: Kind, selector: str = "") -> list[dict[str, Any]]:
-    """The objects of the kind; none where the cluster does not have the kind."""
+async def _all(client: Client, kind: Kind, selector: str = "") -> AsyncIterator[Json]:
+    """The objects of the kind, one page of them in memory; none where the cluster does not have the kind."""
     try:
-        return await client.list(kind, selector=selector)
+        async for page in client.pages(kind, selector=selector):
+            for body in page:
+                yield body
     except ClusterError as error:
-        if error.status == NOT_FOUND:
-            return []
-        raise
+        if error.status != NOT_FOUND:
+            raise
