@@ -120,6 +120,9 @@ async def _contest(
     """``registry``: the bare client's, where what is changed is an alias."""
     indices = list(chosen)
     copies = min(len(indices), changes)
+    if registry is not None:
+        # An alias that moves twice between two polls is never seen where it was meanwhile.
+        pause = max(pause, 1.5 * FAST_POLL_SECONDS / copies)
     await stage.settled()
     stage.trail.skip()
     made = [(name_of(indices[number % copies]), number + 2) for number in range(changes)]
