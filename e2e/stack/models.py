@@ -19,7 +19,7 @@ from e2e.stack.kubectl import Object
 from e2e.stack.waiting import wait_ready
 
 _SCRIPTS = Path(__file__).parent / "training"
-_DEADLINE_SECONDS = 180.0
+_DEADLINE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
