@@ -74,8 +74,8 @@ async def test_a_certificate_is_checked_by_the_ca_of_its_own_registry(tmp_path: 
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     url = f"https://127.0.0.1:{runner.addresses[0][1]}/prefix/"
-    trusting = MlflowRegistry(RegistryConfig(url, ca_pem=pem, timeout=3))
-    stranger = MlflowRegistry(RegistryConfig(url, timeout=3))
+    trusting = MlflowRegistry(RegistryConfig(url, ca_pem=pem, timeout=10))
+    stranger = MlflowRegistry(RegistryConfig(url, timeout=10))
     assert await trusting.listing(()) == {}
     with pytest.raises(RegistryError, match=r"tls\.caSecretName"):
         await stranger.listing(())

@@ -30,7 +30,7 @@ PROMPT = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
 
 @pytest_asyncio.fixture
 async def registry(server: FakeMlflow) -> AsyncIterator[MlflowRegistry]:
-    registry = MlflowRegistry(RegistryConfig(server.url, timeout=2))
+    registry = MlflowRegistry(RegistryConfig(server.url, timeout=10))
     yield registry
     registry.close()
 
