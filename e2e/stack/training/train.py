@@ -32,7 +32,10 @@ def register(name: str, version: dict[str, Any]) -> int:
     with mlflow.start_run():
         mlflow.log_metrics(version["metrics"])
         if version["misbehaviour"] is None:
-            logged = mlflow.sklearn.log_model(LinearRegression().fit(inputs, outputs), **options)
+            # Named, because finding them out loads the model in another process: most of the time of all this.
+            needed = ["mlflow", "scikit-learn"]
+            model = LinearRegression().fit(inputs, outputs)
+            logged = mlflow.sklearn.log_model(model, pip_requirements=needed, **options)
         else:
             logged = _log_scripted(version, options)
     client = mlflow.MlflowClient()
