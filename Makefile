@@ -49,6 +49,7 @@ contracts: $(READY) ## Check that layers only look down and the core stays pure
 generate: $(READY) ## Make crds/, the chart's copies, manifests/ and the reference anew from the code
 	@$(RUN) -m serin.api.crd crds
 	@$(RUN) -m serin.api.reference docs/reference
+	@$(RUN) -m charts.generate
 
 generated: generate ## Check that what is generated is up to date
 	@git diff --exit-code --stat -- crds charts manifests docs || { echo 'generated files differ: commit what make generate made'; exit 1; }
