@@ -25,7 +25,7 @@ from e2e.watching import Seen
 from e2e.watching import Step
 from e2e.watching import Watch
 
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "384Mi"}, "limits": {"memory": "1Gi"}}
 _KIND = "modeldeployments.serin.dev"
 

@@ -11,7 +11,7 @@ from e2e.scenarios.world import wait_until
 from e2e.stack import registry
 from e2e.watching import unix
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_registry_is_away_during_a_rollout(room: Room) -> None:

@@ -16,7 +16,7 @@ from e2e.scenarios.world import BROKEN
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import World
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_operator_runs_where_pod_security_is_restricted(world: World) -> None:

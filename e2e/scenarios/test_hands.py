@@ -13,7 +13,7 @@ from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
 from e2e.traffic import Traffic
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 Record = Callable[[str, object], None]
 

@@ -10,7 +10,7 @@ from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import World
 from e2e.scenarios.world import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_same_name_in_two_namespaces(world: World, room: Room) -> None:

@@ -9,7 +9,7 @@ from e2e.scenarios.room import Room
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_one_replica_more_and_one_less(room: Room) -> None:

@@ -12,7 +12,7 @@ from e2e.scenarios.room import Room
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 _DEPLOYMENTS = 5
 _SECONDS = 300 if os.environ.get("SERIN_LONG") else 60

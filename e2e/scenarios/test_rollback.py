@@ -19,7 +19,7 @@ from e2e.traffic import Traffic
 from e2e.traffic import by_version
 from e2e.watching import Seen
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 Record = Callable[[str, object], None]
 

@@ -12,7 +12,7 @@ from e2e.scenarios.world import wait_until
 from e2e.watching import Seen
 from e2e.watching import unix
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_rollout_with_an_operator_that_is_killed_in_every_step(room: Room) -> None:
