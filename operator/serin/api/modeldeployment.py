@@ -65,7 +65,11 @@ class Model(SpecModel):
         description="Registered model name, as MLflow allows it: anything but '/' and ':'.",
     )
     version: int | None = Field(
-        default=None, ge=1, description="Version of the registered model. Exactly one of version and alias."
+        default=None,
+        ge=1,
+        # MLflow keeps it in a 32-bit column; beyond, its server answers 500.
+        le=2147483647,
+        description="Version of the registered model. Exactly one of version and alias.",
     )
     alias: str | None = Field(
         default=None,

@@ -68,7 +68,11 @@ class Artifacts(SpecModel):
     allowed: tuple[UriPrefix, ...] = Field(
         default=(),
         max_length=64,
-        description="Prefixes of allowed locations. By default s3://, gs:// and https:// of Azure Blob Storage.",
+        description=(
+            "Prefixes of allowed locations. By default s3://, gs:// and https:// of Azure Blob Storage. A prefix ends "
+            "at a whole name, one that ends in '-' or '_' in the middle of one: s3://models allows s3://models/a and "
+            "not s3://models-b, gs://ml- allows gs://ml-a."
+        ),
     )
     rewrite: tuple[Rewrite, ...] = Field(
         default=(), max_length=64, description="Prefixes to replace before the location is checked and used."

@@ -55,6 +55,7 @@ class Connection:
         self.declaration = declaration
         self.follower: Follower | None = None
         self.resolver: Resolver | None = None
+        self._on_change = on_change
         self._client: MlflowRegistry | None = None
         self._polling: asyncio.Task[None] | None = None
         spec, config = declaration.spec, declaration.config
@@ -63,7 +64,7 @@ class Connection:
             self.follower = Follower(
                 self._client,
                 interval=seconds(spec.poll_interval),
-                on_change=on_change,
+                on_change=self._moved,
                 on_health=on_health,
                 now=clock,
             )
@@ -83,6 +84,12 @@ class Connection:
     def wants_secret(self) -> bool:
         """Whether another look at its Secrets may help."""
         return self.error is not None and self.error.reason in SECRET_REASONS
+
+    def _moved(self, models: frozenset[str]) -> None:
+        # A model that was deleted and made again counts its versions from 1 again.
+        if self.resolver is not None:
+            self.resolver.forget(models)
+        self._on_change(models)
 
     def start(self) -> None:
         """Begin to poll."""

@@ -28,7 +28,7 @@ def difference(
     patch = _changes(live, wanted, (), None if not defaulted_lists else paths)
     for path in paths:
         if _get(live, path) is not None and _get(wanted, path) is None:
-            _remove(patch, path)
+            _remove(patch, _unwanted(wanted, path))
     return patch
 
 
@@ -80,6 +80,11 @@ def _get(tree: Any, path: tuple[str, ...]) -> Any:
             return None
         tree = tree.get(key)
     return tree
+
+
+def _unwanted(wanted: Json, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The shortest beginning of the path that is not wanted."""
+    return next(path[:length] for length in range(1, len(path) + 1) if _get(wanted, path[:length]) is None)
 
 
 def _remove(patch: Json, path: tuple[str, ...]) -> None:
