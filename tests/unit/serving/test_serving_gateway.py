@@ -74,7 +74,7 @@ def test_a_refusal_names_the_gateway_and_its_words() -> None:
 
 
 def test_weights_by_revision() -> None:
-    backends = [{"name": "a-predictor", "weight": 90}, {"name": "b-predictor", "weight": 0}, {"name": "c"}]
+    backends: list[Json] = [{"name": "a-predictor", "weight": 90}, {"name": "b-predictor", "weight": 0}, {"name": "c"}]
     assert dict(observed([PUBLIC], [], backends).weights) == {"a": 90, "b": 0, "c": 1}
 
 

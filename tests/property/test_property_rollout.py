@@ -1,0 +1,333 @@
+"""The promises, held against everything that may go wrong: random histories of a rollout in virtual time.
+
+``Rollouts`` is a state machine over the real ``decide``: people, pods, the gateway, the registry and the operator's own
+crashes are its rules, and what product and operator promise are its checks. Each check looks at what happens in the
+modelled cluster, and keeps its own account of it: none of them asks the core what it thinks.
+
+``HYPOTHESIS_PROFILE=thorough`` runs it for minutes with new histories each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from datetime import timedelta
+from typing import cast
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.stateful import initialize
+from hypothesis.stateful import invariant
+from hypothesis.stateful import precondition
+from hypothesis.stateful import rule
+
+from serin.api.reasons import Reason
+from serin.api.status import ModelDeploymentStatus
+from serin.api.status import Outcome
+from serin.api.status import Phase
+from serin.rollout.health import capacity
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Problem
+from tests.property.cluster import PARENT
+from tests.property.cluster import ROUTE
+from tests.property.cluster import SERVICES
+from tests.property.cluster import Operator
+from tests.property.cluster import Parent
+from tests.property.cluster import Store
+from tests.property.cluster import World
+from tests.unit.rollout.scene import check
+from tests.unit.rollout.scene import resolved
+from tests.unit.rollout.scene import spec
+
+STEPS = ((10, 60), (50, 120))
+TIMEOUT = timedelta(seconds=30)
+REPLICAS = 4
+SPEC = spec(
+    serving={"minReplicas": REPLICAS, "startupDeadline": "10m"},
+    traffic={"timeout": "30s"},
+    rollout={
+        "steps": [{"weight": weight, "hold": f"{hold}s"} for weight, hold in STEPS],
+        "readiness": {"stableFor": "10s"},
+        "keepPrevious": "5m",
+    },
+)
+DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "the registry does not answer")
+VERSIONS = st.sampled_from([1, 2, 3])
+LENGTHS = st.sampled_from([0.25, 1, 5, 10, 10, 30, 60, 60, 120, 300, 700])
+ANY = st.integers(0, 5)
+
+
+class Rollouts(RuleBasedStateMachine):
+    """One ModelDeployment, and everybody around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store(Parent(1, 1, SPEC, {}))
+        self.world = World(self.store)
+        self.operator = Operator(self.store, self.witness)
+        self.version = 1
+        self.down: Problem | None = None
+        self.held_since: dict[str, tuple[int, datetime]] = {}
+        """For each revision under trial the weight that the gateway accepted, and since when."""
+        self.earned: dict[tuple[str, datetime | None], int] = {}
+        """The largest weight that a rollout's candidate has earned."""
+        self.clocks: dict[tuple[datetime, int], datetime | None] = {}
+
+    # rules: people
+
+    @initialize(first=st.booleans())
+    def begin(self, *, first: bool) -> None:
+        """Half of the histories begin with a version in use."""
+        if not first:
+            self.calm()
+
+    @rule(version=VERSIONS)
+    def declare(self, version: int) -> None:
+        """The alias moves, or another version is written."""
+        self.version = version
+
+    @rule(suspend=st.sampled_from([True, False, False, False]))
+    def edit(self, *, suspend: bool) -> None:
+        parent = self.store.parent
+        changed = parent.spec.model_copy(update={"suspend": suspend})
+        self.store.parent = replace(parent, version=self.store.next(), generation=parent.generation + 1, spec=changed)
+
+    @precondition(lambda self: self.store.services)
+    @rule(which=ANY)
+    def delete_service_by_hand(self, which: int) -> None:
+        self.world.delete_service(self.pick(which))
+
+    @precondition(lambda self: self.store.route is not None and self.store.services)
+    @rule(which=ANY, weight=st.sampled_from([0, 20, 100]), delete=st.booleans())
+    def edit_route_by_hand(self, which: int, weight: int, *, delete: bool) -> None:
+        weights = {self.pick(which): weight, self.pick(which + 1): 100 - weight}
+        self.world.edit_route(None if delete else weights)
+
+    # rules: pods, gateway, registry, time
+
+    @rule(length=LENGTHS)
+    def wait(self, length: float) -> None:
+        self.world.pass_time(length)
+
+    @rule(ready=st.sampled_from([True, True, True, False]))
+    def kubelets_work(self, *, ready: bool) -> None:
+        for name in list(self.store.services):
+            self.world.kubelet(name, ready=ready)
+        self.note()
+
+    @precondition(lambda self: self.store.services)
+    @rule(which=ANY, hopeless=st.booleans(), ready=st.booleans())
+    def pod_fails(self, which: int, *, hopeless: bool, ready: bool) -> None:
+        at = self.world.now.replace(microsecond=0)
+        failure = Failure(Reason.LOAD_FAILED, "ended", at=at, hopeless=hopeless and not ready)
+        self.world.fail(self.pick(which), failure, ready=ready)
+
+    @precondition(lambda self: self.store.services)
+    @rule(which=ANY)
+    def pod_is_unschedulable(self, which: int) -> None:
+        self.world.fail(self.pick(which), Failure(Reason.UNSCHEDULABLE, "no room"), ready=False)
+
+    @precondition(lambda self: self.store.services)
+    @rule(which=ANY, count=st.integers(1, REPLICAS))
+    def node_is_lost(self, which: int, count: int) -> None:
+        self.world.vanish(self.pick(which), count)
+
+    @precondition(lambda self: self.store.services)
+    @rule(which=ANY)
+    def pods_recover(self, which: int) -> None:
+        self.world.heal(self.pick(which))
+
+    @rule(refuse=st.sampled_from([False, False, False, True]))
+    def gateway_speaks(self, *, refuse: bool) -> None:
+        self.world.accept(refuse=refuse)
+        self.note()
+
+    @rule()
+    def gateway_acts_before_it_speaks(self) -> None:
+        self.world.program()
+
+    @rule(down=st.booleans())
+    def registry(self, *, down: bool) -> None:
+        self.down = DOWN if down else None
+
+    # rules: the operator
+
+    @rule()
+    def look(self) -> None:
+        self.reconcile()
+
+    def reconcile(self) -> datetime | None:
+        self.operator.sync(PARENT, ROUTE, SERVICES)
+        decision = self.operator.reconcile(resolved(self.version), self.down, self.world.now, None, lost=False)
+        return None if decision is None else decision.look_again_at
+
+    @rule(stale=st.sets(st.sampled_from([PARENT, ROUTE, SERVICES])))
+    def reconcile_on_an_older_view(self, stale: set[str]) -> None:
+        self.operator.sync(*{PARENT, ROUTE, SERVICES} - stale)
+        self.operator.reconcile(resolved(self.version), self.down, self.world.now, None, lost=False)
+
+    @rule(stop=st.integers(0, 3), lost=st.booleans(), restart=st.booleans())
+    def reconcile_and_stop(self, stop: int, *, lost: bool, restart: bool) -> None:
+        """The operator crashes before a write or after it, or only the answer is lost."""
+        self.operator.sync(PARENT, ROUTE, SERVICES)
+        self.operator.reconcile(resolved(self.version), self.down, self.world.now, stop, lost=lost)
+        if restart:
+            self.operator.restart()
+
+    @rule(moments=st.integers(1, 6))
+    def all_goes_well(self, moments: int) -> None:
+        """Everybody does their work for a while."""
+        for _ in range(moments):
+            self.everybody()
+            self.world.pass_time(10)
+
+    def everybody(self) -> None:
+        self.reconcile()
+        for name in list(self.store.services):
+            self.world.kubelet(name, ready=True)
+        self.world.accept()
+        self.note()
+
+    # checks
+
+    def witness(self, verb: str, name: str, value: object) -> None:
+        """Everything the operator writes is looked at before it takes effect."""
+        if verb == "route":
+            self.route_is_earned(cast("dict[str, int]", value))
+        elif verb == "delete":
+            self.nobody_needs(name)
+        elif verb == "service":
+            self.capacity_stays(name, cast("int", value))
+        else:
+            self.memory_is_kept(cast("ModelDeploymentStatus", value))
+
+    def route_is_earned(self, weights: dict[str, int]) -> None:
+        status = self.status
+        assert sum(weights.values()) == 100, weights
+        # The stable one may be gone by hand; it is put back in the same breath, and there is no better one.
+        known = {*self.operator.seen.services, *([status.stable.revision] if status.stable is not None else [])}
+        assert set(weights) <= known, "the route names a revision that does not exist"
+        assert not set(weights) & {one.revision for one in status.rejected}, "a rejected revision gets traffic"
+        for name, weight in weights.items():
+            if status.stable is None or name == status.stable.revision:
+                continue
+            # No promotion yet: this revision is under trial.
+            assert self.ready(name) >= 1, "traffic for a revision without a ready replica"
+            before = [step for step in STEPS if step[0] < weight]
+            if not before:
+                assert weight == STEPS[0][0]
+                continue
+            trial = (name, status.rollout.started_at if status.rollout is not None else None)
+            if weight <= self.earned.get(trial, 0):
+                # It lost its replicas in this very step, which begins anew.
+                continue
+            held, hold = before[-1]
+            since = self.held_since.get(name)
+            assert since is not None, f"{weight} % for {name}, which has held nothing"
+            assert since[0] == held, f"{weight} % for {name}, which has held {since[0]} %"
+            assert self.world.now - since[1] >= timedelta(seconds=hold), f"{weight} % after {self.world.now - since[1]}"
+            self.earned[trial] = weight
+        for name in list(self.held_since):
+            if name not in weights:
+                del self.held_since[name]
+
+    def nobody_needs(self, name: str) -> None:
+        status, route, now = self.status, self.store.route, self.world.now
+        assert route is None or name not in route.weights, "a revision goes that the route names"
+        assert status.stable is None or name != status.stable.revision, "the stable revision goes"
+        by_hand = self.world.gateway_by_hand
+        assert by_hand or name not in self.world.gateway, "a revision goes that gets requests"
+        last = self.world.last_request.get(name)
+        assert last is None or by_hand or now - last >= TIMEOUT, f"requests of {name} are cut after {now - last}"
+
+    def capacity_stays(self, name: str, replicas: int) -> None:
+        status = self.status
+        if status.stable is not None and name == status.stable.revision:
+            assert replicas == REPLICAS, "the stable revision loses replicas"
+        share = 0 if self.store.route is None or self.store.route.by_hand else self.store.route.weights.get(name, 0)
+        assert replicas >= capacity(REPLICAS, share), f"{replicas} replicas for {share} %"
+
+    def memory_is_kept(self, after: ModelDeploymentStatus) -> None:
+        before = self.status
+        promoted = [(one.revision, one.started_at) for one in after.history if one.outcome is Outcome.PROMOTED]
+        assert len(set(promoted)) == len(promoted), "promoted twice"
+        if before.stable is not None:
+            assert after.stable is not None, "the stable revision is forgotten"
+            if after.stable.revision != before.stable.revision:
+                assert after.history[0].outcome is Outcome.PROMOTED
+                assert after.history[0].revision == after.stable.revision
+                assert after.stable.revision not in {one.revision for one in before.rejected}
+        if after.rollout is not None:
+            at = (after.rollout.started_at, after.rollout.step)
+            told = self.clocks.get(at)
+            if told is not None and after.rollout.step_started_at is not None:
+                assert after.rollout.step_started_at == told, "a step's clock was restarted"
+            self.clocks[at] = after.rollout.step_started_at
+
+    @invariant()
+    def the_version_in_use_has_its_share(self) -> None:
+        """What requests go to exists, unless somebody deleted it by hand or the routes are not the operator's."""
+        status, route = self.status, self.store.route
+        if status.stable is None or route is None or route.by_hand:
+            return
+        least = 100 - STEPS[-1][0] if status.candidate is not None else 0
+        everything = status.candidate is not None and route.weights.get(status.candidate.revision) == 100
+        assert everything or route.weights.get(status.stable.revision, 0) >= least
+
+    @invariant()
+    def deciding_is_settled(self) -> None:
+        """Nothing is written when nothing changed, and time alone changes nothing before the moment that was named."""
+        observed = self.operator.observed(resolved(self.version), self.down)
+        check(observed, self.world.now)
+
+    def teardown(self) -> None:
+        self.calm()
+
+    def calm(self) -> None:
+        """When faults stop, it comes to rest, and then nothing is written any more."""
+        self.down = None
+        self.edit(suspend=False)
+        self.operator.restart()
+        for name in list(self.store.services):
+            self.world.heal(name)
+        for _ in range(60):
+            before = self.store.clock
+            self.everybody()
+            moment = self.reconcile()
+            if self.store.clock == before + 1 and moment is None:
+                break
+            self.world.pass_time((moment - self.world.now).total_seconds() if moment is not None else 1)
+        status = self.status
+        assert status.phase in (Phase.HEALTHY, Phase.ROLLED_BACK), f"{status.phase}: {status.message}"
+        assert status.stable is not None
+        assert self.world.gateway == {status.stable.revision: 100}
+        assert set(self.store.services) == {status.stable.revision}
+        assert status.retiring == ()
+        assert self.store.clock == before + 1, "somebody besides the gateway still writes"
+
+    # what is known
+
+    @property
+    def status(self) -> ModelDeploymentStatus:
+        """What the API server has."""
+        return ModelDeploymentStatus.model_validate(self.store.parent.status)
+
+    def pick(self, which: int) -> str:
+        names = sorted(self.store.services)
+        return names[which % len(names)]
+
+    def ready(self, name: str) -> int:
+        service = self.operator.seen.services.get(name)
+        return 0 if service is None else sum(pod.ready_since is not None for pod in service.pods)
+
+    def note(self) -> None:
+        """Keep account of which weights the gateway accepted, and since when."""
+        route = self.store.route
+        if route is None or route.by_hand or route.accepted != route.generation:
+            return
+        for name, weight in route.weights.items():
+            if self.held_since.get(name, (None,))[0] != weight:
+                self.held_since[name] = (weight, self.world.now)
+
+
+TestRollouts = Rollouts.TestCase
