@@ -109,7 +109,9 @@ def _contest(what: str, contest: Contest) -> dict[str, str]:
     rows = {}
     for label, rank in (("p50", 0.5), ("p99", 0.99)):
         ours, bare = _percentile(contest.ours, rank) * 1000, _percentile(contest.bare, rank) * 1000
-        rows[f"{what}, {label}"] = f"{ours:.1f} ms, bare client {bare:.1f} ms, ratio **{ours / bare:.2f}**"
+        rows[f"{what}, {label}"] = (
+            f"{ours:.1f} ms, bare client {bare:.1f} ms, ratio **{ours / bare:.2f}** (n={len(contest.ours)})"
+        )
     return rows
 
 
