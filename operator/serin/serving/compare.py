@@ -22,7 +22,9 @@ def difference(
     """The JSON merge patch (RFC 7386) from ``live`` to ``wanted``; empty where there is nothing to do.
 
     Lists are put right as a whole. Their elements may have more fields than are wanted, unless somebody foreign wrote
-    the list, or ``defaulted_lists`` says that nobody adds to them. ``foreign`` paths that are not wanted are removed.
+    the list, or ``defaulted_lists`` says that nobody adds to them. ``foreign`` paths that are not wanted are removed,
+    with what stands above them and is not wanted either: KServe refuses an empty transformer, and the API server fills
+    an autoscaler's empty behavior for ever.
     """
     paths = frozenset(foreign)
     patch = _changes(live, wanted, (), None if not defaulted_lists else paths)

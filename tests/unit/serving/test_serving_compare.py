@@ -75,6 +75,12 @@ def test_what_somebody_added_by_hand_goes_and_what_a_webhook_added_stays() -> No
     assert difference(live, wanted, foreign) == {"model": {"image": None}, "nodeName": None}
 
 
+def test_of_what_is_removed_no_empty_object_stays() -> None:
+    live = {"model": {"lifecycle": {"preStop": {"exec": {}}}}, "behavior": {"scaleDown": {"window": 5}, "scaleUp": {}}}
+    foreign = [("behavior", "scaleDown", "window"), ("model", "lifecycle", "preStop", "exec")]
+    assert difference(live, {"model": {}}, foreign) == {"model": {"lifecycle": None}, "behavior": None}
+
+
 def test_a_list_that_somebody_wrote_by_hand_is_put_back_to_the_last_field() -> None:
     live = {"rules": [{"backendRefs": ["a"], "filters": ["redirect"]}]}
     wanted = {"rules": [{"backendRefs": ["a"]}]}
