@@ -48,6 +48,14 @@ class Kube:
                 return None
             raise
 
+    def history(self, kind: Kind, namespace: str, since: str) -> list[Json]:
+        """Every state that objects of a kind were in since a resourceVersion, as a watch tells it."""
+        query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": "1"}
+        url = f"{self._url}{kind.path(namespace)}?{urlencode(query)}"
+        events = [json.loads(line) for line in self._pool.request("GET", url).data.splitlines()]
+        assert all(event["type"] != "ERROR" for event in events), events
+        return [event["object"] for event in events]
+
     def list(self, kind: Kind, namespace: str | None = None, selector: str = "") -> list[Json]:
         """All objects of a kind, in one namespace or in all."""
         items: list[Json] = self.request("GET", kind.path(namespace), query={"labelSelector": selector})["items"]

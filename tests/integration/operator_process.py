@@ -78,7 +78,7 @@ class Operator:
                 samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
         return samples
 
-    def metric(self, name: str, **labels: Any) -> float:
+    def metric(self, name: str, /, **labels: Any) -> float:
         """The sum over all samples of that name with these labels; 0 where there is none."""
         wanted = set(labels.items())
         return sum(value for key, value in self.metrics().get(name, {}).items() if wanted <= key)

@@ -27,9 +27,9 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = 30.0) -
         time.sleep(POLL_SECONDS)
 
 
-def always(look: Callable[[], bool], what: str, seconds: float) -> None:
+def always(look: Callable[[], bool], what: str, seconds: float, every: float = POLL_SECONDS) -> None:
     """Watch for so many seconds that it stays true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert look(), f"{what}: no longer"
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)

@@ -1,0 +1,186 @@
+"""Children that were edited or deleted by hand are put back within seconds, and no rollout starts for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from serin.api.kinds import AUTOSCALER
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from tests.integration.kube import Json
+from tests.integration.scene import Deployed
+from tests.integration.scene import Scene
+from tests.integration.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+PUT_BACK_SECONDS = 5.0
+
+
+class Child:
+    """One child, to be edited as somebody with kubectl would."""
+
+    def __init__(self, scene: Scene, kind: Kind, name: str) -> None:
+        self._scene = scene
+        self._kind = kind
+        self.name = name
+
+    @property
+    def body(self) -> Json | None:
+        return self._scene.kube.get(self._kind, self._scene.namespace, self.name)
+
+    @property
+    def spec(self) -> Json:
+        body = self.body
+        assert body is not None, f"{self.name} is gone"
+        spec: Json = body["spec"]
+        return spec
+
+    def edit(self, spec: Json) -> None:
+        """Change it by hand, and wait until it is as before."""
+        before = self.spec
+        edited = self._scene.kube.patch(self._kind, self._scene.namespace, self.name, {"spec": spec})
+        assert edited["spec"] != before, "the edit must differ"
+        eventually(lambda: self.spec == before, f"{self.name} is put back after {spec}", PUT_BACK_SECONDS)
+
+    def delete(self) -> None:
+        """Delete it by hand, and wait until there is another one with the same spec."""
+        body = self.body
+        assert body is not None
+        self._scene.kube.delete(self._kind, self._scene.namespace, self.name)
+
+        def back() -> bool:
+            now = self.body
+            if now is None or now["metadata"]["uid"] == body["metadata"]["uid"]:
+                return False
+            return bool(now["spec"] == body["spec"])
+
+        eventually(back, f"{self.name} is made again", PUT_BACK_SECONDS)
+
+
+@pytest.fixture
+def unmoved(scene: Scene) -> Iterator[Deployed]:
+    """A deployment in the midst of a long step. Whatever a test does, history and clock stay as they are."""
+    deployed = scene.healthy(
+        serving={"minReplicas": 1, "maxReplicas": 3}, rollout={"steps": [{"weight": 10, "hold": "10m"}]}
+    )
+    deployed.declare(2)
+    before = deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
+    yield deployed
+    after = deployed.until(lambda now: now["rollout"]["step"] == 1, "still step 1")
+    assert after["history"] == before["history"]
+    for clock in ("startedAt", "stepStartedAt", "nextAt"):
+        assert after["rollout"][clock] == before["rollout"][clock]
+    assert [after[role]["revision"] for role in ("stable", "candidate")] == [
+        before[role]["revision"] for role in ("stable", "candidate")
+    ]
+
+
+def _refs(change: Callable[[list[Json]], object]) -> Callable[[Json], Json]:
+    """An edit of the route's only rule."""
+
+    def edit(spec: Json) -> Json:
+        rule = {**spec["rules"][0], "backendRefs": [dict(ref) for ref in spec["rules"][0]["backendRefs"]]}
+        change(rule["backendRefs"])
+        return {"rules": [rule]}
+
+    return edit
+
+
+def _swap(refs: list[Json]) -> None:
+    refs[0]["weight"], refs[1]["weight"] = refs[1]["weight"], refs[0]["weight"]
+
+
+def _filtered(spec: Json) -> Json:
+    added = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"add": [{"name": "x-by", "value": "hand"}]}}
+    return {"rules": [{**spec["rules"][0], "filters": [added]}]}
+
+
+ROUTE_EDITS: dict[str, Callable[[Json], Json]] = {
+    "weights": _refs(_swap),
+    "one backend only": _refs(lambda refs: refs.pop()),
+    "filter": _filtered,
+    "hostnames": lambda _: {"hostnames": ["other.example.com"]},
+    "no timeout": lambda spec: {"rules": [{**spec["rules"][0], "timeouts": {}}]},
+    "gateway": lambda _: {"parentRefs": [{"name": "private", "namespace": "gateways"}]},
+}
+
+
+def test_route(scene: Scene, unmoved: Deployed) -> None:
+    route = Child(scene, HTTP_ROUTE, unmoved.name)
+    for edit in ROUTE_EDITS.values():
+        route.edit(edit(route.spec))
+    route.delete()
+
+
+def _model(**fields: Any) -> Json:
+    return {"predictor": {"model": fields}}
+
+
+SERVICE_EDITS: dict[str, Json] = {
+    "other artifacts": _model(storageUri="s3://models/other"),
+    "other runtime": _model(runtime="kserve-other"),
+    "variable": _model(env=[{"name": "MLSERVER_MODEL_NAME", "value": "x"}, {"name": "DEBUG", "value": "1"}]),
+    "node selector": {"predictor": {"nodeSelector": {"disk": "ssd"}}},
+    "toleration": {"predictor": {"tolerations": [{"key": "gpu", "operator": "Exists"}]}},
+    "transformer": {"transformer": {"containers": [{"name": "kserve-container", "image": "own"}]}},
+}
+
+
+def test_inference_service(scene: Scene, unmoved: Deployed) -> None:
+    for role in ("stable", "candidate"):
+        service = Child(scene, INFERENCE_SERVICE, unmoved.status[role]["revision"])
+        for edit in SERVICE_EDITS.values():
+            service.edit(edit)
+
+
+def test_autoscaler(scene: Scene, unmoved: Deployed) -> None:
+    autoscaler = Child(scene, AUTOSCALER, unmoved.status["stable"]["revision"])
+    autoscaler.edit({"maxReplicas": 7})
+    autoscaler.edit({"minReplicas": 2})
+    autoscaler.edit({"behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}})
+    autoscaler.delete()
+
+
+def test_replicas_of_a_fixed_number(scene: Scene) -> None:
+    deployed = scene.healthy(serving={"minReplicas": 2})
+    before = deployed.status
+    workload = Child(scene, WORKLOAD, f"{before['stable']['revision']}-predictor")
+    for replicas in (0, 5):
+        workload.edit({"replicas": replicas})
+    status = deployed.healthy(1)
+    assert status["history"] == before["history"]
+    assert status["stable"]["since"] == before["stable"]["since"]
+
+
+def test_inference_service_that_is_deleted(scene: Scene) -> None:
+    """The same revision again, not another rollout."""
+    deployed = scene.healthy()
+    before = deployed.status
+    Child(scene, INFERENCE_SERVICE, before["stable"]["revision"]).delete()
+    after = deployed.healthy(1)
+    assert after["history"] == before["history"]
+    assert after["stable"]["revision"] == before["stable"]["revision"]
+    assert list(deployed.weights().values()) == [100]
+
+
+def test_drift_while_the_operator_is_down(scene: Scene) -> None:
+    deployed = scene.healthy()
+    revision = deployed.status["stable"]["revision"]
+    service = Child(scene, INFERENCE_SERVICE, revision)
+    before = service.spec
+    scene.operator.kill()
+    scene.kube.patch(
+        INFERENCE_SERVICE, scene.namespace, revision, {"spec": {"predictor": {"nodeSelector": {"disk": "ssd"}}}}
+    )
+    scene.kube.delete(HTTP_ROUTE, scene.namespace, deployed.name)
+    scene.operator.start()
+    eventually(lambda: service.spec == before, "the InferenceService is put back", PUT_BACK_SECONDS)
+    eventually(lambda: list(deployed.weights().values()) == [100], "the route is there again", PUT_BACK_SECONDS)
+    assert len(deployed.healthy(1)["history"]) == 1

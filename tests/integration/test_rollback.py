@@ -1,0 +1,194 @@
+"""A candidate that fails is taken back with its own words, and is not tried again until somebody asks for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from serin.api.kinds import INFERENCE_SERVICE
+from tests.integration.kube import Json
+from tests.integration.pods import Act
+from tests.integration.pods import crash_looping
+from tests.integration.pods import failing_download
+from tests.integration.pods import pending
+from tests.integration.pods import ready
+from tests.integration.pods import unschedulable
+from tests.integration.scene import Deployed
+from tests.integration.scene import Scene
+from tests.integration.waiting import always
+from tests.integration.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "mlserver/model.py", line 1, in load
+ModuleNotFoundError: No module named 'lightgbm'
+INFO:     Shutting down
+INFO:     Application shutdown complete.
+"""
+NO_ROOM = "0/3 nodes are available: 3 Insufficient memory."
+NO_BUCKET = "botocore.errorfactory.NoSuchKey: models/fraud/2 does not exist"
+
+FAILURES: dict[str, tuple[Act, str, tuple[str, ...]]] = {
+    # MLServer ends with 0 when a model does not load, so only its log tells.
+    "crash loop": (crash_looping(TRACEBACK), "LoadFailed", ("exit code 0", "No module named 'lightgbm'")),
+    "crash loop with a code": (crash_looping(TRACEBACK, exit_code=137), "LoadFailed", ("exit code 137",)),
+    "download": (failing_download(NO_BUCKET), "DownloadFailed", ("storage-initializer", NO_BUCKET)),
+    "no room": (unschedulable(NO_ROOM), "Unschedulable", ("not ready within 3s", NO_ROOM)),
+    "never ready": (pending(), "StartupDeadlineExceeded", ("not ready within 3s",)),
+}
+
+
+def rolled_back(deployed: Deployed, reason: str, words: tuple[str, ...] = ()) -> Json:
+    """Wait for the end of a rollback, and check that it says why."""
+    status = deployed.phase("RolledBack")
+    assert status["message"].startswith("v2 rejected: ")
+    assert status["message"].endswith("; serving v1")
+    for word in words:
+        assert word in status["message"]
+    assert status["rejected"][0]["reason"] == reason
+    assert status["rejected"][0]["version"] == "v2"
+    entry = status["history"][0]
+    assert (entry["outcome"], entry["reason"], entry["version"]) == ("RolledBack", reason, "v2")
+    conditions = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+    assert conditions["Ready"] == ("False", "RolledBack")
+    assert conditions["Stalled"] == ("True", "RolledBack")
+    assert conditions["Available"] == ("True", "Serving")
+    assert "Reconciling" not in conditions
+    assert list(deployed.weights().values()) == [100]
+    return status
+
+
+@pytest.mark.parametrize(("act", "reason", "words"), FAILURES.values(), ids=FAILURES)
+def test_candidate_that_cannot_start(scene: Scene, act: Act, reason: str, words: tuple[str, ...]) -> None:
+    """It never gets a request, and what it made goes."""
+    deployed = scene.healthy(serving={"startupDeadline": "3s"})
+    scene.stage.pods(scene.namespace, "fraud-v2", act)
+    since = deployed.body["metadata"]["resourceVersion"]
+    deployed.declare(2)
+    rolled_back(deployed, reason, words)
+    eventually(lambda: len(scene.revisions()) == 1, "only the stable revision is left")
+    for state in scene.kube.history(INFERENCE_SERVICE, scene.namespace, since):
+        assert state["metadata"]["name"].startswith(("fraud-v1", "fraud-v2"))
+    events = scene.kube.request("GET", f"/apis/events.k8s.io/v1/namespaces/{scene.namespace}/events")["items"]
+    told = [event for event in events if event["reason"] == "RolledBack"]
+    assert len(told) == 1
+    assert told[0]["type"] == "Warning"
+
+
+def test_rejected_is_not_tried_again_until_it_is_another(scene: Scene) -> None:
+    deployed = scene.healthy()
+    scene.stage.pods(scene.namespace, "fraud-v2", crash_looping(TRACEBACK))
+    deployed.declare(2)
+    rejected = rolled_back(deployed, "LoadFailed")["rejected"][0]["revision"]
+    scene.stage.pods(scene.namespace, "fraud-v2", ready())
+    eventually(lambda: len(scene.revisions()) == 1, "the candidate is gone")
+
+    # Neither a restart nor a change that is no new revision brings it back.
+    scene.operator.kill()
+    scene.operator.start()
+    deployed.patch({"serving": {"minReplicas": 2}})
+    deployed.phase("RolledBack")
+    always(lambda: scene.revisions() == [deployed.status["stable"]["revision"]], "no second attempt", 2.0)
+
+    # The same version with another environment is another revision.
+    deployed.patch({"serving": {"env": [{"name": "FIXED", "value": "1"}]}})
+    status = deployed.healthy(2)
+    assert status["stable"]["revision"] != rejected
+    assert [entry["outcome"] for entry in status["history"]] == ["Promoted", "RolledBack", "Promoted"]
+
+
+def test_candidate_that_crashes_under_traffic(scene: Scene) -> None:
+    deployed = scene.healthy(rollout={"steps": [{"weight": 10, "hold": "10m"}]})
+    deployed.declare(2)
+    deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
+    scene.stage.pods(scene.namespace, "fraud-v2", crash_looping(TRACEBACK, exit_code=139))
+    rolled_back(deployed, "LoadFailed", ("exit code 139",))
+
+
+def test_candidate_that_loses_its_replicas_loses_its_traffic(scene: Scene) -> None:
+    """Not ready is no crash: the weight goes to 0 at once, and the step begins anew when replicas are back."""
+    deployed = scene.healthy(rollout={"steps": [{"weight": 10, "hold": "10m"}]})
+    deployed.declare(2)
+    before = deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
+    scene.stage.pods(scene.namespace, "fraud-v2", pending())
+    eventually(lambda: list(deployed.weights().values()) == [100], "all traffic is the stable one's")
+    scene.stage.pods(scene.namespace, "fraud-v2", ready())
+    after = deployed.until(
+        lambda now: now["rollout"].get("stepStartedAt", "") > before["rollout"]["stepStartedAt"], "step 1 anew"
+    )
+    assert after["rollout"]["step"] == 1
+    assert sorted(deployed.weights().values()) == [10, 90]
+
+
+def test_stable_that_breaks_gives_nothing_to_an_unproven_candidate(scene: Scene) -> None:
+    deployed = scene.healthy(rollout={"steps": [{"weight": 10, "hold": "2s"}, {"weight": 50, "hold": "2s"}]})
+    deployed.declare(2)
+    deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
+    scene.stage.pods(scene.namespace, "fraud-v1", pending())
+    deployed.until(lambda now: "a ready replica of the stable v1" in now["rollout"]["waitingFor"], "it waits for v1")
+    always(lambda: sorted(deployed.weights().values()) == [10, 90], "the weights stay", 2.0)
+    scene.stage.pods(scene.namespace, "fraud-v1", ready())
+    deployed.healthy(2)
+
+
+def test_superseded(scene: Scene) -> None:
+    """A third version starts from the beginning against the same stable one."""
+    deployed = scene.healthy(rollout={"steps": [{"weight": 10, "hold": "3s"}]})
+    deployed.declare(2)
+    deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
+    deployed.declare(3)
+    status = deployed.until(lambda now: now["history"][0]["outcome"] == "Superseded", "v2 is superseded")
+    assert status["history"][0]["version"] == "v2"
+    assert status["stable"]["version"] == "v1"
+    deployed.until(lambda now: now.get("rollout", {}).get("step") == 1, "step 1 of v3")
+    assert sorted(deployed.weights().values()) == [10, 90]
+    deployed.healthy(3)
+    eventually(lambda: len(scene.revisions()) == 1, "v1 and v2 are gone")
+
+
+def test_reverted(scene: Scene) -> None:
+    deployed = scene.healthy(rollout={"steps": [{"weight": 10, "hold": "10m"}]})
+    first = deployed.status["stable"]
+    deployed.declare(2)
+    deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
+    deployed.declare(1)
+    status = deployed.healthy(1)
+    assert [entry["outcome"] for entry in status["history"]] == ["Reverted", "Promoted"]
+    assert status["stable"]["since"] == first["since"]
+    assert "rejected" not in status or status["rejected"] == []
+    eventually(lambda: scene.revisions() == [first["revision"]], "v2 is gone")
+    # It was not at fault: declared again, it is tried again.
+    deployed.declare(2)
+    deployed.until(lambda now: now.get("rollout", {}).get("step") == 1, "step 1")
+
+
+def test_previous_stays_warm_and_then_goes(scene: Scene) -> None:
+    deployed = scene.healthy(rollout={"keepPrevious": "6s"})
+    first = deployed.status["stable"]["revision"]
+    deployed.declare(2)
+    status = deployed.healthy(2)
+    assert status["previous"]["revision"] == first
+    assert first in scene.revisions()
+    # Back within that time: no new pods are needed.
+    service = scene.kube.get(INFERENCE_SERVICE, scene.namespace, first)
+    assert service is not None
+    deployed.declare(1)
+    deployed.healthy(1)
+    back = scene.kube.get(INFERENCE_SERVICE, scene.namespace, first)
+    assert back is not None
+    assert back["metadata"]["uid"] == service["metadata"]["uid"]
+    eventually(lambda: scene.revisions() == [first], "v2 went after its time", 30)
+    assert "previous" not in deployed.status
+
+
+def test_first_version_keeps_trying(scene: Scene) -> None:
+    """There is nothing to roll back to."""
+    scene.stage.pods(scene.namespace, "fraud-v1", crash_looping(TRACEBACK))
+    deployed = scene.deploy(version=1, serving={"startupDeadline": "3s"})
+    status = deployed.phase("Failed")
+    assert "v1 cannot start" in status["message"]
+    assert "No module named 'lightgbm'" in status["message"]
+    assert deployed.condition("Stalled")["reason"] == "LoadFailed"
+    scene.stage.pods(scene.namespace, "fraud-v1", ready())
+    deployed.healthy(1)
