@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from e2e.stack.progress import StackError
 from e2e.stack.progress import run_logged
 from e2e.stack.progress import say
 
@@ -25,7 +26,7 @@ _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeo
 _CA_IN_BUILD = "/run/serin/ca.pem"
 
 
-class NoBuilderError(RuntimeError):
+class NoBuilderError(StackError):
     """Nothing on this machine can build an image."""
 
 

@@ -71,6 +71,9 @@ def _adjust_certgen(job: Object) -> None:
 
 def _adjust_contour(deployment: Object) -> None:
     deployment["spec"]["replicas"] = 1
+    (contour,) = containers(deployment)
+    # A health check that may take one second restarts Contour wherever two cores do everything at once.
+    contour["livenessProbe"] |= {"timeoutSeconds": 10, "failureThreshold": 6}
 
 
 def _adjust_envoy(daemon_set: Object) -> None:
@@ -78,6 +81,7 @@ def _adjust_envoy(daemon_set: Object) -> None:
     envoy = next(container for container in pod["containers"] if container["name"] == "envoy")
     # Hot restart needs shared memory that a second Envoy on the same machine would fight over.
     envoy["args"].append("--disable-hot-restart")
+    envoy["readinessProbe"]["timeoutSeconds"] = 5
     envoy["ports"] = [
         {"name": "http", "containerPort": 8080, "hostPort": HTTP_PORT, "protocol": "TCP"},
         {"name": "metrics", "containerPort": 8002, "protocol": "TCP"},

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from e2e import tools
+from e2e.stack.progress import StackError
 
 FIELD_MANAGER = "serin-e2e"
 
 Object = dict[str, Any]
 
 
-class KubectlError(RuntimeError):
+class KubectlError(StackError):
     """kubectl refused; the message is its own."""
 
 

@@ -15,7 +15,11 @@ _HEARTBEAT_SECONDS = 15.0
 _TAIL_LINES = 25
 
 
-class CommandFailedError(RuntimeError):
+class StackError(RuntimeError):
+    """Something of the stack cannot be had; the message names it, the reason and, where there is one, the remedy."""
+
+
+class CommandFailedError(StackError):
     """A command ended with an error; the message has the end of its output."""
 
 

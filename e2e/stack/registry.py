@@ -14,6 +14,7 @@ from e2e.stack.component import own_manifest
 from e2e.stack.component import set_images
 from e2e.stack.kubectl import Kubectl
 from e2e.stack.kubectl import Object
+from e2e.stack.progress import StackError
 
 NAMESPACE = "mlflow"
 URL = "http://mlflow.mlflow.svc:5000"
@@ -35,9 +36,7 @@ def model_namespace(kubectl: Kubectl, name: str) -> None:
     """Make the namespace and, in it, the ServiceAccount `models` whose pods may read the models' bucket."""
     secret = kubectl.get("secret", "s3", NAMESPACE)
     if secret is None:
-        raise LookupError(
-            f"Secret {NAMESPACE}/s3 does not exist: install the stack first (python -m e2e.stack install)"
-        )
+        raise StackError(f"Secret {NAMESPACE}/s3 does not exist: install the stack first (python -m e2e.stack install)")
     # The form that KServe's storage initializer reads: credentials in a Secret of the ServiceAccount, the rest in its
     # annotations.
     annotations = {

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from e2e.stack.kubectl import Kubectl
 from e2e.stack.kubectl import KubectlError
 from e2e.stack.kubectl import Object
+from e2e.stack.progress import StackError
 from e2e.stack.progress import say
 
 _LOG_LINES = 8
 _EVENTS = 5
 
 
-class NotReadyError(RuntimeError):
+class NotReadyError(StackError):
     """Something did not become ready in time; the message says what and why."""
 
 

@@ -48,7 +48,7 @@ def test_an_image_on_an_empty_base_gets_no_secrets(tmp_path: Path) -> None:
 
 
 def test_without_any_builder_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(builders.shutil, "which", lambda _: None)
-    monkeypatch.setattr(builders.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(builders.NoBuilderError, match="start Docker or run as root"):
         builders.find_builder(tmp_path)
