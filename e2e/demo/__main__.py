@@ -18,7 +18,7 @@ from e2e.demo.scene import Scene
 from e2e.demo.scene import prepare
 from e2e.demo.story import Story
 from e2e.demo.summary import summary
-from e2e.demo.view import WIDTH
+from e2e.demo.view import Size
 from e2e.demo.view import live
 from e2e.demo.view import picture
 from e2e.demo.view import plain
@@ -40,6 +40,8 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help=f"write the last picture to {RECORDING.name} in docs")
     options = parser.parse_args()
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = Size().width
     try:
         scene = prepare(open_cluster(options.cluster))
         right = _show(console, scene, record=options.record)
@@ -68,16 +70,16 @@ def _show(console: Console, scene: Scene, *, record: bool) -> bool:
         finally:
             traffic.stop()
         found = claims(story, scene.weights, broken_off)
-        told = summary(stretches(story, watch.steps()), found, WIDTH)
+        told = summary(stretches(story, watch.steps()), found, Size.of(console).width)
         console.print(told)
         if record:
-            _record(picture(story), told)
+            _record(picture(story, Size()), told)
     return all(claim.holds for claim in found)
 
 
 def _record(*renderables: object) -> None:
     """The picture and the summary, as rich draws them, into the documentation."""
-    paper = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    paper = Console(record=True, width=Size().width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for renderable in renderables:
         paper.print(renderable)
     RECORDING.parent.mkdir(parents=True, exist_ok=True)

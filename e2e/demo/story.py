@@ -88,7 +88,7 @@ class Story:
         promoted = self.watch.until("v2 is promoted", _settled("v2"), _DEADLINE_SECONDS, since)
         self.promoted_at = self.note("v2 is promoted: it has all traffic, v1 stays warm", "100 %", promoted.at)
         gone = self.watch.until("v1 is retired", _retired, _DEADLINE_SECONDS, promoted.at)
-        self.retired_at = self.note("v1 is retired", "v1 gone", at=gone.at)
+        self.retired_at = self.note("v1 is retired", at=gone.at)
         self._rest()
 
     def _reject(self, scene: Scene) -> None:

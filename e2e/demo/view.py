@@ -3,9 +3,11 @@
 On a terminal a picture that is renewed a few times a second; otherwise plain lines.
 """
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.console import Group
@@ -25,25 +27,51 @@ from e2e.demo.story import Note
 from e2e.demo.story import Story
 from e2e.traffic import by_version
 
-WIDTH = 104
-_INNER = WIDTH - 4
 _CHART_HEIGHT = 8
-_NOTES = 7
+# Lines of everything but the notes.
+_REST_HEIGHT = 22
 _BAR = 44
 _RECENT_SECONDS = 5.0
 _VERSIONS = ("v1", "v2", "v3")
+# Text needs a console to be broken into lines, whatever console that is.
+_MEASURING = Console(file=io.StringIO())
 
 
-def picture(story: Story) -> RenderableType:
+@dataclass(frozen=True)
+class Size:
+    """How much room there is."""
+
+    width: int = 104
+    height: int = 30
+
+    @classmethod
+    def of(cls, console: Console) -> "Size":
+        """That of the terminal, if it is smaller."""
+        most = cls()
+        return cls(min(most.width, console.width), min(most.height, console.height)) if console.is_terminal else most
+
+    @property
+    def inner(self) -> int:
+        """Columns inside the frame."""
+        return self.width - 4
+
+    @property
+    def notes(self) -> int:
+        """Lines for the last notes."""
+        return max(2, self.height - _REST_HEIGHT)
+
+
+def picture(story: Story, size: Size) -> RenderableType:
     """All of it, as it is at this moment."""
+    parts = (*_timeline(story, size), Text(), *_told(story, size))
     return Panel(
-        Group(_state(story), Text(), _shares(story), Text(), *_timeline(story), Text(), *_told(story)),
+        Group(*_state(story, size), Text(), _shares(story), Text(), *parts),
         title=f"[bold]Serin[/]  {NAMESPACE}/{NAME}",
         title_align="left",
         subtitle=_requests(story),
         subtitle_align="left",
         border_style="grey50",
-        width=WIDTH,
+        width=size.width,
         padding=(0, 1),
     )
 
@@ -54,7 +82,7 @@ def live(console: Console, story: Story) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    with Live(get_renderable=lambda: picture(story), console=console, refresh_per_second=4):
+    with Live(get_renderable=lambda: picture(story, Size.of(console)), console=console, refresh_per_second=4):
         yield
 
 
@@ -66,13 +94,15 @@ def plain(console: Console, story: Story, note: Note) -> None:
         console.print(f"{note.at - story.began:6.1f} s  {note.text}{answered}", markup=False, soft_wrap=True)
 
 
-def _state(story: Story) -> RenderableType:
+def _state(story: Story, size: Size) -> list[Text]:
+    """Phase and message: two lines, whatever they say, so that nothing below moves."""
     seen = story.watch.latest
     if seen is None:
-        return Text("nothing is declared yet", style="grey62")
+        return [Text("nothing is declared yet", style="grey62"), Text()]
     colour = {"Healthy": "green", "RolledBack": "red", "Failed": "red"}.get(seen.phase, "yellow")
-    line = Text.assemble((seen.phase or "-", f"bold {colour}"), "  ", no_wrap=True, overflow="ellipsis")
-    return line.append(seen.message, style="grey70")
+    line = Text.assemble((seen.phase or "-", f"bold {colour}"), "  ", (seen.message, "grey70"))
+    wrapped = list(line.wrap(_MEASURING, size.inner))
+    return [*wrapped, Text()][:2]
 
 
 def _shares(story: Story) -> RenderableType:
@@ -98,36 +128,37 @@ def _recent(story: Story) -> dict[str, int]:
     return dict(by_version(story.traffic.recent(_RECENT_SECONDS)))
 
 
-def _timeline(story: Story) -> Iterator[RenderableType]:
+def _timeline(story: Story, size: Size) -> Iterator[RenderableType]:
     start, end = story.clock, story.ended_at or time.time()
-    yield from chart(story.traffic.answers(), start, end, _INNER, _CHART_HEIGHT)
-    yield _axis(story, seconds_per_column(end - start, _INNER))
-    yield _marks(story, seconds_per_column(end - start, _INNER))
+    column_seconds = seconds_per_column(end - start, size.inner)
+    yield from chart(story.traffic.answers(), start, end, size.inner, _CHART_HEIGHT)
+    yield _axis(column_seconds, size)
+    yield _marks(story, column_seconds, size)
 
 
-def _axis(story: Story, column_seconds: float) -> Text:
+def _axis(column_seconds: float, size: Size) -> Text:
     """A tick with its time every ten columns."""
-    moments = [int(column * column_seconds) for column in range(0, _INNER, 10)]
+    moments = [int(column * column_seconds) for column in range(0, size.inner, 10)]
     ticks = [f"╵{moment // 60}:{moment % 60:02}" for moment in moments]
-    return Text("".join(f"{tick:<10}" for tick in ticks)[:_INNER], style="grey42")
+    return Text("".join(f"{tick:<10}" for tick in ticks)[: size.inner], style="grey42")
 
 
-def _marks(story: Story, column_seconds: float) -> Text:
+def _marks(story: Story, column_seconds: float, size: Size) -> Text:
     """What happened, beneath the column in which it did; what finds no room is left out."""
     line = ""
     for note in story.notes:
         column = int((note.at - story.clock) / column_seconds)
-        if note.mark and column >= len(line) and column + len(note.mark) + 1 <= _INNER:
+        if note.mark and column >= len(line) and column + len(note.mark) + 1 <= size.inner:
             line = f"{line:<{column}}▴{note.mark} "
     return Text(line, style="grey70")
 
 
-def _told(story: Story) -> Iterator[RenderableType]:
-    lines = list(story.notes[-_NOTES:])
+def _told(story: Story, size: Size) -> Iterator[RenderableType]:
+    lines = story.notes[-size.notes :]
     for note in lines:
         moment = f"{max(0.0, note.at - story.clock):5.1f} s  "
         yield Text.assemble((moment, "grey42"), note.text, no_wrap=True, overflow="ellipsis")
-    yield from (Text() for _ in range(_NOTES - len(lines)))
+    yield from (Text() for _ in range(size.notes - len(lines)))
 
 
 def _requests(story: Story) -> str:
