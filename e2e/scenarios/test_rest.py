@@ -8,6 +8,8 @@ from datetime import datetime
 import pytest
 
 from e2e import serin
+from e2e.cluster.audit import AuditLog
+from e2e.cluster.interface import ClusterError
 from e2e.scenarios.room import Room
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
@@ -20,6 +22,7 @@ _OPERATOR = f"system:serviceaccount:{serin.NAMESPACE}:{serin.RELEASE}"
 
 
 def test_no_write_at_rest(room: Room) -> None:
+    audit = _audit(room)
     many = [room.deployment(f"ping{number}", alias=GOOD) for number in range(_DEPLOYMENTS)]
     for one in many:
         one.settled(GOOD, seconds=180)
@@ -28,10 +31,17 @@ def test_no_write_at_rest(room: Room) -> None:
     end = time.time() + _SECONDS
     wait_until("the time is over", lambda: time.time() >= end, _SECONDS + 5)
 
-    mine = list(room.world.cluster.audit().requests(_OPERATOR))
+    mine = list(audit.requests(_OPERATOR))
     assert any(request.is_write for request in mine), f"{_OPERATOR} never wrote anything: is that its name?"
     assert [request for request in mine if request.is_write and request.received > start] == []
     assert _resource_versions(room) == versions
+
+
+def _audit(room: Room) -> AuditLog:
+    try:
+        return room.world.cluster.audit()
+    except ClusterError as error:
+        pytest.skip(str(error))
 
 
 def _resource_versions(room: Room) -> dict[str, str]:
