@@ -41,16 +41,21 @@ class Tombstones:
     """Objects that are gone, so that a late answer to an earlier write does not bring one back."""
 
     def __init__(self) -> None:
-        self._uids: OrderedDict[str, None] = OrderedDict()
+        self._uids: OrderedDict[str, str | None] = OrderedDict()
 
-    def add(self, uid: str) -> None:
-        """This object is gone for good: a uid is never used again."""
-        self._uids[uid] = None
+    def add(self, uid: str, version: str | None = None) -> None:
+        """This object is gone: for good, or as far as a watch with a selector told at that resourceVersion. Such a
+        watch says DELETED also of an object that only lost its label, and that may come back."""
+        self._uids[uid] = version
         while len(self._uids) > TOMBSTONES:
             self._uids.popitem(last=False)
 
-    def __contains__(self, uid: str) -> bool:
-        return uid in self._uids
+    def cover(self, uid: str, version: str) -> bool:
+        """Whether the object was gone at that resourceVersion."""
+        if uid not in self._uids:
+            return False
+        last = self._uids[uid]
+        return last is None or _older(version, last)
 
 
 class Parents:
@@ -108,32 +113,44 @@ class Children:
         """Take this version if it is newer. The parent's key where something that matters is different."""
         parent = parent_of(body)
         if parent is None:
-            return None
+            # Its label was taken off by hand: as far as watches go it is gone.
+            return self.drop(kind, body)
         metadata = body["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
         entries = self._entries.setdefault(kind, {})
-        changed = _put(entries, key, metadata, _content(kind, body), self._gone)
-        if key in entries:
-            entries[key].parent = parent
-            self._of.setdefault(parent, set()).add((kind, key.name))
-        return parent if changed else None
+        before = entries.get(key)
+        if not _put(entries, key, metadata, _content(kind, body), self._gone):
+            return None
+        if before is not None and before.parent != parent:
+            self._unlink(kind, key, before.parent)
+        entries[key].parent = parent
+        self._of.setdefault(parent, set()).add((kind, key.name))
+        return parent
 
     def drop(self, kind: Kind, body: Mapping[str, Any]) -> Key | None:
         """The object is gone. The parent's key where it was known."""
         metadata = body["metadata"]
-        return self.forget(kind, Key(metadata["namespace"], metadata["name"]), metadata["uid"])
+        key = Key(metadata["namespace"], metadata["name"])
+        return self._forget(kind, key, metadata["uid"], metadata["resourceVersion"])
 
     def forget(self, kind: Kind, key: Key, uid: str) -> Key | None:
-        """The object of that uid is gone. The parent's key where it was known."""
+        """The object of that uid was not found: it is gone for good. The parent's key where it was known."""
+        return self._forget(kind, key, uid, None)
+
+    def _forget(self, kind: Kind, key: Key, uid: str, version: str | None) -> Key | None:
         known = self._entries.get(kind, {}).get(key)
-        if not _drop(self._entries.get(kind, {}), key, uid, self._gone):
+        if not _drop(self._entries.get(kind, {}), key, uid, self._gone, version) or known is None:
             return None
-        parent = known.parent if known is not None else None
-        mine = self._of.get(parent, set()) if parent is not None else set()
+        self._unlink(kind, key, known.parent)
+        return known.parent
+
+    def _unlink(self, kind: Kind, key: Key, parent: Key | None) -> None:
+        if parent is None:
+            return
+        mine = self._of.get(parent, set())
         mine.discard((kind, key.name))
-        if parent is not None and not mine:
+        if not mine:
             self._of.pop(parent, None)
-        return parent
 
     def of(self, parent: Key) -> LiveObjects:
         """The children of one ModelDeployment."""
@@ -186,16 +203,24 @@ def _live(entry: _Entry) -> Live:
 def _put(entries: dict[Key, _Entry], key: Key, metadata: Mapping[str, Any], content: str, gone: Tombstones) -> bool:
     uid, version = metadata["uid"], metadata["resourceVersion"]
     known = entries.get(key)
-    if uid in gone or (known is not None and known.uid == uid and _older(version, known.resource_version)):
+    # Also of another uid: what was there before the one that is known cannot come after it.
+    if gone.cover(uid, version) or (known is not None and _older(version, known.resource_version)):
+        return False
+    if known is not None and known.uid == uid and known.content == content:
+        known.resource_version = version
         return False
     entries[key] = _Entry(uid, version, content)
-    return known is None or known.uid != uid or known.content != content
+    return True
 
 
-def _drop(entries: dict[Key, _Entry], key: Key, uid: str, gone: Tombstones) -> bool:
-    gone.add(uid)
+def _drop(entries: dict[Key, _Entry], key: Key, uid: str, gone: Tombstones, version: str | None = None) -> bool:
+    """``version``: the resourceVersion at which it was told to be gone; without one it is gone for good."""
     known = entries.get(key)
+    gone.add(uid, version)
     if known is None or known.uid != uid:
+        return False
+    if version is not None and int(version) < int(known.resource_version):
+        # A late word: it was back, and is known, at a newer version.
         return False
     del entries[key]
     return True

@@ -75,11 +75,20 @@ class Performer:
             others += await self._ensure(plan, manifest, live)
         for scale in rendered.scales:
             others += await self._scale(plan, scale, live)
-        for kind, one in self._backend.surplus(plan, live):
+        others += await self._clear(plan, live)
+        return Done(route=route, others=others)
+
+    async def _clear(self, plan: ServingPlan, live: LiveObjects) -> int:
+        """Delete what is not needed any more, and nothing that the route, read live, still names."""
+        if not self._backend.surplus(plan, live):
+            return 0
+        # The answer to the last write of the route may have been lost, and its watch may be late.
+        await self._read(HTTP_ROUTE, plan.namespace, plan.name)
+        surplus = self._backend.surplus(plan, self._children.of(Key(plan.namespace, plan.name)))
+        for kind, one in surplus:
             log.info("object is not needed any more", kind=kind.kind, name=one.name, namespace=one.namespace)
             await self._client.delete(kind, one.namespace, one.name, uid=one.uid, version=one.resource_version)
-            others += 1
-        return Done(route=route, others=others)
+        return len(surplus)
 
     async def _ensure(self, plan: ServingPlan, manifest: Manifest, live: LiveObjects) -> bool:
         """The object as it shall be. True where it had to be written."""
@@ -100,20 +109,21 @@ class Performer:
             return False
         body = ({"spec": patch} if patch else {}) | ({"metadata": {"labels": labels}} if labels else {})
         log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
-        await self._patch(plan, manifest, body, present)
-        return True
+        return await self._patch(plan, manifest, body, present)
 
-    async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> None:
+    async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> bool:
+        """True where the object is another one now: an API server leaves one that says the same as it is."""
         kind = manifest.kind
         try:
             written = await self._client.patch(
                 kind, plan.namespace, manifest.name, body, version=present.resource_version
             )
         except ClusterError as error:
-            if error.status == CONFLICT:
-                await self._read(kind, plan.namespace, manifest.name)
+            if error.status in (CONFLICT, NOT_FOUND):
+                await self._read(kind, plan.namespace, manifest.name, known=present.uid)
             raise _told(kind, error) from error
         self._children.put(kind, written)
+        return bool(written["metadata"]["resourceVersion"] != present.resource_version)
 
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
@@ -135,6 +145,14 @@ class Performer:
         metadata = present["metadata"]
         owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
         if owner is not None and owner["uid"] == plan.uid:
+            if parent_of(present) != Key(plan.namespace, plan.name):
+                # Its label was changed by hand, so that no watch shows it to us any more.
+                labels = {"metadata": {"labels": manifest.body["metadata"]["labels"]}}
+                version = metadata["resourceVersion"]
+                written = await self._client.patch(
+                    manifest.kind, plan.namespace, manifest.name, labels, version=version
+                )
+                self._children.put(manifest.kind, written)
             return
         if owner is not None and owner.get("kind") == "ModelDeployment" and owner.get("name") == plan.name:
             # Of the deleted ModelDeployment of this name: the garbage collector is about to take it.
@@ -142,10 +160,12 @@ class Performer:
         if "deletionTimestamp" not in metadata:
             raise Blocked(_conflict(manifest, _owner(metadata, owner)))
 
-    async def _read(self, kind: Kind, namespace: str, name: str) -> Json | None:
-        """Read live what the cache had wrong."""
+    async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
+        """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""
         body = await self._client.get(kind, namespace, name)
-        if body is not None and parent_of(body) is not None:
+        if known is not None and (body is None or body["metadata"]["uid"] != known):
+            self._children.forget(kind, Key(namespace, name), known)
+        if body is not None:
             self._children.put(kind, body)
         return body
 
@@ -157,8 +177,8 @@ class Performer:
         try:
             await self._client.scale(plan.namespace, scale.workload, scale.replicas, version=workload.resource_version)
         except ClusterError as error:
-            if error.status == CONFLICT:
-                await self._read(WORKLOAD, plan.namespace, scale.workload)
+            if error.status in (CONFLICT, NOT_FOUND):
+                await self._read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
             raise _told(WORKLOAD, error) from error
         return True
 

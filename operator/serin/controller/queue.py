@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 FIRST_DELAY = 0.005
 LONGEST_DELAY = 60.0
+SLACK = 64
 
 
 class Key(NamedTuple):
@@ -80,7 +81,12 @@ class Queue:
         if key in self._later and self._later[key] <= when:
             return
         self._later[key] = when
-        heapq.heappush(self._timers, (when, key))
+        if len(self._timers) > 2 * len(self._later) + SLACK:
+            # Entries that were replaced would stay until their time, which may be weeks away.
+            self._timers = [(moment, waiting) for waiting, moment in self._later.items()]
+            heapq.heapify(self._timers)
+        else:
+            heapq.heappush(self._timers, (when, key))
         self._arm()
 
     async def get(self) -> tuple[Key, float]:

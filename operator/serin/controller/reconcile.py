@@ -15,8 +15,6 @@ from serin.api.base import to_wire
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.status import ModelDeploymentStatus
 from serin.cluster import events
-from serin.cluster.client import CONFLICT
-from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
@@ -69,9 +67,14 @@ class Reconciler:
         self._clock = clock
         self._identity = identity
         self._gone = gone
+        self._doubtful: dict[Key, str] = {}
+        """Where a write of the status got no answer, the uid: it may be done, and the cache not know it."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """Look at one ModelDeployment. Raises ClusterError for what passes: the queue comes back to it."""
+        if key in self._doubtful:
+            await self._refresh(key, self._doubtful[key])
+            del self._doubtful[key]
         gathered = await self._gatherer.gather(key)
         if gathered is None:
             self._telemetry.gone(key)
@@ -107,9 +110,9 @@ class Reconciler:
                     to_wire(status),
                     version=body["metadata"]["resourceVersion"],
                 )
-            except ClusterError as error:
-                if error.status in (CONFLICT, NOT_FOUND):
-                    await self._refresh(key, body["metadata"]["uid"])
+            except ClusterError:
+                # Read live before the next decision: on an older status it could move traffic that was taken away.
+                self._doubtful[key] = body["metadata"]["uid"]
                 raise
             self._parents.put(written)
             await self._record(body["metadata"], decision, status, now)

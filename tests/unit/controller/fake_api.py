@@ -1,0 +1,169 @@
+"""An API server as far as the operator's writes depend on it: versions, preconditions, conflicts, and a log of writes.
+
+Faults are given by ``refuse``: the next request of that verb and kind is answered with this error, or done and not
+answered at all.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+from typing import cast
+
+from serin.api.kinds import EVENT
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.cluster.client import Client
+from serin.errors import ClusterError
+from serin.serving.compare import merge
+
+Json = dict[str, Any]
+
+
+@dataclass
+class FakeApi:
+    """Objects by kind, namespace and name."""
+
+    objects: dict[tuple[str, str, str], Json] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    """Every request that wants to write: verb, kind and name."""
+    reads: list[str] = field(default_factory=list)
+    faults: dict[tuple[str, str], list[tuple[ClusterError, bool]]] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
+    version: int = 100
+
+    @property
+    def client(self) -> Client:
+        """In the place of the real one."""
+        return cast("Client", self)
+
+    def refuse(self, verb: str, kind: Kind, status: int, message: str = "no", *, done: bool = False) -> None:
+        self.faults.setdefault((verb, kind.kind), []).append((ClusterError(status, message), done))
+
+    def put(self, kind: Kind, body: Json) -> Json:
+        """Somebody else writes this object."""
+        metadata = body["metadata"]
+        key = (kind.kind, metadata.get("namespace", ""), metadata["name"])
+        before = self.objects.get(key)
+        self.version += 1
+        changed = before is None or before.get("spec") != body.get("spec")
+        generation = (before["metadata"]["generation"] if before is not None else 0) + changed
+        uid = before["metadata"]["uid"] if before is not None else f"uid-{self.version}"
+        stored = copy.deepcopy(body)
+        stored["metadata"] = {
+            "uid": uid,
+            **stored["metadata"],
+            "resourceVersion": str(self.version),
+            "generation": generation,
+        }
+        self.objects[key] = stored
+        return copy.deepcopy(stored)
+
+    def remove(self, kind: Kind, namespace: str, name: str) -> None:
+        """Somebody else deletes this object."""
+        del self.objects[kind.kind, namespace, name]
+
+    def of(self, kind: Kind, namespace: str, name: str) -> Json:
+        return self.objects[kind.kind, namespace, name]
+
+    # What the operator's client does.
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Json | None:
+        self.reads.append(f"get {kind.kind} {name}")
+        self._fault("get", kind)
+        found = self.objects.get((kind.kind, namespace or "", name))
+        return copy.deepcopy(found)
+
+    async def pages(self, kind: Kind, *, selector: str = "") -> AsyncIterator[list[Json]]:
+        self.reads.append(f"list {kind.kind}")
+        self._fault("list", kind)
+        found = [body for (of, _, _), body in self.objects.items() if of == kind.kind]
+        if selector:
+            found = [body for body in found if selector in body["metadata"].get("labels", {})]
+        for body in found:
+            yield [copy.deepcopy(body)]
+
+    async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
+        name = body["metadata"]["name"]
+        if kind is EVENT:
+            self.put(kind, body)
+            return body
+        lost = self._write("create", kind, name)
+        if (kind.kind, namespace, name) in self.objects:
+            raise ClusterError(409, f"{name} already exists")
+        return self._answer(self.put(kind, body), lost)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
+        lost = self._write("patch", kind, name)
+        body = self._expect(kind, namespace, name, version)
+        after = merge(body, patch)
+        return self._answer(copy.deepcopy(body) if after == body else self.put(kind, after), lost)
+
+    async def apply_status(self, kind: Kind, namespace: str, name: str, status: Json, *, version: str) -> Json:
+        lost = self._write("status", kind, name)
+        body = self._expect(kind, namespace, name, version)
+        return self._answer(self.put(kind, {**body, "status": status}), lost)
+
+    async def scale(self, namespace: str, workload: str, replicas: int, *, version: str) -> None:
+        lost = self._write("scale", WORKLOAD, workload)
+        body = self._expect(WORKLOAD, namespace, workload, version)
+        self._answer(self.put(WORKLOAD, merge(body, {"spec": {"replicas": replicas}})), lost)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str) -> None:
+        lost = self._write("delete", kind, name)
+        body = self._expect(kind, namespace, name, version)
+        if body["metadata"]["uid"] != uid:
+            raise ClusterError(409, "another uid")
+        self.remove(kind, namespace, name)
+        self._answer({}, lost)
+
+    async def log(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        self.reads.append(f"log {namespace}/{pod} {container} {'previous' if previous else 'current'}")
+        return self.logs.get(pod, "")
+
+    def _write(self, verb: str, kind: Kind, name: str) -> ClusterError | None:
+        """The error to answer with although the write is done."""
+        self.written.append(f"{verb} {kind.kind} {name}")
+        return self._fault(verb, kind)
+
+    def _fault(self, verb: str, kind: Kind) -> ClusterError | None:
+        waiting = self.faults.get((verb, kind.kind))
+        if not waiting:
+            return None
+        error, done = waiting.pop(0)
+        if done:
+            return error
+        raise error
+
+    def _answer(self, body: Json, lost: ClusterError | None) -> Json:
+        if lost is not None:
+            raise lost
+        return body
+
+    def _expect(self, kind: Kind, namespace: str, name: str, version: str) -> Json:
+        body = self.objects.get((kind.kind, namespace, name))
+        if body is None:
+            raise ClusterError(404, f'{kind.plural} "{name}" not found')
+        if body["metadata"]["resourceVersion"] != version:
+            raise ClusterError(409, "the object has been modified")
+        return body
+
+
+def kserve_controls(api: FakeApi) -> None:
+    """KServe's part: a Deployment for every InferenceService, born with one replica, and none without."""
+    wanted = {
+        f"{name}-predictor": body for (kind, _, name), body in api.objects.items() if kind == INFERENCE_SERVICE.kind
+    }
+    for name, body in wanted.items():
+        metadata = body["metadata"]
+        if (WORKLOAD.kind, metadata["namespace"], name) not in api.objects:
+            labels = metadata["labels"]
+            own = {"name": name, "namespace": metadata["namespace"], "labels": labels}
+            api.put(WORKLOAD, {"metadata": own, "spec": {"replicas": 1}})
+    for kind, namespace, name in list(api.objects):
+        if kind == WORKLOAD.kind and name not in wanted:
+            api.remove(WORKLOAD, namespace, name)

@@ -1,0 +1,529 @@
+"""One look at a ModelDeployment, from the caches to the writes: which, in what order, and after which errors."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from serin.api.kinds import AUTOSCALER
+from serin.api.kinds import DEPLOYMENT_LABEL
+from serin.api.kinds import EVENT
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import POD
+from serin.api.kinds import REVISION_LABEL
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.api.modeldeployment import Model
+from serin.api.reasons import Reason
+from serin.api.status import Resolved
+from serin.cluster.client import CONFLICT
+from serin.controller.cache import Children
+from serin.controller.cache import Parents
+from serin.controller.gather import Gatherer
+from serin.controller.perform import Performer
+from serin.controller.queue import Key
+from serin.controller.reconcile import PATIENCE
+from serin.controller.reconcile import Outcome
+from serin.controller.reconcile import Reconciler
+from serin.controller.telemetry import Telemetry
+from serin.errors import ClusterError
+from serin.rollout.observed import Problem
+from serin.serving.kserve import KServe
+from tests.unit.controller.fake_api import FakeApi
+from tests.unit.controller.fake_api import kserve_controls
+from tests.unit.rollout.scene import PLATFORM
+from tests.unit.rollout.scene import START
+from tests.unit.rollout.scene import resolved
+
+Json = dict[str, Any]
+KEY = Key("payments", "fraud")
+CHILDREN = (INFERENCE_SERVICE, HTTP_ROUTE, AUTOSCALER, WORKLOAD, POD)
+STEPS = {"steps": [{"weight": 10, "hold": "5m"}], "readiness": {"stableFor": "0s"}}
+
+
+class Stage:
+    """The operator's rings around the core, over an API server that is played."""
+
+    def __init__(self, **sections: Any) -> None:
+        self.api, self.now, self.gone = FakeApi(), START, []  # type: ignore[var-annotated]
+        self.sections = {"rollout": STEPS, **sections}
+        self.resolves: Resolved | Problem = resolved(1)
+        self.parents, self.children, self.telemetry = Parents(), Children(), Telemetry()
+        self.declare(1)
+        backend, client = KServe(), self.api.client
+        self.reconciler = Reconciler(
+            Gatherer(self.parents, self.children, self, backend, client, PLATFORM),
+            Performer(client, self.children, backend),
+            client,
+            self.parents,
+            self.telemetry,
+            lambda: self.now,
+            "operator-0",
+            self.gone.append,
+        )
+
+    async def target(self, key: Key, model: Model, pinned: Resolved | None) -> tuple[Resolved | Problem, None]:
+        assert key == KEY
+        assert model.name == "fraud-detector"
+        return self.resolves, None
+
+    def declare(self, version: int, **sections: Any) -> None:
+        self.resolves = resolved(version)
+        self.sections |= sections
+        spec = {"model": {"name": "fraud-detector", "version": version}, **self.sections}
+        before = self.api.objects.get((MODEL_DEPLOYMENT.kind, *KEY))
+        status = before["status"] if before is not None else {"observedGeneration": -1}
+        self.api.put(
+            MODEL_DEPLOYMENT, {"metadata": {"name": "fraud", "namespace": "payments"}, "spec": spec, "status": status}
+        )
+
+    def watch(self) -> None:
+        """The watches catch up with the API server."""
+        for (kind, _, _), body in list(self.api.objects.items()):
+            if kind == MODEL_DEPLOYMENT.kind:
+                self.parents.put(body)
+            for one in CHILDREN:
+                if kind == one.kind:
+                    self.children.put(one, body)
+        for one in CHILDREN:
+            for key, uid in self.children.known(one):
+                if self.api.objects.get((one.kind, *key), {"metadata": {"uid": ""}})["metadata"]["uid"] != uid:
+                    self.children.forget(one, key, uid)
+
+    async def look(self) -> Outcome:
+        self.watch()
+        return await self.reconciler.reconcile(KEY)
+
+    async def insist(self, *, watches: bool = True) -> None:
+        """Look as often as the queue would: a conflict is found, put right, and looked at again."""
+        for _ in range(5):
+            if watches:
+                self.watch()
+            try:
+                await self.reconciler.reconcile(KEY)
+            except ClusterError as error:
+                if error.status != CONFLICT:
+                    raise
+            else:
+                return
+        raise AssertionError("conflicts without an end")
+
+    def world(self) -> None:
+        """KServe, the kubelets and the gateway do their work."""
+        kserve_controls(self.api)
+        for (kind, namespace, name), body in list(self.api.objects.items()):
+            if kind == WORKLOAD.kind:
+                self.pods(namespace, name, body["metadata"]["labels"], body["spec"]["replicas"])
+            if kind == HTTP_ROUTE.kind:
+                self.accept(body)
+
+    def pods(self, namespace: str, name: str, labels: Json, count: int) -> None:
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": self.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        for number in range(count):
+            if (POD.kind, namespace, f"{name}-{number}") not in self.api.objects:
+                metadata = {"name": f"{name}-{number}", "namespace": namespace, "labels": labels}
+                self.api.put(POD, {"metadata": metadata, "status": {"conditions": [ready]}})
+
+    def accept(self, route: Json) -> None:
+        generation = route["metadata"]["generation"]
+        conditions = [
+            {"type": kind, "status": "True", "observedGeneration": generation} for kind in ("Accepted", "ResolvedRefs")
+        ]
+        parents = [{"parentRef": parent, "conditions": conditions} for parent in route["spec"]["parentRefs"]]
+        if route.get("status") != {"parents": parents}:
+            self.api.put(HTTP_ROUTE, {**route, "status": {"parents": parents}})
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            self.api.written.clear()
+            await self.look()
+            self.world()
+            if not self.api.written:
+                return
+        raise AssertionError(f"still writes: {self.api.written}")
+
+    async def served(self, version: int = 1) -> str:
+        """This version has all traffic; the name of its revision."""
+        await self.settle()
+        status = self.status
+        assert status["phase"] == "Healthy", status["message"]
+        assert status["stable"]["version"] == f"v{version}"
+        name: str = status["stable"]["revision"]
+        return name
+
+    @property
+    def status(self) -> Json:
+        found: Json = self.api.of(MODEL_DEPLOYMENT, *KEY)["status"]
+        return found
+
+    def shares(self) -> dict[str, int]:
+        """Percent of each revision that gets requests by the route."""
+        rule = self.api.of(HTTP_ROUTE, *KEY)["spec"]["rules"][0]
+        weights = {one["name"].removesuffix("-predictor"): one["weight"] for one in rule["backendRefs"]}
+        return {name: weight for name, weight in weights.items() if weight}
+
+    async def until_progressing(self) -> str:
+        """The candidate's first step has begun; the name of its revision."""
+        for _ in range(6):
+            await self.look()
+            self.world()
+            if self.status["phase"] == "Progressing":
+                name: str = self.status["candidate"]["revision"]
+                return name
+        raise AssertionError(f"does not move: {self.status['message']}")
+
+    def service(self, name: str) -> Json:
+        return self.api.of(INFERENCE_SERVICE, "payments", name)
+
+    def all(self, kind: Kind) -> set[str]:
+        return {name for one, _, name in self.api.objects if one == kind.kind}
+
+
+async def test_from_a_declaration_to_traffic_and_then_no_write() -> None:
+    stage = Stage()
+    outcome = await stage.look()
+    name = stage.status["candidate"]["revision"]
+    assert stage.api.written == [f"create InferenceService {name}", "status ModelDeployment fraud"]
+    assert outcome == Outcome("requeue_after", START + timedelta(minutes=10))
+    stage.world()
+    stage.api.written.clear()
+    await stage.look()
+    assert stage.api.written == ["create HTTPRoute fraud"], "what only waits for the gateway is not told yet"
+    stage.world()
+    stage.api.written.clear()
+    assert await stage.look() == Outcome("success")
+    assert stage.api.written == ["status ModelDeployment fraud"]
+    stage.api.written.clear()
+    stage.api.reads.clear()
+    assert await stage.look() == Outcome("success")
+    assert (stage.api.written, stage.api.reads) == ([], [])
+
+
+async def test_the_route_is_written_before_anything_else() -> None:
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    assert stage.shares() == {old: 90, new: 10}
+    # It fails: traffic is taken away first, then it is told, and the object stays while it drains.
+    ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": "MemoryError"}
+    container = {"name": "kserve-container", "restartCount": 0, "ready": False, "state": {"terminated": ended}}
+    pod = stage.api.of(POD, "payments", f"{new}-predictor-0")
+    stage.api.put(POD, {**pod, "status": {"containerStatuses": [container]}})
+    stage.api.written.clear()
+    await stage.look()
+    assert stage.api.written == ["patch HTTPRoute fraud", "status ModelDeployment fraud"]
+    assert stage.shares() == {old: 100}
+    assert stage.status["rejected"][0]["revision"] == new
+    assert stage.all(INFERENCE_SERVICE) == {old, new}
+    stage.world()
+    await stage.look()
+    assert stage.all(INFERENCE_SERVICE) == {old, new}, "its last requests may be under way"
+    stage.now += timedelta(seconds=31)
+    await stage.settle()
+    assert stage.all(INFERENCE_SERVICE) == {old}
+
+
+async def test_a_status_that_only_waits_is_held_back_and_told_a_moment_later() -> None:
+    stage = Stage()
+    await stage.look()
+    stage.world()
+    assert await stage.look() == Outcome("requeue_after", START + PATIENCE)
+    stage.api.written.clear()
+    stage.now += PATIENCE
+    await stage.look()
+    assert stage.api.written == ["status ModelDeployment fraud"]
+    assert "waiting for the gateway" in stage.status["message"]
+
+
+async def test_a_refusal_is_told_and_tried_again() -> None:
+    stage = Stage()
+    stage.api.refuse("create", INFERENCE_SERVICE, 403, 'admission webhook "x" denied the request: no')
+    outcome = await stage.look()
+    assert outcome.look_again_at == START + timedelta(minutes=1)
+    stalled = next(one for one in stage.status["conditions"] if one["type"] == "Stalled")
+    assert (stalled["reason"], "denied the request: no" in stalled["message"]) == (Reason.BACKEND_REFUSED, True)
+    await stage.served()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "message", "reason"),
+    [
+        (INFERENCE_SERVICE, 404, "the server could not find the requested resource", Reason.BACKEND_NOT_INSTALLED),
+        (INFERENCE_SERVICE, 403, "cannot create resource inferenceservices", Reason.FORBIDDEN),
+        (INFERENCE_SERVICE, 422, "spec.predictor is invalid", Reason.BACKEND_REFUSED),
+        (INFERENCE_SERVICE, 500, 'failed calling webhook "x": connection refused', Reason.BACKEND_REFUSED),
+        (HTTP_ROUTE, 404, "the server could not find the requested resource", Reason.GATEWAY_API_NOT_INSTALLED),
+    ],
+)
+async def test_what_people_must_know(kind: Kind, status: int, message: str, reason: Reason) -> None:
+    stage = Stage()
+    if kind is HTTP_ROUTE:
+        await stage.look()
+        stage.world()
+    stage.api.refuse("create", kind, status, message)
+    await stage.look()
+    assert [one["reason"] for one in stage.status["conditions"] if one["type"] == "Stalled"] == [reason]
+
+
+@pytest.mark.parametrize("status", [0, 404, 409, 429, 500, 503])
+async def test_what_passes_is_left_to_the_queue(status: int) -> None:
+    stage = Stage()
+    stage.api.refuse("create", INFERENCE_SERVICE, status, "try again")
+    with pytest.raises(ClusterError):
+        await stage.look()
+    assert stage.api.written == [f"create InferenceService {stage.api.written[0].split()[-1]}"]
+    await stage.served()
+
+
+@pytest.mark.parametrize(
+    ("owner", "words"),
+    [
+        (None, "was made by somebody else"),
+        ({"kind": "Team", "name": "risk", "uid": "r", "controller": True}, "belongs to Team risk"),
+    ],
+)
+async def test_an_object_of_that_name_is_never_taken_over(owner: Json | None, words: str) -> None:
+    stage = Stage()
+    await stage.look()
+    name = stage.status["candidate"]["revision"]
+    theirs = {
+        "metadata": {"name": name, "namespace": "payments", **({"ownerReferences": [owner]} if owner else {})},
+        "spec": {"predictor": {"theirs": True}},
+    }
+    stage.api.remove(INFERENCE_SERVICE, "payments", name)
+    stage.api.put(INFERENCE_SERVICE, theirs)
+    await stage.look()
+    stalled = next(one for one in stage.status["conditions"] if one["type"] == "Stalled")
+    assert stalled["reason"] == Reason.NAME_CONFLICT
+    assert words in stalled["message"]
+    assert stage.service(name)["spec"] == {"predictor": {"theirs": True}}
+
+
+async def test_what_an_earlier_deployment_of_this_name_left_is_waited_for() -> None:
+    stage = Stage()
+    await stage.look()
+    name = stage.status["candidate"]["revision"]
+    body = stage.service(name)
+    body["metadata"]["ownerReferences"][0]["uid"] = "of-before"
+    body["metadata"]["labels"] = {}
+    stage.api.put(INFERENCE_SERVICE, body)
+    with pytest.raises(ClusterError) as refused:
+        await stage.look()
+    assert refused.value.status == 409
+
+
+async def test_edits_by_hand_are_put_back() -> None:
+    stage = Stage()
+    name = await stage.served()
+    body = stage.service(name)
+    body["spec"]["predictor"]["model"]["storageUri"] = "s3://elsewhere"
+    body["spec"]["predictor"]["nodeName"] = "mine"
+    fields: Json = {"f:spec": {"f:predictor": {"f:nodeName": {}}}}
+    body["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "fieldsV1": fields}]
+    stage.api.put(INFERENCE_SERVICE, body)
+    route = stage.api.of(HTTP_ROUTE, *KEY)
+    route["spec"]["rules"][0]["matches"][0]["headers"] = [{"name": "x", "value": "y"}]
+    stage.api.put(HTTP_ROUTE, route)
+    await stage.settle()
+    predictor = stage.service(name)["spec"]["predictor"]
+    assert (predictor["model"]["storageUri"], "nodeName" in predictor) == ("s3://models/1", False)
+    assert stage.api.of(HTTP_ROUTE, *KEY)["spec"]["rules"][0]["matches"] == [
+        {"path": {"type": "PathPrefix", "value": "/"}}
+    ]
+
+
+@pytest.mark.parametrize("labels", [{}, {DEPLOYMENT_LABEL: "another"}, {REVISION_LABEL: "another"}])
+@pytest.mark.parametrize("kind", [INFERENCE_SERVICE, HTTP_ROUTE])
+async def test_labels_that_were_changed_by_hand_are_put_back(kind: Kind, labels: Json) -> None:
+    stage = Stage()
+    name = await stage.served() if kind is INFERENCE_SERVICE else (await stage.served() and "fraud")
+    body = stage.api.of(kind, "payments", name)
+    before = dict(body["metadata"]["labels"])
+    body["metadata"]["labels"] = {**labels} if not labels else {**before, **labels}
+    if kind is HTTP_ROUTE and REVISION_LABEL in labels:
+        del body["metadata"]["labels"][DEPLOYMENT_LABEL]
+    stage.api.put(kind, body)
+    await stage.insist()
+    after = stage.api.of(kind, "payments", name)["metadata"]["labels"]
+    assert {key: after[key] for key in before} == before
+    await stage.settle()
+
+
+@pytest.mark.parametrize("kind", [INFERENCE_SERVICE, HTTP_ROUTE])
+async def test_objects_deleted_by_hand_are_made_again_even_if_the_watch_missed_it(kind: Kind) -> None:
+    stage = Stage()
+    revision = await stage.served()
+    name = revision if kind is INFERENCE_SERVICE else "fraud"
+    stage.api.remove(kind, "payments", name)
+    # Nothing tells the caches; another change leads to a write, whose answer does.
+    stage.declare(1, traffic={"timeout": "31s"}, serving={"overrides": None})
+    if kind is INFERENCE_SERVICE:
+        stage.watch()
+    else:
+        stage.parents.put(stage.api.of(MODEL_DEPLOYMENT, *KEY))
+        with pytest.raises(ClusterError):
+            await stage.reconciler.reconcile(KEY)
+    await stage.reconciler.reconcile(KEY)
+    assert name in stage.all(kind)
+
+
+async def test_a_stale_view_is_refused_and_then_read_live() -> None:
+    stage = Stage()
+    await stage.served()
+    stage.declare(2)
+    stage.watch()
+    stage.declare(3)
+    with pytest.raises(ClusterError) as refused:
+        await stage.reconciler.reconcile(KEY)
+    assert refused.value.status == 409
+    stage.resolves = resolved(3)
+    await stage.reconciler.reconcile(KEY)
+    assert stage.status["candidate"]["version"] == "v3"
+
+
+@pytest.mark.parametrize("status", [0, 500, 504])
+async def test_a_status_whose_write_got_no_answer_is_read_before_the_next_decision(status: int) -> None:
+    """It may be done. On the one of before, traffic that was taken away could be given again."""
+    stage = Stage()
+    stage.api.refuse("status", MODEL_DEPLOYMENT, status, "no answer", done=True)
+    with pytest.raises(ClusterError):
+        await stage.look()
+    stage.api.written.clear()
+    await stage.reconciler.reconcile(KEY)
+    assert "get ModelDeployment fraud" in stage.api.reads
+    assert stage.api.written == [], "it was done"
+
+
+async def test_nothing_is_deleted_that_the_route_names_although_the_cache_does_not_know() -> None:
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    real = stage.api.patch
+
+    async def loses(kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
+        body = await real(kind, namespace, name, patch, version=version)
+        if len(stage.shares()) > 1:
+            raise ClusterError(0, "no answer")
+        return body
+
+    # The route gets 10 % for the candidate, but no answer and no watch tells.
+    stage.api.patch = loses  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="no answer"):
+        await stage.until_progressing()
+    stage.api.patch = real  # type: ignore[method-assign]
+    new = stage.status["candidate"]["revision"]
+    assert stage.shares() == {old: 90, new: 10}
+    stage.declare(1)
+    stage.parents.put(stage.api.of(MODEL_DEPLOYMENT, *KEY))
+    await stage.insist(watches=False)
+    assert new in stage.all(INFERENCE_SERVICE)
+    await stage.insist()
+    assert stage.shares() == {old: 100}
+    stage.world()
+    await stage.look()
+    stage.now += timedelta(seconds=31)
+    await stage.settle()
+    assert stage.all(INFERENCE_SERVICE) == {old}
+
+
+async def test_a_patch_that_changes_nothing_holds_nothing_back() -> None:
+    """An API server or a webhook that adds to a list of the route must not keep the status from being told."""
+    stage = Stage()
+    await stage.served()
+    stage.declare(2)
+    await stage.look()
+    stage.world()
+    real = stage.api.patch
+
+    async def adds(kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
+        if kind is HTTP_ROUTE:
+            return stage.api.of(kind, namespace, name)
+        return await real(kind, namespace, name, patch, version=version)
+
+    stage.api.patch = adds  # type: ignore[method-assign]
+    outcome = await stage.look()
+    assert outcome.look_again_at != stage.now + PATIENCE
+
+
+async def test_a_change_of_size_is_one_write_of_the_scale() -> None:
+    stage = Stage()
+    name = await stage.served()
+    stage.declare(1, serving={"minReplicas": 3})
+    stage.api.written.clear()
+    await stage.look()
+    assert stage.api.written == [f"scale Deployment {name}-predictor", "status ModelDeployment fraud"]
+    assert stage.api.of(WORKLOAD, "payments", f"{name}-predictor")["spec"]["replicas"] == 3
+
+
+async def test_a_range_of_sizes_is_an_autoscaler_and_goes_with_it() -> None:
+    stage = Stage()
+    name = await stage.served()
+    stage.declare(1, serving={"maxReplicas": 4, "scaling": {"target": 60}})
+    await stage.settle()
+    assert stage.api.of(AUTOSCALER, "payments", name)["spec"]["maxReplicas"] == 4
+    stage.declare(1, serving={})
+    await stage.settle()
+    assert stage.all(AUTOSCALER) == set()
+
+
+async def test_a_deployment_that_is_gone_leaves_nothing_behind() -> None:
+    stage = Stage()
+    await stage.served()
+    stage.api.remove(MODEL_DEPLOYMENT, *KEY)
+    stage.parents.drop(KEY, "uid-101")
+    stage.api.written.clear()
+    assert await stage.reconciler.reconcile(KEY) == Outcome("gone")
+    assert (stage.gone, stage.api.written) == ([KEY], [])
+
+
+async def test_a_deployment_that_is_being_deleted_is_not_written_to() -> None:
+    stage = Stage()
+    await stage.served()
+    body = stage.api.of(MODEL_DEPLOYMENT, *KEY)
+    body["metadata"]["deletionTimestamp"] = "2026-11-20T12:00:00Z"
+    stage.api.put(MODEL_DEPLOYMENT, body)
+    stage.api.written.clear()
+    await stage.look()
+    assert stage.api.written == []
+
+
+async def test_events_tell_what_happened_once() -> None:
+    stage = Stage()
+    await stage.served()
+    told = [body["reason"] for (kind, _, _), body in stage.api.objects.items() if kind == EVENT.kind]
+    assert sorted(told) == [Reason.DEPLOYING, Reason.PROMOTED]
+
+
+async def test_last_words_are_read_once() -> None:
+    stage = Stage()
+    await stage.look()
+    name = stage.status["candidate"]["revision"]
+    kserve_controls(stage.api)
+    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-20T12:00:09Z"}
+    container = {"name": "kserve-container", "restartCount": 1, "ready": False, "state": {"terminated": ended}}
+    labels = stage.service(name)["metadata"]["labels"]
+    pod = {"name": "p", "namespace": "payments", "labels": labels}
+    stage.api.put(POD, {"metadata": pod, "status": {"containerStatuses": [container]}})
+    stage.api.logs["p"] = "Traceback\nValueError: password=hunter2 is no number\nINFO: bye\n"
+    await stage.look()
+    await stage.look()
+    assert [one for one in stage.api.reads if one.startswith("log")] == ["log payments/p kserve-container current"]
+    assert "ValueError: password=*** is no number" in stage.status["message"]
+
+
+@pytest.mark.parametrize("raw", [{"model": {}}, {"model": {"name": "a", "version": 1}, "novel": True}])
+async def test_a_spec_that_this_operator_cannot_read_changes_nothing(raw: Json) -> None:
+    stage = Stage()
+    name = await stage.served()
+    body = stage.api.of(MODEL_DEPLOYMENT, *KEY)
+    stage.api.put(MODEL_DEPLOYMENT, {**body, "spec": raw})
+    stage.api.written.clear()
+    await stage.look()
+    assert stage.api.written == ["status ModelDeployment fraud"]
+    assert (stage.status["stable"]["revision"], stage.shares()) == (name, {name: 100})
+    assert "correct it" in stage.status["message"]
