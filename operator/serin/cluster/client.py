@@ -31,7 +31,7 @@ Json = dict[str, Any]
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
 LOG_BYTES = 16 * 1024
-PAGE = 100
+PAGE = 50
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"

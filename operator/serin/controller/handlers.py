@@ -71,7 +71,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = 5
     # kopf's task for an object holds it whole until the task ends, by default after five idle seconds. At a start that
     # would be every object of the cluster at once, and a process does not give such memory back.
-    chosen.watching.chunk_size = 100
+    chosen.watching.chunk_size = 50
     chosen.queueing.idle_timeout = 0.1
     for kind in CHILDREN:
         # Selected by the API server: pods of others never reach us.
