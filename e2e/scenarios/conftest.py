@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from e2e.scenarios.world import make_world
 
 # KServe's names leave little room for that of a namespace.
 _NAME_LENGTH = 16
+_FIGURES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,24 @@ def room(world: World, request: pytest.FixtureRequest) -> Iterator[Room]:
     made = Room(world, f"{slug}-{uuid.uuid4().hex[:4]}")
     yield made
     made.close()
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """Notes a figure, to be shown at the end of the run."""
+
+    def note(what: str, figure: object) -> None:
+        request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {what}: {figure}")
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, whether it passed or not."""
+    if figures := terminalreporter.config.stash.get(_FIGURES, []):
+        terminalreporter.section("figures")
+        for figure in figures:
+            terminalreporter.line(figure)
 
 
 @pytest.hookimpl(wrapper=True)

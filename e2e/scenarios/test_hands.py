@@ -20,19 +20,19 @@ Record = Callable[[str, object], None]
 _PUT_BACK_SECONDS = 5.0
 
 
-def test_children_that_are_edited_or_deleted_are_put_back(room: Room, record_property: Record) -> None:
+def test_children_that_are_edited_or_deleted_are_put_back(room: Room, measured: Record) -> None:
     ping = room.deployment(alias=GOOD, steps=[(20, "45s")])
     ping.settled(GOOD)
     with ping.traffic(rate=20) as traffic:
         moved = time.time()
         ping.move_alias(BETTER)
         ping.step(1, since=moved)
-        record_property("weights put back after", _weights(ping))
-        record_property("InferenceService put back after", _edited_service(ping))
+        measured("weights put back after", _weights(ping))
+        measured("InferenceService put back after", _edited_service(ping))
         assert traffic.failures == []  # edits lose nothing
-        record_property("deleted route put back after", _deleted_route(ping))
+        measured("deleted route put back after", _deleted_route(ping))
         _answered_again(traffic, 15)
-        record_property("deleted InferenceService put back after", _deleted_service(ping))
+        measured("deleted InferenceService put back after", _deleted_service(ping))
         _answered_again(traffic, 60)
         ping.settled(BETTER, seconds=120, since=moved)
 

@@ -14,6 +14,7 @@ from e2e.scenarios.world import FRAGILE
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import POISON
 from e2e.scenarios.world import World
+from e2e.scenarios.world import wait_until
 from e2e.shares import expected
 from e2e.traffic import Traffic
 from e2e.traffic import by_version
@@ -43,7 +44,7 @@ def ping(shared: Deployment) -> Deployment:
     return shared
 
 
-def test_version_that_does_not_load(ping: Deployment, record_property: Record) -> None:
+def test_version_that_does_not_load(ping: Deployment, measured: Record) -> None:
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(BROKEN)
@@ -58,10 +59,10 @@ def test_version_that_does_not_load(ping: Deployment, record_property: Record) -
     # The pod's own last words: the exception that the damaged file raised.
     assert "JSONDecodeError" in rejected["message"]
     _says_rolled_back(back, "v3 rejected", "serving v1")
-    record_property("seconds from alias to rollback", round(back.at - moved, 1))
+    measured("seconds from alias to rollback", round(back.at - moved, 1))
 
 
-def test_version_that_crashes_under_traffic(ping: Deployment, record_property: Record) -> None:
+def test_version_that_crashes_under_traffic(ping: Deployment, measured: Record) -> None:
     with ping.traffic(rate=60) as traffic:
         moved = time.time()
         ping.move_alias(FRAGILE)
@@ -78,8 +79,8 @@ def test_version_that_crashes_under_traffic(ping: Deployment, record_property: R
     # What was at the candidate when it ended, or was sent to it until its traffic was taken away: its share at most.
     assert all(crashed - 1.0 <= answer.sent <= back.at + 0.5 for answer in lost), lost
     assert len(lost) <= most, f"{len(lost)} of {len(during)} failed, more than {_WEIGHT} % explain ({most})"
-    record_property("seconds from crash to rollback", round(back.at - crashed, 2))
-    record_property("requests lost", len(lost))
+    measured("seconds from crash to rollback", round(back.at - crashed, 2))
+    measured("requests lost", len(lost))
 
 
 def test_version_that_no_node_has_room_for(ping: Deployment) -> None:
@@ -116,8 +117,9 @@ def _poison(ping: Deployment) -> float:
 def _serves_on(ping: Deployment, traffic: Traffic, back: Seen) -> None:
     """Requests sent after the rollback are answered by the version in use, and the candidate's pods go."""
     ping.until("the candidate is gone", lambda seen: not seen.status.get("retiring"), since=back.at)
-    after = traffic.answers(back.at + 0.5)
-    assert {answer.version for answer in after} == {"v1"}
+    settled = back.at + 0.5
+    wait_until("twenty more requests", lambda: len(traffic.answers(settled)) >= 20, 30)
+    assert {answer.version for answer in traffic.answers(settled)} == {"v1"}
     assert back.weights == {"v1": 100}
 
 
