@@ -1,6 +1,7 @@
 """A rollout from its first step to the retirement of what it replaced, with an operator that dies all the time."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,7 +16,9 @@ from e2e.watching import unix
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
-def test_rollout_with_an_operator_that_is_killed_in_every_step(room: Room) -> None:
+def test_rollout_with_an_operator_that_is_killed_in_every_step(
+    room: Room, measured: Callable[[str, object], None]
+) -> None:
     steps = [(10, "12s"), (30, "12s"), (60, "12s")]
     ping = room.deployment(alias=GOOD, steps=steps, keep_previous="12s")
     ping.settled(GOOD)
@@ -41,7 +44,9 @@ def test_rollout_with_an_operator_that_is_killed_in_every_step(room: Room) -> No
     assert [(step.version, step.weight) for step in established] == [("v2", 10), ("v2", 30), ("v2", 60)]
     for step in established:
         share = share_in(step, traffic)
+        measured(f"step {step.number}", share)
         assert share.fits, f"step {step.number}: {share}"
+    measured("requests", f"{len(traffic.answers()):,}, of which {len(traffic.failures)} failed")
     assert traffic.failures == []
     assert {answer.version for answer in traffic.answers(promoted.at + 0.5)} == {"v2"}
     assert ping.get("inferenceservice", stable) is None
