@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from pydantic_settings import PydanticBaseSettingsSource
 from pydantic_settings import SettingsConfigDict
 from pydantic_settings import YamlConfigSettingsSource
+from yaml import YAMLError
 
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import Protocol
@@ -95,3 +96,8 @@ def load(path: Path | None) -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise SettingsError(f"the settings are wrong: {wrong}") from error
+    except (YAMLError, ValueError, TypeError) as error:
+        file = "" if path is None else f"{path} must hold a mapping in YAML, and "
+        raise SettingsError(
+            f"the settings cannot be read: {file}variables SERIN_<NAME> of lists and objects must be JSON: {error}"
+        ) from error

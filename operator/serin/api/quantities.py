@@ -56,7 +56,7 @@ Quantity = Annotated[
 
 def seconds(duration: str) -> float:
     """Length of a :data:`Duration` in seconds. Raises ValueError for anything the schema would refuse."""
-    if not re.match(DURATION_PATTERN, duration):
+    if not re.fullmatch(DURATION_PATTERN, duration):
         raise ValueError(f"{duration!r} is not a duration such as 90s, 10m or 1h30m")
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
 
@@ -68,7 +68,7 @@ def span(duration: str) -> timedelta:
 
 def amount(quantity: float | str) -> Decimal | str:
     """What a :data:`Quantity` comes to, whatever its form; what is none stays the text it is."""
-    match = _QUANTITY.match(str(quantity))
+    match = _QUANTITY.fullmatch(str(quantity))
     if match is None:
         return str(quantity)
     number, exponent, suffix = match.groups()

@@ -1,0 +1,118 @@
+"""The metrics: under names that dashboards know, and gone when the object is."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from datetime import datetime
+
+import pytest
+from prometheus_client import generate_latest
+
+from serin.controller.queue import Key
+from serin.controller.queue import Queue
+from serin.controller.telemetry import Telemetry
+from tests.unit.controller.virtual import VirtualTime
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import rolling
+
+FRAUD, SPAM = Key("payments", "fraud"), Key("payments", "spam")
+
+
+@pytest.fixture
+def event_loop_policy() -> VirtualTime:
+    return VirtualTime()
+
+
+def series(telemetry: Telemetry, prefix: str) -> dict[str, float]:
+    lines = generate_latest(telemetry.registry).decode().splitlines()
+    found = [line.rsplit(" ", 1) for line in lines if line.startswith(prefix)]
+    return {name: float(value) for name, value in found}
+
+
+def test_where_a_deployment_is() -> None:
+    telemetry, scene = Telemetry(), rolling({10: "5m"})
+    telemetry.decided(FRAUD, healthy().status)
+    telemetry.decided(SPAM, healthy().status)
+    scene.run(60)
+    telemetry.decided(FRAUD, scene.status)
+    assert series(telemetry, "serin_modeldeployment_phase") == {
+        'serin_modeldeployment_phase{name="fraud",namespace="payments",phase="Progressing"}': 1,
+        'serin_modeldeployment_phase{name="spam",namespace="payments",phase="Healthy"}': 1,
+    }
+    weight = 'serin_modeldeployment_candidate_weight{name="fraud",namespace="payments"}'
+    assert series(telemetry, "serin_modeldeployment_candidate_weight")[weight] == 10
+
+
+def test_the_series_of_a_deployment_end_with_it() -> None:
+    telemetry = Telemetry()
+    telemetry.decided(FRAUD, healthy().status)
+    telemetry.gone(FRAUD)
+    telemetry.gone(FRAUD)
+    assert series(telemetry, "serin_modeldeployment") == {}
+    telemetry.decided(FRAUD, healthy().status)
+    assert len(series(telemetry, "serin_modeldeployment")) == 2
+
+
+def test_rollouts_that_ended() -> None:
+    telemetry, scene = Telemetry(), rolling({10: "5m"})
+    scene.run(400)
+    telemetry.ended(FRAUD, scene.status.history[0])
+    assert series(telemetry, "serin_rollouts_total") == {
+        'serin_rollouts_total{namespace="payments",outcome="Promoted",reason="Promoted"}': 1
+    }
+    assert series(telemetry, "serin_rollout_duration_seconds_sum") == {
+        'serin_rollout_duration_seconds_sum{outcome="Promoted"}': 310
+    }
+
+
+def test_registries() -> None:
+    telemetry = Telemetry()
+    telemetry.registry_polled("a", up=False, followed=3)
+    assert series(telemetry, "serin_registry") == {
+        'serin_registry_up{registry="a"}': 0,
+        'serin_registry_models_followed{registry="a"}': 3,
+    }
+    telemetry.registry_polled("a", up=True, followed=4)
+    assert series(telemetry, "serin_registry_up") == {'serin_registry_up{registry="a"}': 1}
+    telemetry.registry_gone("a")
+    telemetry.registry_gone("a")
+    assert series(telemetry, "serin_registry") == {}
+
+
+def test_when_registries_were_polled_is_read_when_it_is_asked_for() -> None:
+    telemetry = Telemetry()
+    polled: dict[str, datetime] = {}
+    telemetry.watch_registries(lambda: polled)
+    assert series(telemetry, "serin_registry") == {}
+    polled["a"] = datetime(2026, 11, 20, tzinfo=UTC)
+    assert list(series(telemetry, "serin_registry_last").values()) == [polled["a"].timestamp()]
+    polled.clear()
+    assert series(telemetry, "serin_registry") == {}
+
+
+async def test_the_queue_under_client_gos_names() -> None:
+    telemetry, queue = Telemetry(), Queue()
+    telemetry.watch_queue(queue)
+    queue.add(FRAUD)
+    queue.add(SPAM)
+    await queue.get()
+    queue.failed(FRAUD)
+    found = {name.split("{")[0]: value for name, value in series(telemetry, "workqueue_").items()}
+    assert found["workqueue_depth"] == 1
+    assert (found["workqueue_adds_total"], found["workqueue_retries_total"]) == (2, 1)
+    active = series(telemetry, "controller_runtime_active_workers")
+    assert list(active.values()) == [1]
+
+
+def test_requests_and_reconciles() -> None:
+    telemetry = Telemetry()
+    telemetry.request("GET", 200, 0.1)
+    telemetry.request("GET", 0, 5)
+    telemetry.reconciled("success", 0.1, 0.2)
+    telemetry.reconciled("error", 0.1, 0.2)
+    assert series(telemetry, "rest_client_requests_total") == {
+        'rest_client_requests_total{code="200",method="GET"}': 1,
+        'rest_client_requests_total{code="<error>",method="GET"}': 1,
+    }
+    assert list(series(telemetry, "controller_runtime_reconcile_errors_total").values()) == [1]
+    assert sum(series(telemetry, "controller_runtime_reconcile_total").values()) == 2
