@@ -240,6 +240,8 @@ class World:
     now: datetime = START
     gateway: dict[str, int] = field(default_factory=dict)
     """What the gateway really does with requests, by revision."""
+    known: set[str] = field(default_factory=set)
+    """Revisions that the gateway can send requests to at once."""
     gateway_by_hand: bool = False
     last_request: dict[str, datetime] = field(default_factory=dict)
     """Until when each revision got requests by a route that the operator wrote."""
@@ -253,6 +255,7 @@ class World:
         self._requests()
         route = self.store.route
         self.gateway = {} if route is None else {name: weight for name, weight in route.weights.items() if weight}
+        self.known = set() if route is None else set(route.weights)
         self.gateway_by_hand = route is not None and route.by_hand
         self._requests()
 

@@ -207,12 +207,14 @@ class Rollouts(RuleBasedStateMachine):
         # The stable one may be gone by hand; it is put back in the same breath, and there is no better one.
         known = {*self.operator.seen.services, *([status.stable.revision] if status.stable is not None else [])}
         assert set(weights) <= known, "the route names a revision that does not exist"
-        assert not set(weights) & {one.revision for one in status.rejected}, "a rejected revision gets traffic"
-        for name, weight in weights.items():
+        shares = {name: weight for name, weight in weights.items() if weight > 0}
+        assert not set(shares) & {one.revision for one in status.rejected}, "a rejected revision gets traffic"
+        for name, weight in shares.items():
             if status.stable is None or name == status.stable.revision:
                 continue
             # No promotion yet: this revision is under trial.
             assert self.ready(name) >= 1, "traffic for a revision without a ready replica"
+            assert name in self.world.known, "traffic for a revision that the gateway does not know yet"
             before = [step for step in STEPS if step[0] < weight]
             if not before:
                 assert weight == STEPS[0][0]
@@ -228,7 +230,7 @@ class Rollouts(RuleBasedStateMachine):
             assert self.world.now - since[1] >= timedelta(seconds=hold), f"{weight} % after {self.world.now - since[1]}"
             self.earned[trial] = weight
         for name in list(self.held_since):
-            if name not in weights:
+            if name not in shares:
                 del self.held_since[name]
 
     def nobody_needs(self, name: str) -> None:

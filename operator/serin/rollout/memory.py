@@ -101,7 +101,7 @@ class Memory:
         # The gateway may have carried out what it has not accepted yet, or what is not in the route any more.
         had_traffic = (
             rollout.weight > 0
-            or candidate.revision in route.weights
+            or candidate.revision in route.shares
             or any(share.revision == candidate.revision for share in self.traffic)
         )
         ended = self._ended(candidate, rollout, outcome, reason, message, now)

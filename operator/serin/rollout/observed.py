@@ -81,11 +81,28 @@ class Route:
 
     exists: bool = False
     weights: Mapping[str, int] = field(default_factory=dict)
-    """Percent of each revision that the route names."""
+    """Percent of each revision that the route names, zeros included."""
     accepted: bool = False
     """The gateway accepted this very generation of it."""
     refusal: str | None = None
     """The gateway's own words where it refused this generation."""
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Percent of each revision that gets requests."""
+        return {revision: weight for revision, weight in self.weights.items() if weight > 0}
+
+    def knows(self, revision: str) -> bool:
+        """Whether the gateway can send requests to the revision at once: it accepted a route that names it."""
+        return revision in self.weights and (self.accepted or self.weights[revision] > 0)
+
+    def spares(self, revision: str) -> bool:
+        """Whether the gateway sends nothing new to the revision: it accepted a route that gives it nothing."""
+        return self.weights.get(revision, 0) == 0 and (self.accepted or not self.exists)
+
+    def forgot(self, revision: str) -> bool:
+        """Whether the gateway does not know the revision any more: it accepted a route that does not name it."""
+        return revision not in self.weights and self.spares(revision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from serin.rollout.decision import PlannedRevision
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.decision import ServingPlan
 from serin.rollout.memory import Memory
+from serin.rollout.naming import weights
 from serin.rollout.observed import Observed
 from serin.rollout.steps import replicas_for
 from serin.rollout.steps import weight_of
-from serin.rollout.steps import weights
 
 
 def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> ServingPlan:
@@ -25,7 +25,7 @@ def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         if role is memory.candidate and memory.rollout is not None:
             least = replicas_for(spec, memory.rollout, now)
         revisions.append(_planned(role, spec, least))
-    named = weights(memory, weight_of(memory, observed, spec, now))
+    named = weights(memory, observed, weight_of(memory, observed, spec, now), now)
     return ServingPlan(
         name=observed.name,
         namespace=observed.namespace,

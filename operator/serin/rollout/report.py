@@ -62,7 +62,7 @@ def shares(memory: Memory, observed: Observed) -> tuple[Share, ...]:
     versions |= {revision.revision: revision.version for revision in memory.revisions()}
     return tuple(
         Share(revision=revision, version=versions.get(revision, "?"), weight=weight)
-        for revision, weight in sorted(route.weights.items(), key=lambda item: (-item[1], item[0]))
+        for revision, weight in sorted(route.shares.items(), key=lambda item: (-item[1], item[0]))
     )
 
 

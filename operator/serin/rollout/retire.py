@@ -10,7 +10,6 @@ from serin.api.quantities import span
 from serin.api.status import Retiring
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
-from serin.rollout.observed import Route
 
 
 def previous_goes_at(memory: Memory, spec: ModelDeploymentSpec) -> datetime | None:
@@ -29,23 +28,14 @@ def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
         gone = Retiring(revision=memory.previous.revision, drained_at=now)
         memory = replace(memory, previous=None).leave(gone)
     timeout = span(spec.traffic.timeout)
+    route = observed.serving.route
     drained = tuple(
         old
-        if old.drained_at is not None or not _let_go(observed.serving.route, old.revision)
+        if old.drained_at is not None or not route.spares(old.revision)
         else old.model_copy(update={"drained_at": now + timeout if old.had_traffic else now})
         for old in memory.retiring
     )
     staying = tuple(
-        old
-        for old in drained
-        if old.drained_at is None
-        or now < old.drained_at
-        # Drained, but the route names it again, by somebody's hand: not before that is put back.
-        or not _let_go(observed.serving.route, old.revision)
+        old for old in drained if old.drained_at is None or now < old.drained_at or not route.forgot(old.revision)
     )
     return replace(memory, retiring=staying)
-
-
-def _let_go(route: Route, revision: str) -> bool:
-    """Whether the gateway sends nothing new to the revision: it accepted a route that does not name it."""
-    return revision not in route.weights and (route.accepted or not route.exists)

@@ -17,14 +17,16 @@ from serin.api.status import RolloutStatus
 from serin.rollout.health import hopeless
 from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
+from serin.rollout.naming import ALL
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.schedule import startup_deadline
-from serin.rollout.steps import ALL
 from serin.rollout.steps import aim_of
+from serin.rollout.steps import gateway_answer
 from serin.rollout.steps import obstacle_to
 from serin.rollout.steps import replicas_for
 
+ACCEPT = "to accept the route"
 # Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
 PASSING = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.SUSPENDED})
 
@@ -146,7 +148,9 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
         )
     if not _has_everything(stable, observed):
         return Standing(
-            Phase.PROMOTING, Reason.WAITING_FOR_GATEWAY, f"{stable.version}: waiting for {_gateway(observed)}"
+            Phase.PROMOTING,
+            Reason.WAITING_FOR_GATEWAY,
+            f"{stable.version}: waiting for {gateway_answer(observed, ACCEPT)}",
         )
     if health.ready < wanted:
         return Standing(
@@ -159,14 +163,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
 
 def _has_everything(stable: Revision, observed: Observed) -> bool:
     route = observed.serving.route
-    return route.accepted and dict(route.weights) == {stable.revision: ALL}
-
-
-def _gateway(observed: Observed) -> str:
-    route = observed.serving.route
-    if route.refusal is not None:
-        return f"the gateway, which refused the route: {route.refusal}"
-    return "the gateway to accept the route"
+    return route.accepted and route.shares == {stable.revision: ALL}
 
 
 def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> str:
@@ -180,7 +177,7 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
         return f"the hold to end at {until}"
     wait = obstacle_to(aim, memory, observed, spec, now)
     if wait is None:
-        return f"{_gateway(observed)} with {aim.weight} %"
+        return gateway_answer(observed, f"{ACCEPT} with {aim.weight} %")
     if wait.until is not None:
         return f"{wait.message}, at {format_time(wait.until)}"
     deadline = startup_deadline(memory, spec)

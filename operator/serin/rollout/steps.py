@@ -20,9 +20,9 @@ from serin.rollout.decision import Event
 from serin.rollout.health import capacity
 from serin.rollout.health import ready_at
 from serin.rollout.memory import Memory
+from serin.rollout.naming import ALL
+from serin.rollout.naming import shares
 from serin.rollout.observed import Observed
-
-ALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +100,15 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
         return Wait(held.reason, held.message)
     if stable is not None and observed.serving.health(stable.revision).ready == 0:
         return Wait(Reason.STABLE_UNAVAILABLE, f"a ready replica of the stable {stable.version}")
+    if stable is not None and not observed.serving.route.knows(candidate.revision):
+        return Wait(Reason.WAITING_FOR_GATEWAY, gateway_answer(observed, f"to know {candidate.version}"))
     return None
 
 
-def weights(memory: Memory, weight: int) -> tuple[tuple[str, int], ...]:
-    """The route's weights by revision, without zeros; empty where nothing can be named yet."""
-    shares = []
-    if memory.stable is not None:
-        shares.append((memory.stable.revision, ALL - weight))
-    if memory.candidate is not None and (memory.stable is not None or weight == ALL):
-        shares.append((memory.candidate.revision, weight))
-    return tuple((revision, share) for revision, share in shares if share > 0)
+def gateway_answer(observed: Observed, wanted: str) -> str:
+    """What is waited for from the gateway, in its own words where it has refused."""
+    refusal = observed.serving.route.refusal
+    return f"the gateway {wanted}" if refusal is None else f"the gateway, which refused the route: {refusal}"
 
 
 def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
@@ -150,7 +148,7 @@ def _waiting(rollout: RolloutStatus, wait: Wait, now: datetime) -> RolloutStatus
 def _routed(memory: Memory, observed: Observed, weight: int) -> bool:
     """Whether the gateway has accepted exactly these weights."""
     route = observed.serving.route
-    return route.accepted and dict(route.weights) == dict(weights(memory, weight))
+    return route.accepted and route.shares == shares(memory, weight)
 
 
 def _establish(memory: Memory, aim: Aim, now: datetime) -> Memory:

@@ -56,10 +56,10 @@ ANNOTATIONS = {
 # The runtimes bring no readiness probe, so KServe's default calls a pod ready as soon as its port is open, before the
 # model is loaded and even when it never will be (SeldonIO/MLServer#2056). This one asks for the model itself.
 PROBE_PERIOD_SECONDS = 3
-PROBE_TIMEOUT_SECONDS = 3
+PROBE_TIMEOUT_SECONDS = 5
 PROBE_FAILURES = 5
 # A pod that is going still gets requests until every gateway knows: it goes on serving for that long.
-DRAIN_SECONDS = 8
+DRAIN_SECONDS = 10
 
 
 class KServe:

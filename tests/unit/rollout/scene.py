@@ -276,7 +276,7 @@ def check(observed: Observed, now: datetime) -> Decision:
     if plan is not None and plan.route is not None:
         weights = dict(plan.route.weights)
         assert sum(weights.values()) == 100, weights
-        assert all(0 < weight <= 100 for weight in weights.values()), weights
+        assert all(0 <= weight <= 100 for weight in weights.values()), weights
         assert set(weights) <= plan.names, "the route names a revision that is not planned"
         assert plan.route.gateways, "the route is taken from its gateways"
     assert decision.look_again_at is None or decision.look_again_at > now

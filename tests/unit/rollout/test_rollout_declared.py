@@ -241,7 +241,7 @@ def test_whatever_the_registry_refuses_is_told_and_serving_goes_on(reason: Reaso
     assert (scene.condition(ConditionType.READY), scene.kstatus) == (("False", reason), "Failed")
     assert scene.condition(ConditionType.MODEL_RESOLVED) == ("False", reason)
     assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
-    assert dict(scene.route.weights) == {scene.stable: 100}
+    assert scene.route.shares == {scene.stable: 100}
     assert scene.told == [reason]
 
 

@@ -42,7 +42,7 @@ def test_a_crash_loop_before_traffic_is_rejected_at_once() -> None:
     assert scene.status.message == ("v2 rejected: pod b ended (Error, exit code 1): MemoryError; serving v1")
     assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
     assert scene.condition(ConditionType.READY) == ("False", Reason.ROLLED_BACK)
-    assert dict(scene.route.weights) == {stable: 100}
+    assert scene.route.shares == {stable: 100}
     assert candidate not in scene.pods, "it never had traffic: there is nothing to wait for"
     assert scene.told == [Reason.DEPLOYING, Reason.ROLLED_BACK]
 
@@ -64,7 +64,7 @@ def test_a_crash_under_traffic_takes_the_traffic_first() -> None:
     assert scene.weight == 10
     scene.accepts = False
     scene.fail(candidate, crash(scene)).settle()
-    assert dict(scene.route.weights) == {stable: 100}
+    assert scene.route.shares == {stable: 100}
     assert rejected(scene) == [("v2", Reason.CRASHED)]
     assert scene.status.phase is Phase.ROLLING_BACK
     assert candidate in scene.pods, "the gateway may still send requests to it"
@@ -118,7 +118,7 @@ def test_a_candidate_that_loses_all_replicas_loses_its_weight_and_begins_the_ste
     candidate, stable = scene.candidate, scene.stable
     scene.become_ready = False
     scene.ready(candidate, 0).settle()
-    assert dict(scene.route.weights) == {stable: 100}
+    assert scene.route.shares == {stable: 100}
     assert rejected(scene) == []
     assert scene.condition(ConditionType.CANDIDATE_READY) == ("False", Reason.WAITING_FOR_REPLICAS)
     scene.run(200)
@@ -206,7 +206,7 @@ def test_a_third_version_supersedes_the_second(*, had_traffic: bool) -> None:
     scene.declare(3, rollout={"steps": [{"weight": 10, "hold": "5m"}]}, traffic={"timeout": "30s"}).settle()
     assert scene.outcomes()[0] == ("v2", "Superseded")
     assert scene.stable == stable
-    assert dict(scene.route.weights) == {stable: 100}, "the third starts from the first step"
+    assert scene.route.shares == {stable: 100}, "the third starts from the first step"
     assert (second in scene.pods) == had_traffic
     scene.run(9)
     assert scene.weight == 0
@@ -245,6 +245,9 @@ def test_a_revision_is_kept_while_the_gateway_has_not_let_go() -> None:
     assert decision.look_again_at is not None
     assert (decision.look_again_at - accepted).total_seconds() == 30
     scene.run(30)
+    assert second not in scene.route.weights
+    assert second in scene.pods, "the gateway still knows it"
+    scene.accept().settle()
     assert second not in scene.pods
 
 
@@ -257,7 +260,7 @@ def test_a_drained_revision_that_somebody_routed_to_by_hand_is_kept_until_that_i
     scene.route = Route(exists=True, weights={stable: 50, second: 50}, accepted=True)
     scene.wait(1).look()
     assert second in scene.pods
-    assert dict(scene.route.weights) == {stable: 100}
+    assert scene.route.shares == {stable: 100}
     scene.accept().run(30)
     assert second not in scene.pods
 
@@ -281,7 +284,7 @@ def test_a_route_that_was_deleted_is_put_back_and_not_told_as_traffic() -> None:
     assert scene.condition(ConditionType.AVAILABLE) != ("True", Reason.SERVING)
     scene.obstacles = ()
     scene.settle()
-    assert dict(scene.route.weights) == {scene.stable: 100}
+    assert scene.route.shares == {scene.stable: 100}
 
 
 def test_the_name_belongs_to_somebody_else() -> None:
@@ -312,5 +315,5 @@ def test_a_problem_with_what_is_declared_leaves_everything_running() -> None:
     scene.run(86400)
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert scene.condition(ConditionType.MODEL_RESOLVED) == ("False", Reason.ALIAS_NOT_FOUND)
-    assert dict(scene.route.weights) == {scene.stable: 100}
+    assert scene.route.shares == {scene.stable: 100}
     assert scene.status.resolved == resolved(1, resolved_at=scene.status.resolved and scene.status.resolved.resolved_at)

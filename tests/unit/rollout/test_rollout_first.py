@@ -33,7 +33,7 @@ def test_it_gets_everything_once_it_was_ready_for_long_enough() -> None:
     assert not scene.route.exists
     scene.run(0.001)
     assert scene.status.phase is Phase.HEALTHY
-    assert dict(scene.route.weights) == {scene.stable: 100}
+    assert scene.route.shares == {scene.stable: 100}
     assert scene.kstatus == "Current"
     assert scene.outcomes() == [("v1", "Promoted")]
     assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
@@ -53,7 +53,7 @@ def test_it_is_not_stable_before_the_gateway_says_so() -> None:
     scene = first()
     scene.accepts = False
     scene.run(60)
-    assert dict(scene.route.weights) == {scene.candidate: 100}
+    assert scene.route.shares == {scene.candidate: 100}
     assert (scene.status.stable, scene.status.traffic) == (None, ())
     assert "waiting for the gateway" in scene.status.message
     scene.accept().settle()
@@ -110,10 +110,10 @@ def test_a_second_version_while_the_first_is_half_routed_goes_by_steps() -> None
     scene.accepts = False
     scene.run(20)
     incumbent = scene.candidate
-    assert dict(scene.route.weights) == {incumbent: 100}
+    assert scene.route.shares == {incumbent: 100}
     scene.accepts = True
     scene.declare(2, rollout={"steps": [{"weight": 10, "hold": "5m"}]}).run(60)
-    assert dict(scene.route.weights) == {incumbent: 90, scene.candidate: 10}
+    assert scene.route.shares == {incumbent: 90, scene.candidate: 10}
     assert scene.stable == incumbent
 
 

@@ -92,6 +92,9 @@ def test_a_steps_clock_starts_when_the_gateway_accepted_this_very_generation() -
     scene = rolling({10: "5m"})
     scene.accepts = False
     scene.run(600)
+    assert scene.candidate in scene.route.weights
+    assert scene.weight == 0, "the gateway does not know it yet"
+    scene.accept().settle()
     assert (scene.weight, scene.status.rollout and scene.status.rollout.step) == (10, 0)
     assert scene.status.traffic[0].weight == 100, "the status tells traffic that the gateway does not have"
     scene.accept().settle()
@@ -109,7 +112,7 @@ def test_other_weights_that_the_gateway_accepted_start_no_clock() -> None:
     scene.route = Route(exists=True, weights={scene.stable: 20, scene.candidate: 80}, accepted=True)
     scene.accepts = False
     scene.run(0)
-    assert dict(scene.route.weights) == {scene.stable: 100}
+    assert scene.route.shares == {scene.stable: 100}
     assert scene.status.rollout is not None
     assert scene.status.rollout.step_started_at is None
 
