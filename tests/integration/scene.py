@@ -101,11 +101,11 @@ class Deployed:
         return _condition(self.until(told, f"Ready=False, reason {reason}", seconds), "Ready")
 
     def weights(self) -> dict[str, int]:
-        """Percent by Service, as the route has it now; {} without a route."""
+        """Percent by Service, of those that get any by the route as it is now; {} without a route."""
         route = self.scene.kube.get(HTTP_ROUTE, self.scene.namespace, self.name)
         if route is None:
             return {}
-        return {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]}
+        return {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"] if ref["weight"] > 0}
 
 
 class Scene:

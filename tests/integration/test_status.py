@@ -116,11 +116,12 @@ def test_suspended_changes_nothing_and_says_so(scene: Scene) -> None:
     deployed.healthy(2)
 
 
-def test_a_status_that_was_broken_by_hand_is_written_anew(scene: Scene) -> None:
-    """What serves goes on serving: the children tell what the status has forgotten."""
+def test_a_status_that_was_lost_is_written_anew(scene: Scene) -> None:
+    """As after a restore from a backup, which has no status: what serves goes on serving."""
     deployed = scene.healthy()
-    scene.kube.patch(
-        MODEL_DEPLOYMENT, scene.namespace, deployed.name, {"status": {"phase": "Nonsense", "message": "x"}}, "status"
-    )
-    deployed.healthy(1)
+    revision = deployed.status["stable"]["revision"]
+    scene.kube.patch(MODEL_DEPLOYMENT, scene.namespace, deployed.name, {"status": None}, "status")
+    status = deployed.healthy(1)
+    assert status["stable"]["revision"] == revision
+    assert scene.revisions() == [revision]
     assert list(deployed.weights().values()) == [100]

@@ -97,7 +97,8 @@ def test_no_secret_in_anything_that_can_be_read(scene: Scene) -> None:
     scene.kube.patch(MODEL_REGISTRY, NAMESPACE, scene.namespace, {"spec": {"auth": {"secretName": secret}}})
     for status[0] in (401, 403, 400, 500, 503):
         scene.models.mood = repeats
-        failing = scene.deploy(f"failing-{status[0]}", version=1)
+        # Another model each time: what is known is not asked for.
+        failing = scene.deploy(f"failing-{status[0]}", version=1, model={"name": f"model-{status[0]}"})
         failing.until(lambda now: now["phase"] in ("Failed", "Resolving") and now["message"], "the refusal is told")
     scene.models.mood = None
     scene.models.models[MODEL].versions[2] = Version(f"s3://serin:{password}@evil/2")
