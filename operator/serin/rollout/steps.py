@@ -57,7 +57,11 @@ def weight_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now
     rollout, candidate = memory.rollout, memory.candidate
     if rollout is None or candidate is None:
         return 0
-    if observed.serving.health(candidate.revision).ready == 0:
+    serving = observed.serving
+    if serving.health(candidate.revision).ready == 0:
+        return 0
+    if memory.stable is not None and serving.route.exists and not serving.route.knows(candidate.revision):
+        # Also where somebody took it out of the route by hand: it comes back as it came in.
         return 0
     aim = aim_of(rollout, now)
     if aim is not None and obstacle_to(aim, memory, observed, spec, now) is None:

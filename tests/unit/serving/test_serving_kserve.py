@@ -122,7 +122,7 @@ def test_an_inference_service() -> None:
     assert (model["runtime"], model["protocolVersion"]) == ("kserve-mlserver", "v2")
     assert model["modelFormat"] == {"name": "mlflow"}
     assert model["readinessProbe"]["httpGet"] == {"path": "/v2/models/fraud/ready", "port": 8080}
-    assert model["lifecycle"] == {"preStop": {"sleep": {"seconds": 8}}}
+    assert model["lifecycle"] == {"preStop": {"sleep": {"seconds": 10}}}
 
 
 def test_an_inference_service_does_not_know_weights_replicas_or_scaling() -> None:
