@@ -1,0 +1,259 @@
+"""The declared registries: what they answer to a look, whom they wake, and what their own status says.
+
+The registry is a real HTTP server on loopback; the API server is played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from serin.api.kinds import MODEL_REGISTRY
+from serin.api.kinds import NAMESPACE
+from serin.api.kinds import SECRET
+from serin.api.modeldeployment import Model
+from serin.api.reasons import Reason
+from serin.api.status import Resolved
+from serin.controller import registries as module
+from serin.controller.queue import Key
+from serin.controller.queue import Queue
+from serin.controller.registries import Answer
+from serin.controller.registries import Registries
+from serin.controller.telemetry import Telemetry
+from serin.registry import follow
+from serin.rollout.observed import Problem
+from tests.unit.controller.fake_api import FakeApi
+from tests.unit.registry.fake import FakeMlflow
+from tests.unit.registry.fake import answer
+from tests.unit.registry.fake import api
+from tests.unit.registry.fake import error
+from tests.unit.rollout.scene import START
+
+Json = dict[str, Any]
+HOME, KEY = "serin-system", Key("payments", "fraud")
+PATIENCE_SECONDS = 20.0
+ALIAS = Model(name="iris", alias="champion")
+VERSION = Model(name="iris", version=1)
+
+
+def listing(version: int) -> Json:
+    return {"registered_models": [{"name": "iris", "aliases": [{"alias": "champion", "version": str(version)}]}]}
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110 (of somebody else's state, which has no event)
+            await asyncio.sleep(0.01)
+
+
+class Stage:
+    """Registries with an API server and an MLflow server."""
+
+    def __init__(self, mlflow: FakeMlflow) -> None:
+        self.mlflow, self.api, self.queue = mlflow, FakeApi(), Queue()
+        self.registries = Registries(HOME, self.api.client, self.queue, Telemetry(), lambda: START)
+        self.api.put(NAMESPACE, {"metadata": {"name": "payments", "labels": {"team": "payments"}}})
+
+    def declare(self, *, watched: bool = True, namespace: str = HOME, **spec: Any) -> None:
+        body = self.api.put(
+            MODEL_REGISTRY,
+            {
+                "metadata": {"name": "default", "namespace": namespace},
+                "spec": {"url": self.mlflow.url, "pollInterval": "100ms", **spec},
+                "status": {"observedGeneration": -1},
+            },
+        )
+        if watched:
+            self.registries.take("MODIFIED", body)
+
+    def note(self, model: Model) -> None:
+        self.registries.note(KEY, {"model": model.model_dump(exclude_none=True)})
+
+    async def ask(self, model: Model, pinned: Resolved | None = None) -> Answer:
+        return await self.registries.target(KEY, model, pinned)
+
+    async def resolved(self, model: Model) -> Resolved:
+        found, down = await self.ask(model)
+        assert isinstance(found, Resolved), found
+        assert down is None
+        return found
+
+    async def problem(self, model: Model) -> Problem:
+        found, _ = await self.ask(model)
+        assert isinstance(found, Problem), found
+        return found
+
+    async def woken(self) -> None:
+        """Somebody put the deployment into the queue."""
+        key, _ = await asyncio.wait_for(self.queue.get(), PATIENCE_SECONDS)
+        self.queue.done(key)
+        assert key == KEY
+
+    def ready(self) -> Json | None:
+        """The Ready condition of the ModelRegistry."""
+        conditions = self.api.of(MODEL_REGISTRY, HOME, "default")["status"].get("conditions") or [None]
+        found: Json | None = conditions[0]
+        return found
+
+    async def told(self, holds: Callable[[Json], bool]) -> Json:
+        """The Ready condition once this holds of it."""
+        await until(lambda: (ready := self.ready()) is not None and holds(ready))
+        ready = self.ready()
+        assert ready is not None
+        return ready
+
+
+@pytest_asyncio.fixture
+async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    monkeypatch.setattr(module, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SECRET_SECONDS", 0.05)
+    monkeypatch.setattr(follow, "FIRST_RETRY", 0.05)
+    mlflow = FakeMlflow()
+    await mlflow.start()
+    stage = Stage(mlflow)
+    running = asyncio.create_task(stage.registries.run())
+    yield stage
+    running.cancel()
+    await asyncio.wait([running])
+    await stage.registries.close()
+    await mlflow.stop()
+
+
+async def test_a_registry_that_is_not_declared_and_then_is(stage: Stage) -> None:
+    stage.note(VERSION)
+    problem = await stage.problem(VERSION)
+    assert problem.reason is Reason.REGISTRY_NOT_FOUND
+    assert HOME in problem.message
+    stage.declare()
+    found = await stage.resolved(VERSION)
+    assert (found.version, found.run_id, found.flavors) == (1, "r1", ("python_function", "sklearn"))
+
+
+async def test_a_registry_that_no_watch_has_told_of_yet_is_read_live(stage: Stage) -> None:
+    stage.declare(watched=False)
+    assert (await stage.resolved(ALIAS)).alias == "champion"
+
+
+async def test_a_registry_in_another_namespace_does_not_count(stage: Stage) -> None:
+    stage.declare(namespace="payments")
+    assert (await stage.problem(VERSION)).reason is Reason.REGISTRY_NOT_FOUND
+
+
+async def test_an_alias_that_moves_wakes_those_who_follow_it(stage: Stage) -> None:
+    stage.declare()
+    stage.note(ALIAS)
+    first = await stage.resolved(ALIAS)
+    assert first.version == 1
+    await stage.told(lambda ready: ready["status"] == "True")
+    while len(stage.queue):
+        await stage.woken()
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    assert (await stage.resolved(ALIAS)).version == 2
+
+
+async def test_a_pinned_version_is_never_asked_for_again(stage: Stage) -> None:
+    stage.declare()
+    pinned = await stage.resolved(VERSION)
+    stage.mlflow.requests.clear()
+    assert await stage.ask(VERSION, pinned) == (pinned, None)
+    assert [path for path in stage.mlflow.paths() if "model-versions" in path] == []
+    other, _ = await stage.ask(Model(name="iris", version=2), pinned)
+    assert isinstance(other, Resolved)
+    assert other.version == 2
+
+
+async def test_an_outage_takes_nothing_from_what_is_known(stage: Stage) -> None:
+    stage.declare()
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    for path in list(stage.mlflow.handlers):
+        stage.mlflow.handlers[path] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    ready = await stage.told(lambda ready: ready["status"] == "False")
+    assert ready["reason"] == Reason.REGISTRY_UNAVAILABLE
+    while len(stage.queue):
+        await stage.woken()
+    # One failed poll may be a hiccup; the second one is an outage, and wakes those whom it concerns.
+    await stage.woken()
+    found, down = await stage.ask(ALIAS, pinned)
+    assert found == pinned
+    assert down is not None
+    assert (down.reason, "has not answered since" in down.message) == (Reason.REGISTRY_UNAVAILABLE, True)
+    assert (await stage.problem(Model(name="other", version=1))).reason is Reason.REGISTRY_UNAVAILABLE
+
+
+async def test_a_namespace_that_is_not_allowed_and_then_is(stage: Stage) -> None:
+    stage.declare(allowedNamespaces={"matchLabels": {"team": "risk"}})
+    stage.note(VERSION)
+    problem = await stage.problem(VERSION)
+    assert problem.reason is Reason.NAMESPACE_NOT_ALLOWED
+    assert "payments" in problem.message
+    while len(stage.queue):
+        await stage.woken()
+    stage.registries.take_namespace("MODIFIED", {"metadata": {"name": "payments", "labels": {"team": "risk"}}})
+    await stage.woken()
+    await stage.resolved(VERSION)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(None, Reason.SECRET_NOT_FOUND), ({"username": "bob"}, Reason.INVALID_SECRET)],
+)
+async def test_a_secret_that_is_missing_or_wrong_and_then_mended(
+    stage: Stage, data: dict[str, str] | None, reason: Reason
+) -> None:
+    def secret(values: dict[str, str]) -> None:
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        stage.api.put(SECRET, {"metadata": {"name": "login", "namespace": HOME}, "data": encoded})
+
+    if data is not None:
+        secret(data)
+    stage.declare(auth={"secretName": "login"})
+    stage.note(VERSION)
+    assert (await stage.problem(VERSION)).reason is reason
+    ready = await stage.told(lambda ready: ready["reason"] == reason)
+    assert "login" in ready["message"]
+    while len(stage.queue):
+        await stage.woken()
+    # Secrets are not watched: it is looked at again.
+    secret({"username": "bob", "password": "hunter2"})
+    await stage.woken()
+    await stage.resolved(VERSION)
+    ready = await stage.told(lambda ready: ready["status"] == "True")
+    sent = stage.mlflow.requests[-1].headers["Authorization"]
+    assert base64.b64decode(sent.removeprefix("Basic ")) == b"bob:hunter2"
+    assert "hunter2" not in str(stage.api.of(MODEL_REGISTRY, HOME, "default"))
+
+
+async def test_a_registry_that_is_deleted(stage: Stage) -> None:
+    stage.declare()
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    while len(stage.queue):
+        await stage.woken()
+    body = stage.api.of(MODEL_REGISTRY, HOME, "default")
+    stage.api.remove(MODEL_REGISTRY, HOME, "default")
+    stage.registries.take("DELETED", body)
+    await stage.woken()
+    found, _ = await stage.ask(ALIAS, pinned)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.REGISTRY_NOT_FOUND
+    assert stage.registries.polled() == {}
+
+
+async def test_a_poll_that_succeeds_again_is_no_news(stage: Stage) -> None:
+    stage.declare()
+    stage.note(ALIAS)
+    await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    before = len(stage.api.written)
+    polls = len(stage.mlflow.requests)
+    await until(lambda: len(stage.mlflow.requests) >= polls + 2)
+    assert len(stage.api.written) == before
