@@ -36,16 +36,16 @@ def weights(memory: Memory, observed: Observed, weight: int, now: datetime) -> t
 
 def _known(memory: Memory, observed: Observed, now: datetime) -> Iterator[str]:
     """Revisions to name though they get nothing. One whose Service is gone would make the gateway refuse the route."""
-    serving = observed.serving
+    serving, candidate = observed.serving, memory.candidate
     if memory.stable is not None:
         yield memory.stable.revision
-    if memory.candidate is not None and (
-        serving.health(memory.candidate.revision).ready > 0 or memory.candidate.revision in serving.route.weights
-    ):
-        yield memory.candidate.revision
-    leaving = [old.revision for old in memory.retiring if old.drained_at is None or now < old.drained_at]
+    staying = [old.revision for old in memory.retiring if old.drained_at is None or now < old.drained_at]
     if memory.previous is not None:
-        leaving.append(memory.previous.revision)
-    for revision in leaving:
+        staying.append(memory.previous.revision)
+    if candidate is not None:
+        staying.append(candidate.revision)
+        if serving.health(candidate.revision).ready > 0:
+            yield candidate.revision
+    for revision in staying:
         if revision in serving.route.weights and revision in serving.revisions:
             yield revision
