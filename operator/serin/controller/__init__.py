@@ -2,3 +2,6 @@
 
 The only user of kopf, and the place where everything is put together (``app``).
 """
+
+# First of all, before kopf: it decides how much of the kubernetes client is loaded.
+import serin.cluster  # noqa: F401
