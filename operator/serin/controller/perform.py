@@ -38,6 +38,9 @@ from serin.serving.live import Live
 log = structlog.get_logger(__name__)
 
 FORBIDDEN = 403
+# What the API server says where it knows the group but not the kind, and where it does not know the group: only the
+# first comes as a Status. A namespace that is missing is a 404, too.
+NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
 
 
 class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
@@ -203,7 +206,7 @@ def _conflict(manifest: Manifest, whose: str) -> Problem:
 def _told(kind: Kind, error: ClusterError) -> Exception:
     """The refusal as people must know it, or the error as it is where trying again is all there is to do."""
     message = error.message
-    if error.status == NOT_FOUND and "could not find the requested resource" in message:
+    if error.status == NOT_FOUND and any(words in message for words in NO_SUCH_KIND):
         if kind is HTTP_ROUTE:
             text = "this cluster has no HTTPRoute: install the Gateway API's custom resources"
             return Blocked(Problem(Reason.GATEWAY_API_NOT_INSTALLED, text))
