@@ -67,13 +67,27 @@ def model_namespace(kubectl: Kubectl, name: str) -> None:
 
 @contextmanager
 def unreachable(kubectl: Kubectl) -> Iterator[None]:
-    """MLflow refuses connections while the block runs, and has its data afterwards."""
+    """MLflow refuses connections while the block runs, those it had hang, and it has its data afterwards."""
     service = ["patch", "service", "mlflow", "-n", NAMESPACE, "--type=merge", "-p"]
     kubectl.run(*service, '{"spec":{"selector":{"app":"nothing"}}}')
+    # A connection that is kept alive goes on reaching the pod, whatever the Service selects.
+    _signal_server(kubectl, "SIGSTOP")
     try:
         yield
     finally:
+        _signal_server(kubectl, "SIGCONT")
         kubectl.run(*service, '{"spec":{"selector":{"app":"mlflow"}}}')
+
+
+def _signal_server(kubectl: Kubectl, name: str) -> None:
+    """Send a signal to the process that answers requests, a child of the container's first."""
+    script = (
+        "import os, signal\n"
+        "for pid in filter(str.isdigit, os.listdir('/proc')):\n"
+        "    if b'uvicorn' in open(f'/proc/{pid}/cmdline', 'rb').read().split(b'\\0'):\n"
+        f"        os.kill(int(pid), signal.{name})\n"
+    )
+    kubectl.run("exec", "deployment/mlflow", "-n", NAMESPACE, "-c", "mlflow", "--", "python3", "-c", script)
 
 
 COMPONENT = Component("registry", ("versitygw", "mlflow"), _objects)
