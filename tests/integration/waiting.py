@@ -12,7 +12,7 @@ POLL_SECONDS = 0.05
 
 
 def eventually(look: Callable[[], T | None], what: str, seconds: float = 30.0) -> T:
-    """What ``look`` gives, once it is neither None nor False. A failed assertion in it counts as not yet."""
+    """What ``look`` gives, once it is true. A failed assertion in it counts as not yet."""
     deadline = time.monotonic() + seconds
     while True:
         why = ""
@@ -20,7 +20,7 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = 30.0) -
             seen = look()
         except AssertionError as error:
             seen, why = None, str(error)
-        if seen is not None and seen is not False:
+        if seen:
             return seen
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds:.0f} s. {why}")
