@@ -61,6 +61,24 @@ def watch(
     return registry
 
 
+class NoEssence(kopf.DiffBaseStorage):
+    """kopf's memory of the last state, switched off: it is for change handlers, and there are none.
+
+    By default the object of every event is copied in depth, a tenth of all that the operator does in a busy moment.
+    """
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Nothing of the object counts."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing is remembered."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is written on the object."""
+
+
 def settings() -> kopf.OperatorSettings:
     """kopf's settings. Long ones of its defaults are shortened, and what it writes is switched off."""
     chosen = kopf.OperatorSettings()
@@ -73,6 +91,7 @@ def settings() -> kopf.OperatorSettings:
     # would be every object of the cluster at once, and a process does not give such memory back.
     chosen.watching.chunk_size = 50
     chosen.queueing.idle_timeout = 0.1
+    chosen.persistence.diffbase_storage = NoEssence()
     for kind in CHILDREN:
         # Selected by the API server: pods of others never reach us.
         chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = DEPLOYMENT_LABEL
