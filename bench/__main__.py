@@ -33,9 +33,9 @@ def main() -> None:
             add_kserve(plane)
             prepare(plane)
             measured.append(asyncio.run(_measure(plane, objects, options)))
-    text = f"# Measured\n\n{table.surroundings()}\n\n{table.table(measured)}\n"
-    print(text)
-    options.results.write_text(text)
+        # After each size: the next one may take an hour, and may not fit the machine.
+        options.results.write_text(f"# Measured\n\n{table.surroundings()}\n\n{table.table(measured)}\n")
+    print(options.results.read_text())
 
 
 async def _measure(plane: ControlPlane, objects: int, options: argparse.Namespace) -> Figures:
