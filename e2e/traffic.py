@@ -19,6 +19,7 @@ import aiohttp
 
 _TIMEOUT_SECONDS = 15.0
 _HTTP_OK = 200
+_IN_A_ROW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,14 @@ class Endpoint:
     """The name under which the model server has the model."""
 
     @property
-    def url(self) -> str:
+    def path(self) -> str:
         """Of the inference request (Open Inference Protocol, v2)."""
-        return f"http://{self.gateway}/v2/models/{self.model}/infer"
+        return f"/v2/models/{self.model}/infer"
+
+    @property
+    def url(self) -> str:
+        """The same with the gateway's address."""
+        return f"http://{self.gateway}{self.path}"
 
     def body(self, number: float = 1.0) -> str:
         """One row with one number."""
@@ -70,9 +76,24 @@ class Endpoint:
         """One request on a connection of its own; status and text of the answer."""
         connection = http.client.HTTPConnection(self.gateway, timeout=_TIMEOUT_SECONDS)
         with contextlib.closing(connection):
-            connection.request("POST", self.url, self.body(number), self.headers)
+            connection.request("POST", self.path, self.body(number), self.headers)
             response = connection.getresponse()
             return response.status, response.read().decode()
+
+    def wait(self, seconds: float = 20.0) -> None:
+        """Wait until a new route works, that is, for some answers in a row.
+
+        A gateway's controller accepts a route, and it is reported as ready, some hundred milliseconds before the last
+        of its proxies has it. Changes of a route that is there already lose nothing.
+        """
+        deadline, row = time.monotonic() + seconds, 0
+        while row < _IN_A_ROW:
+            status, text = self.ask(1.0)
+            row = row + 1 if status == _HTTP_OK else 0
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"{self.host} is not answered within {seconds:.0f} s; last: HTTP {status}: {text[:160]}"
+                )
 
 
 class Traffic:

@@ -75,6 +75,7 @@ class Story:
         scene.kubectl.apply([scene.deployment])
         self.applied_at = self.note(f"ModelDeployment applied; the alias {ALIAS} of {MODEL} points at version 1")
         served = self.watch.until("v1 serves", _settled("v1"), _DEADLINE_SECONDS)
+        scene.endpoint.wait()
         self.served_at = self.note("v1 serves; the requests begin", at=served.at)
         self.traffic.start()
         self._rest()

@@ -107,7 +107,8 @@ class Deployment:
         return Endpoint(self.world.cluster.gateway(), f"{self.name}.{self.namespace}.{DOMAIN}", self.name)
 
     def traffic(self, rate: float = 40.0) -> Traffic:
-        """A stream of requests, not started yet."""
+        """A stream of requests, not started yet, to a route that works."""
+        self.endpoint.wait()
         return Traffic(self.endpoint, rate=rate)
 
     # -- what is done to it

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
 def test_registry_is_away_during_a_rollout(room: Room) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(20, "8s"), (60, "8s")])
+    ping = room.deployment(alias=GOOD, steps=[(20, "30s"), (60, "8s")])
     ping.settled(GOOD)
     with ping.traffic(20) as traffic:
         moved = time.time()
