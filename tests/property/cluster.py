@@ -271,10 +271,12 @@ class World:
         self.store.route = replace(route, version=self.store.next(), accepted=route.generation)
 
     def edit_route(self, weights: dict[str, int] | None) -> None:
-        """Somebody edits the route by hand, or deletes it."""
+        """Somebody edits the route by hand, or deletes it. Nobody has to answer for requests that go astray then."""
         route = self.store.route
         if route is None:
             return
+        self.last_request.clear()
+        self.gateway_by_hand = True
         self.store.route = (
             None
             if weights is None

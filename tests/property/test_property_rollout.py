@@ -21,6 +21,7 @@ from hypothesis.stateful import invariant
 from hypothesis.stateful import precondition
 from hypothesis.stateful import rule
 
+from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
@@ -39,22 +40,31 @@ from tests.unit.rollout.scene import check
 from tests.unit.rollout.scene import resolved
 from tests.unit.rollout.scene import spec
 
-STEPS = ((10, 60), (50, 120))
-TIMEOUT = timedelta(seconds=30)
+# Weights and holds: with more capacity for each step, with the same, without a hold, and none.
+PLANS = (((10, 60), (50, 120)), ((10, 60), (20, 120)), ((10, 60), (50, 120)), ((1, 0), (100, 30)), ())
+TIMEOUT = timedelta(seconds=60)
 REPLICAS = 4
-SPEC = spec(
-    serving={"minReplicas": REPLICAS, "startupDeadline": "10m"},
-    traffic={"timeout": "30s"},
-    rollout={
-        "steps": [{"weight": weight, "hold": f"{hold}s"} for weight, hold in STEPS],
-        "readiness": {"stableFor": "10s"},
-        "keepPrevious": "5m",
-    },
-)
+
+
+def declared(steps: tuple[tuple[int, int], ...]) -> ModelDeploymentSpec:
+    return spec(
+        serving={"minReplicas": REPLICAS, "startupDeadline": "10m"},
+        traffic={"timeout": "60s"},
+        rollout={
+            "steps": [{"weight": weight, "hold": f"{hold}s"} for weight, hold in steps],
+            "readiness": {"stableFor": "10s"},
+            "keepPrevious": "5m",
+        },
+    )
+
+
 DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "the registry does not answer")
 VERSIONS = st.sampled_from([1, 2, 3])
 LENGTHS = st.sampled_from([0.25, 1, 5, 10, 10, 30, 60, 60, 120, 300, 700])
 ANY = st.integers(0, 5)
+# Of 10 seconds each: from the first moment of a rollout to its end.
+MOMENTS = st.integers(1, 26)
+TROUBLES = st.sampled_from(["crash", "crash loop", "unschedulable", "a pod vanishes", "all pods vanish", "heal"])
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -62,7 +72,8 @@ class Rollouts(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store(Parent(1, 1, SPEC, {}))
+        self.steps: tuple[tuple[int, int], ...] = ()
+        self.store = Store(Parent(1, 1, declared(()), {}))
         self.world = World(self.store)
         self.operator = Operator(self.store, self.witness)
         self.version = 1
@@ -71,37 +82,45 @@ class Rollouts(RuleBasedStateMachine):
         """For each revision under trial the weight that the gateway accepted, and since when."""
         self.earned: dict[tuple[str, datetime | None], int] = {}
         """The largest weight that a rollout's candidate has earned."""
+        self.failed: set[str] = set()
+        """Revisions that were rolled back."""
         self.clocks: dict[tuple[datetime, int], datetime | None] = {}
 
     # rules: people
 
-    @initialize(first=st.booleans())
-    def begin(self, *, first: bool) -> None:
-        """Half of the histories begin with a version in use."""
+    @initialize(steps=st.sampled_from(PLANS), first=st.sampled_from([False, False, False, True]))
+    def begin(self, steps: tuple[tuple[int, int], ...], *, first: bool) -> None:
+        """Most histories begin with a version in use."""
+        self.steps = steps
+        self.store.parent = replace(self.store.parent, spec=declared(steps))
         if not first:
             self.calm()
 
-    @rule(version=VERSIONS)
-    def declare(self, version: int) -> None:
-        """The alias moves, or another version is written."""
+    @rule(version=VERSIONS, edited=st.booleans())
+    def declare(self, version: int, *, edited: bool) -> None:
+        """The alias moves, or the spec is edited."""
         self.version = version
+        if edited:
+            self.edit(suspend=False)
 
-    @rule(suspend=st.sampled_from([True, False, False, False]))
+    @rule()
+    def suspend(self) -> None:
+        self.edit(suspend=True)
+
     def edit(self, *, suspend: bool) -> None:
         parent = self.store.parent
         changed = parent.spec.model_copy(update={"suspend": suspend})
         self.store.parent = replace(parent, version=self.store.next(), generation=parent.generation + 1, spec=changed)
 
     @precondition(lambda self: self.store.services)
-    @rule(which=ANY)
-    def delete_service_by_hand(self, which: int) -> None:
-        self.world.delete_service(self.pick(which))
-
-    @precondition(lambda self: self.store.route is not None and self.store.services)
-    @rule(which=ANY, weight=st.sampled_from([0, 20, 100]), delete=st.booleans())
-    def edit_route_by_hand(self, which: int, weight: int, *, delete: bool) -> None:
-        weights = {self.pick(which): weight, self.pick(which + 1): 100 - weight}
-        self.world.edit_route(None if delete else weights)
+    @rule(what=st.sampled_from(["service", "route", "weights"]), which=ANY, weight=st.sampled_from([0, 20, 100]))
+    def by_hand(self, what: str, which: int, weight: int) -> None:
+        """Somebody deletes a revision's object or the route, or edits the route."""
+        if what == "service":
+            self.world.delete_service(self.pick(which))
+        else:
+            weights = {self.pick(which): weight, self.pick(which + 1): 100 - weight}
+            self.world.edit_route(weights if what == "weights" else None)
 
     # rules: pods, gateway, registry, time
 
@@ -113,38 +132,37 @@ class Rollouts(RuleBasedStateMachine):
     def kubelets_work(self, *, ready: bool) -> None:
         for name in list(self.store.services):
             self.world.kubelet(name, ready=ready)
-        self.note()
 
     @precondition(lambda self: self.store.services)
-    @rule(which=ANY, hopeless=st.booleans(), ready=st.booleans())
-    def pod_fails(self, which: int, *, hopeless: bool, ready: bool) -> None:
+    @rule(what=TROUBLES, which=ANY)
+    def trouble(self, what: str, which: int) -> None:
+        """Pods of any revision fail, vanish or recover."""
+        self.happens(what, self.pick(which))
+
+    @precondition(lambda self: self.under_trial in self.store.services)
+    @rule(what=TROUBLES)
+    def candidate_in_trouble(self, what: str) -> None:
+        self.happens(what, cast("str", self.under_trial))
+
+    def happens(self, what: str, name: str) -> None:
         at = self.world.now.replace(microsecond=0)
-        failure = Failure(Reason.LOAD_FAILED, "ended", at=at, hopeless=hopeless and not ready)
-        self.world.fail(self.pick(which), failure, ready=ready)
+        if what == "unschedulable":
+            self.world.fail(name, Failure(Reason.UNSCHEDULABLE, "no room"), ready=False)
+        elif what in ("crash", "crash loop"):
+            failure = Failure(Reason.LOAD_FAILED, "ended", at=at, hopeless=what == "crash loop")
+            self.world.fail(name, failure, ready=False)
+        elif what == "heal":
+            self.world.heal(name)
+        else:
+            self.world.vanish(name, 1 if what == "a pod vanishes" else REPLICAS)
 
-    @precondition(lambda self: self.store.services)
-    @rule(which=ANY)
-    def pod_is_unschedulable(self, which: int) -> None:
-        self.world.fail(self.pick(which), Failure(Reason.UNSCHEDULABLE, "no room"), ready=False)
-
-    @precondition(lambda self: self.store.services)
-    @rule(which=ANY, count=st.integers(1, REPLICAS))
-    def node_is_lost(self, which: int, count: int) -> None:
-        self.world.vanish(self.pick(which), count)
-
-    @precondition(lambda self: self.store.services)
-    @rule(which=ANY)
-    def pods_recover(self, which: int) -> None:
-        self.world.heal(self.pick(which))
-
-    @rule(refuse=st.sampled_from([False, False, False, True]))
-    def gateway_speaks(self, *, refuse: bool) -> None:
-        self.world.accept(refuse=refuse)
-        self.note()
-
-    @rule()
-    def gateway_acts_before_it_speaks(self) -> None:
-        self.world.program()
+    @rule(how=st.sampled_from(["accepts", "accepts", "refuses", "acts before it speaks"]))
+    def gateway(self, how: str) -> None:
+        if how == "acts before it speaks":
+            self.world.program()
+        else:
+            self.world.accept(refuse=how == "refuses")
+            self.note()
 
     @rule(down=st.booleans())
     def registry(self, *, down: bool) -> None:
@@ -152,34 +170,37 @@ class Rollouts(RuleBasedStateMachine):
 
     # rules: the operator
 
-    @rule()
-    def look(self) -> None:
-        self.reconcile()
-
-    def reconcile(self) -> datetime | None:
-        self.operator.sync(PARENT, ROUTE, SERVICES)
-        decision = self.operator.reconcile(resolved(self.version), self.down, self.world.now, None, lost=False)
-        return None if decision is None else decision.look_again_at
-
-    @rule(stale=st.sets(st.sampled_from([PARENT, ROUTE, SERVICES])))
-    def reconcile_on_an_older_view(self, stale: set[str]) -> None:
+    @rule(stale=st.one_of(st.just(set()), st.sets(st.sampled_from([PARENT, ROUTE, SERVICES]))))
+    def look(self, stale: set[str]) -> None:
+        """A reconcile, some of whose watches are late."""
         self.operator.sync(*{PARENT, ROUTE, SERVICES} - stale)
         self.operator.reconcile(resolved(self.version), self.down, self.world.now, None, lost=False)
 
     @rule(stop=st.integers(0, 3), lost=st.booleans(), restart=st.booleans())
-    def reconcile_and_stop(self, stop: int, *, lost: bool, restart: bool) -> None:
+    def look_and_stop(self, stop: int, *, lost: bool, restart: bool) -> None:
         """The operator crashes before a write or after it, or only the answer is lost."""
         self.operator.sync(PARENT, ROUTE, SERVICES)
         self.operator.reconcile(resolved(self.version), self.down, self.world.now, stop, lost=lost)
         if restart:
             self.operator.restart()
 
-    @rule(moments=st.integers(1, 6))
+    @rule(moments=MOMENTS)
     def all_goes_well(self, moments: int) -> None:
         """Everybody does their work for a while."""
         for _ in range(moments):
             self.everybody()
             self.world.pass_time(10)
+
+    @rule(version=VERSIONS, moments=MOMENTS)
+    def rollout(self, version: int, moments: int) -> None:
+        """A version is declared, and all goes well for a while."""
+        self.version = version
+        self.all_goes_well(moments)
+
+    def reconcile(self) -> datetime | None:
+        self.operator.sync(PARENT, ROUTE, SERVICES)
+        decision = self.operator.reconcile(resolved(self.version), self.down, self.world.now, None, lost=False)
+        return None if decision is None else decision.look_again_at
 
     def everybody(self) -> None:
         self.reconcile()
@@ -208,32 +229,39 @@ class Rollouts(RuleBasedStateMachine):
         known = {*self.operator.seen.services, *([status.stable.revision] if status.stable is not None else [])}
         assert set(weights) <= known, "the route names a revision that does not exist"
         shares = {name: weight for name, weight in weights.items() if weight > 0}
-        assert not set(shares) & {one.revision for one in status.rejected}, "a rejected revision gets traffic"
+        assert not set(shares) & self.failed, "a rejected revision gets traffic"
         for name, weight in shares.items():
-            if status.stable is None or name == status.stable.revision:
-                continue
-            # No promotion yet: this revision is under trial.
-            assert self.ready(name) >= 1, "traffic for a revision without a ready replica"
-            # Without a route the gateway knows nobody: there is nothing to spare by naming one after the other.
-            known_to_gateway = name in self.world.known or self.operator.seen.route is None
-            assert known_to_gateway, "traffic for a revision that the gateway does not know yet"
-            before = [step for step in STEPS if step[0] < weight]
-            if not before:
-                assert weight == STEPS[0][0]
-                continue
-            trial = (name, status.rollout.started_at if status.rollout is not None else None)
-            if weight <= self.earned.get(trial, 0):
-                # It lost its replicas in this very step, which begins anew.
-                continue
+            if status.stable is not None and name != status.stable.revision:
+                self.trial_is_earned(name, weight)
+        if self.store.route is None or self.store.route.by_hand:
+            # What somebody took away by hand and the operator gives back is not held anew.
+            return
+        for name in list(self.held_since):
+            if name not in shares:
+                del self.held_since[name]
+
+    def trial_is_earned(self, name: str, weight: int) -> None:
+        """A revision that is not promoted yet has this weight by its steps, and the replicas for it."""
+        rollout, now = self.status.rollout, self.world.now
+        # Without a route the gateway knows nobody: there is nothing to spare by naming one after the other.
+        known = name in self.world.known or self.operator.seen.route is None
+        assert known, "traffic for a revision that the gateway does not know yet"
+        assert self.ready(name) >= 1, "traffic for a revision without a ready replica"
+        trial = (name, None if rollout is None else rollout.started_at)
+        if weight <= self.earned.get(trial, 0):
+            # It lost its replicas, or a hand took it out of the route, in this very step.
+            return
+        assert self.ready(name) >= capacity(REPLICAS, weight), "traffic before the capacity that it needs"
+        before = [step for step in self.steps if step[0] < weight]
+        if before:
             held, hold = before[-1]
             since = self.held_since.get(name)
             assert since is not None, f"{weight} % for {name}, which has held nothing"
             assert since[0] == held, f"{weight} % for {name}, which has held {since[0]} %"
-            assert self.world.now - since[1] >= timedelta(seconds=hold), f"{weight} % after {self.world.now - since[1]}"
-            self.earned[trial] = weight
-        for name in list(self.held_since):
-            if name not in shares:
-                del self.held_since[name]
+            assert now - since[1] >= timedelta(seconds=hold), f"{weight} % after {now - since[1]}"
+        else:
+            assert weight == [*self.steps, (100, 0)][0][0]
+        self.earned[trial] = weight
 
     def nobody_needs(self, name: str) -> None:
         status, route, now = self.status, self.store.route, self.world.now
@@ -260,7 +288,8 @@ class Rollouts(RuleBasedStateMachine):
             if after.stable.revision != before.stable.revision:
                 assert after.history[0].outcome is Outcome.PROMOTED
                 assert after.history[0].revision == after.stable.revision
-                assert after.stable.revision not in {one.revision for one in before.rejected}
+                assert after.stable.revision not in self.failed
+        self.failed |= {one.revision for one in after.history if one.outcome is Outcome.ROLLED_BACK}
         if after.rollout is not None:
             at = (after.rollout.started_at, after.rollout.step)
             told = self.clocks.get(at)
@@ -274,7 +303,7 @@ class Rollouts(RuleBasedStateMachine):
         status, route = self.status, self.store.route
         if status.stable is None or route is None or route.by_hand:
             return
-        least = 100 - STEPS[-1][0] if status.candidate is not None else 0
+        least = 100 - max((weight for weight, _ in self.steps), default=0) if status.candidate is not None else 0
         everything = status.candidate is not None and route.weights.get(status.candidate.revision) == 100
         assert everything or route.weights.get(status.stable.revision, 0) >= least
 
@@ -315,6 +344,12 @@ class Rollouts(RuleBasedStateMachine):
     def status(self) -> ModelDeploymentStatus:
         """What the API server has."""
         return ModelDeploymentStatus.model_validate(self.store.parent.status)
+
+    @property
+    def under_trial(self) -> str | None:
+        """The candidate, as the API server has it."""
+        candidate = self.status.candidate
+        return None if candidate is None else candidate.revision
 
     def pick(self, which: int) -> str:
         names = sorted(self.store.services)

@@ -15,6 +15,7 @@ from datetime import datetime
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.reasons import Reason
+from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.rollout.decision import Event
 from serin.rollout.health import capacity
@@ -119,8 +120,9 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
     """The rollout, moved as far as replicas, clock and gateway allow at this moment."""
     while memory.rollout is not None and memory.candidate is not None:
         rollout, candidate = memory.rollout, memory.candidate
-        if rollout.step_started_at is not None and observed.serving.health(candidate.revision).ready == 0:
-            return replace(memory, rollout=_interrupted(rollout, now))
+        if rollout.step_started_at is not None and _lost(candidate, rollout, observed):
+            rollout = _interrupted(rollout, now)
+            memory = replace(memory, rollout=rollout)
         aim = aim_of(rollout, now)
         if aim is None:
             return memory
@@ -136,8 +138,16 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
     return memory
 
 
+def _lost(candidate: Revision, rollout: RolloutStatus, observed: Observed) -> bool:
+    """Whether the candidate lost the step's weight: it has no replica left to carry it, or the gateway accepted a route
+    that gives it nothing, which a hand wrote, or an operator that crashed before it could say why."""
+    route = observed.serving.route
+    taken = rollout.weight > 0 and route.accepted and candidate.revision not in route.shares
+    return taken or observed.serving.health(candidate.revision).ready == 0
+
+
 def _interrupted(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
-    """No replica is left to carry the weight: the step begins anew when there is."""
+    """The step begins anew when the candidate has its weight again."""
     return rollout.model_copy(update={"step_started_at": None, "next_at": None, "waiting_since": now})
 
 

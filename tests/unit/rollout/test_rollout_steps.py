@@ -117,6 +117,20 @@ def test_other_weights_that_the_gateway_accepted_start_no_clock() -> None:
     assert scene.status.rollout.step_started_at is None
 
 
+def test_a_candidate_that_was_taken_out_of_the_route_begins_its_step_anew() -> None:
+    """By a hand, or by an operator that crashed before it could say why: what the gateway did not send was not held."""
+    scene = rolling({10: "5m", 50: "5m"})
+    scene.run(250)
+    assert scene.weight == 10
+    scene.route = Route(exists=True, weights={scene.stable: 100}, accepted=True)
+    scene.settle()
+    assert (scene.weight, scene.status.rollout and scene.status.rollout.step_started_at) == (10, scene.now)
+    scene.run(299)
+    assert scene.weight == 10
+    scene.run(20)
+    assert scene.weight == 50
+
+
 def test_a_refused_route_is_told_in_the_gateways_words() -> None:
     scene = rolling({10: "5m"})
     scene.accepts = False
