@@ -137,6 +137,9 @@ class RolloutStatus(StatusModel):
         default=None,
         description="Since when the candidate's replicas are waited for; the startup deadline's clock.",
     )
+    trial_since: Time | None = Field(
+        default=None, description="When its first step began: a crash of the candidate after that ends the rollout."
+    )
     step_started_at: Time | None = Field(
         default=None, description="When the gateway had accepted the step's weight; the step's clock."
     )

@@ -27,18 +27,18 @@ def ready_at(health: Health, replicas: int, stable_for: timedelta) -> datetime |
     return health.ready_since[replicas - 1] + stable_for
 
 
-def hopeless(health: Health, traffic_since: datetime | None) -> Failure | None:
-    """The failure that ends a candidate at once: a start that failed repeatedly, or any crash under traffic."""
+def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
+    """The failure that ends a candidate at once: a start that failed repeatedly, or any crash on trial."""
     # The kubelet writes whole seconds.
-    since = None if traffic_since is None else traffic_since.replace(microsecond=0)
+    since = None if trial_since is None else trial_since.replace(microsecond=0)
     for failure in health.failures:
         # What fails before the model server starts, in a pod that is added or replaced, cannot have had a request.
         served = failure.reason is not Reason.DOWNLOAD_FAILED
-        crashed_under_traffic = served and failure.at is not None and since is not None and failure.at >= since
-        if crashed_under_traffic and failure.reason is Reason.LOAD_FAILED:
+        crashed = served and failure.at is not None and since is not None and failure.at >= since
+        if crashed and failure.reason is Reason.LOAD_FAILED:
             # The pod cannot tell a model that fell from one that never stood; the step that runs can.
             return replace(failure, reason=Reason.CRASHED)
-        if failure.hopeless or crashed_under_traffic:
+        if failure.hopeless or crashed:
             return failure
     return None
 

@@ -175,6 +175,8 @@ def _establish(memory: Memory, aim: Aim, now: datetime) -> Memory:
             "step": aim.step,
             "progress": f"{aim.step}/{rollout.steps}",
             "weight": aim.weight,
+            # Kept when a step begins anew: a pod may show that it is not ready before it shows that it has crashed.
+            "trial_since": rollout.trial_since or now,
             "step_started_at": now,
             "next_at": now + span(hold),
             "waiting_since": None,

@@ -317,3 +317,17 @@ def test_a_problem_with_what_is_declared_leaves_everything_running() -> None:
     assert scene.condition(ConditionType.MODEL_RESOLVED) == ("False", Reason.ALIAS_NOT_FOUND)
     assert scene.route.shares == {scene.stable: 100}
     assert scene.status.resolved == resolved(1, resolved_at=scene.status.resolved and scene.status.resolved.resolved_at)
+
+
+def test_a_crash_that_shows_after_the_lost_readiness_is_a_crash() -> None:
+    """The pod is first seen not ready, and only with its next word as one whose container has ended."""
+    scene = rolling(STEPS)
+    scene.run(60)
+    second = scene.candidate
+    scene.become_ready = False
+    scene.ready(second, 0).run(1)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step_started_at is None
+    scene.failures[second] = (Failure(Reason.LOAD_FAILED, "ended", at=scene.moment(1)),)
+    scene.settle()
+    assert [(one.version, one.reason) for one in scene.status.rejected] == [("v2", Reason.CRASHED)]
