@@ -28,6 +28,7 @@ from tests.integration.gateway import Gateway
 from tests.integration.kubelet import NODE
 from tests.integration.kubelet import Kubelet
 from tests.integration.pods import Act
+from tests.integration.pods import now
 from tests.integration.pods import ready
 
 Json = dict[str, Any]
@@ -35,6 +36,7 @@ Take = Callable[[Json], Awaitable[None]]
 
 MERGE = "application/merge-patch+json"
 RETRY_SECONDS = 0.2
+HEARTBEAT_SECONDS = 10.0
 
 
 class Played:
@@ -60,6 +62,7 @@ class Played:
         port = await self._kubelet.start(self._pki)
         await self._register_node(port)
         self._tasks = [
+            asyncio.create_task(self._keep_node()),
             asyncio.create_task(self._watch(POD, self._pods, self._pod)),
             asyncio.create_task(self._watch(HTTP_ROUTE, self._routes, self._route)),
         ]
@@ -131,13 +134,24 @@ class Played:
                 raise RuntimeError(f"{method} {path} was answered with {answer.status}: {await answer.text()}")
 
     async def _register_node(self, port: int) -> None:
-        path = "/api/v1/nodes"
-        await self._send("POST", path, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
+        await self._send("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         status = {
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
         }
-        await self._send("PATCH", f"{path}/{NODE}/status", {"status": status})
+        await self._send("PATCH", f"/api/v1/nodes/{NODE}/status", {"status": status})
+        await self._beat()
+
+    async def _keep_node(self) -> None:
+        """Pods of a node that is not heard of are called not ready by the controller manager."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                await self._beat()
+
+    async def _beat(self) -> None:
+        condition = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now()}
+        await self._send("PATCH", f"/api/v1/nodes/{NODE}/status", {"status": {"conditions": [condition]}})
 
     async def _watch(self, kind: Kind, known: dict[tuple[str, str], Json], take: Take) -> None:
         """List and watch for ever; the API server may come and go, and may not have the kind yet."""

@@ -48,6 +48,7 @@ def test_nothing_is_written_at_rest(plane: ControlPlane, scenes: Callable[..., S
     always(lambda: True, "what is gathered is told", POLL_SECONDS)
 
     before, asked, polls = len(writes(plane, scene)), len(scene.models.requests), scene.models.polls
+    assert before >= DEPLOYMENTS, "the operator's writes must be told from those of others"
     began = time.monotonic()
     always(lambda: not writes(plane, scene, before), "nothing is written", WINDOW_SECONDS, every=5.0)
     assert writes(plane, scene, before) == []
