@@ -21,6 +21,7 @@ from tests.integration.waiting import eventually
 pytestmark = pytest.mark.integration
 
 PUT_BACK_SECONDS = 5.0
+LONG_STEP = [{"weight": 10, "hold": "10m"}]
 
 
 class Child:
@@ -67,9 +68,7 @@ class Child:
 @pytest.fixture
 def unmoved(scene: Scene) -> Iterator[Deployed]:
     """A deployment in the midst of a long step. Whatever a test does, history and clock stay as they are."""
-    deployed = scene.healthy(
-        serving={"minReplicas": 1, "maxReplicas": 3}, rollout={"steps": [{"weight": 10, "hold": "10m"}]}
-    )
+    deployed = scene.healthy(serving={"minReplicas": 1, "maxReplicas": 3}, rollout={"steps": LONG_STEP})
     deployed.declare(2)
     before = deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
     yield deployed
@@ -104,7 +103,6 @@ def _filtered(spec: Json) -> Json:
 
 ROUTE_EDITS: dict[str, Callable[[Json], Json]] = {
     "weights": _refs(_swap),
-    "one backend only": _refs(lambda refs: refs.pop()),
     "filter": _filtered,
     "hostnames": lambda _: {"hostnames": ["other.example.com"]},
     "no timeout": lambda spec: {"rules": [{**spec["rules"][0], "timeouts": {}}]},
@@ -116,7 +114,22 @@ def test_route(scene: Scene, unmoved: Deployed) -> None:
     route = Child(scene, HTTP_ROUTE, unmoved.name)
     for edit in ROUTE_EDITS.values():
         route.edit(edit(route.spec))
+
+
+def test_route_that_leaves_the_candidate_out(scene: Scene) -> None:
+    """It is back as quickly. The step begins anew: a candidate without traffic has proven nothing meanwhile."""
+    deployed = scene.healthy(rollout={"steps": LONG_STEP})
+    deployed.declare(2)
+    before = deployed.until(lambda now: now["rollout"]["step"] == 1, "step 1")
+    route = Child(scene, HTTP_ROUTE, deployed.name)
+    route.edit(_refs(lambda refs: refs.pop())(route.spec))
     route.delete()
+    after = deployed.until(
+        lambda now: now["rollout"]["step"] == 1 and now["rollout"].get("stepStartedAt"), "step 1 again"
+    )
+    assert sorted(deployed.weights().values()) == [10, 90]
+    assert after["history"] == before["history"]
+    assert after["rollout"]["startedAt"] == before["rollout"]["startedAt"]
 
 
 def _model(**fields: Any) -> Json:
