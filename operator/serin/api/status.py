@@ -144,6 +144,7 @@ class RolloutStatus(StatusModel):
         default=None, description="When the gateway had accepted the step's weight; the step's clock."
     )
     next_at: Time | None = Field(default=None, description="When the step's hold ends.")
+    had_traffic: bool = Field(default=False, description="Whether the gateway ever sent requests to the candidate.")
     waiting_for: str = Field(default="", description="What the next move waits for.")
 
 

@@ -60,7 +60,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = _give_up_failing(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
-    memory = replace(memory, traffic=shares(memory, observed))
+    memory = memory.route(shares(memory, observed))
     status = report(memory, observed, spec, goal, now)
     return Decision(
         status=status,

@@ -99,11 +99,7 @@ class Memory:
         if candidate is None or rollout is None:
             return self
         # The gateway may have carried out what it has not accepted yet, or what is not in the route any more.
-        had_traffic = (
-            rollout.weight > 0
-            or candidate.revision in route.shares
-            or any(share.revision == candidate.revision for share in self.traffic)
-        )
+        had_traffic = rollout.had_traffic or candidate.revision in route.shares
         ended = self._ended(candidate, rollout, outcome, reason, message, now)
         return ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
 
@@ -138,6 +134,15 @@ class Memory:
         return replace(promoted, stable=candidate.model_copy(update={"since": now}), previous=stable).tell(
             Event("Normal", Reason.PROMOTED, f"{candidate.version} has all traffic ({candidate.revision})")
         )
+
+    def route(self, traffic: tuple[Share, ...]) -> Memory:
+        """The gateway sends the requests like this."""
+        rollout, candidate = self.rollout, self.candidate
+        if rollout is not None and any(
+            candidate is not None and share.revision == candidate.revision for share in traffic
+        ):
+            rollout = rollout.model_copy(update={"had_traffic": True})
+        return replace(self, traffic=traffic, rollout=rollout)
 
     def leave(self, leaving: Retiring) -> Memory:
         """The revision shall go once its last requests are answered."""

@@ -331,3 +331,25 @@ def test_a_crash_that_shows_after_the_lost_readiness_is_a_crash() -> None:
     scene.failures[second] = (Failure(Reason.LOAD_FAILED, "ended", at=scene.moment(1)),)
     scene.settle()
     assert [(one.version, one.reason) for one in scene.status.rejected] == [("v2", Reason.CRASHED)]
+
+
+def test_requests_of_a_step_that_never_began_are_answered_too() -> None:
+    """The gateway had accepted the first weight, but the replica was gone before the step began."""
+    scene = rolling(STEPS)
+    scene.accepts = False
+    scene.run(10)
+    scene.accept().look()
+    assert scene.weight == 10
+    scene.become_ready = False
+    candidate = scene.candidate
+    scene.ready(candidate, 0).accept().look()
+    assert dict(scene.route.weights) == {scene.stable: 100, candidate: 0}
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step == 0
+    scene.accept().settle()
+    scene.declare(1)
+    scene.accepts = True
+    scene.run(29)
+    assert candidate in scene.pods
+    scene.run(1)
+    assert candidate not in scene.pods
