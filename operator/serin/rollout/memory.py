@@ -76,6 +76,7 @@ class Memory:
         """A rollout of the candidate begins, without traffic."""
         plan = tuple(PlannedStep(weight=step.weight, hold=step.hold) for step in rollout.steps)
         steps = plan if self.stable is not None else ()
+        drains = any(one.revision == candidate.revision and one.had_traffic for one in self.retiring)
         return replace(
             self,
             candidate=candidate,
@@ -90,6 +91,8 @@ class Memory:
                 plan=steps,
                 started_at=now,
                 waiting_since=now,
+                # Of its last time, whose requests may still be under way.
+                had_traffic=drains or _is(self.previous, candidate),
             ),
         ).tell(Event("Normal", Reason.DEPLOYING, f"rollout of {candidate.version} started ({candidate.revision})"))
 

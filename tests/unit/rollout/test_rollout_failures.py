@@ -353,3 +353,18 @@ def test_requests_of_a_step_that_never_began_are_answered_too() -> None:
     assert candidate in scene.pods
     scene.run(1)
     assert candidate not in scene.pods
+
+
+def test_requests_of_its_last_time_are_answered_when_a_revision_is_tried_again_and_fails() -> None:
+    scene = rolling({}, traffic={"timeout": "60s"})
+    old = scene.stable
+    scene.run(10)
+    assert scene.stable != old
+    # Undone at once, but a pod of the previous version has just died for good.
+    scene.fail(old, crash(scene, hopeless=True))
+    scene.declare(1, traffic={"timeout": "60s"}).run(5)
+    assert rejected(scene) == [("v1", Reason.LOAD_FAILED)]
+    scene.run(54)
+    assert old in scene.pods
+    scene.run(1)
+    assert old not in scene.pods
