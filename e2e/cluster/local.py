@@ -140,15 +140,23 @@ class LocalCluster:
         return link
 
     def _claim_name(self) -> None:
-        """Refuse to touch the cluster of the same name of another state folder: cgroup and sockets would be one."""
+        """Refuse to touch the cluster of the same name of another state folder: cgroup and sockets would be one.
+
+        One that has ended without `down` is nobody's any more: what is left of it goes.
+        """
         claim = self._layout.run / "state"
+        if claim.is_file() and (other := claim.read_text()) != str(self._layout.state):
+            if self._cgroup.processes():
+                raise ClusterError(
+                    f"there is a local cluster {self.name!r} whose state is in {other}: take another name "
+                    "(SERIN_CLUSTER=local:NAME), or the same XDG_STATE_HOME"
+                )
+            slot = Path(other, "slot")
+            self._namespaces.destroy(Link(int(slot.read_text())) if slot.is_file() else None)
+            self._cgroup.remove()
+            shutil.rmtree(self._layout.run)
         if self._layout.run.is_dir() and not claim.is_file():
             write(claim, str(self._layout.state))
-        if claim.is_file() and claim.read_text() != str(self._layout.state):
-            raise ClusterError(
-                f"there is a local cluster {self.name!r} whose state is in {claim.read_text()}: take another name "
-                "(SERIN_CLUSTER=local:NAME), or the same XDG_STATE_HOME"
-            )
 
     def _write_files(self, link: Link) -> None:
         layout = self._layout

@@ -158,7 +158,8 @@ def _crash(scene: Scene, deployed: Deployed) -> None:
     assert "xgboost" in deployed.phase("RolledBack")["message"]
     deployed.declare(2)
     deployed.healthy(2)
-    eventually(lambda: len(scene.revisions()) == 1, "only the stable revision is left")
+    # The candidate's workload goes after its InferenceService, when the garbage collector comes to it.
+    eventually(lambda: len(scene.names(WORKLOAD)) == 1, "only the stable revision is left", 60)
 
 
 def _drift(scene: Scene, deployed: Deployed) -> None:

@@ -120,6 +120,24 @@ def test_up_after_a_reboot(up: Command) -> None:
     assert up.ask("/") == "probe"
 
 
+def test_up_where_a_cluster_of_another_state_folder_ended(
+    up: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a test run leaves it whose processes were all ended: what is left of its namespaces holds on to its name."""
+    mine = os.environ["XDG_STATE_HOME"]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    process = up.start("up")
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, output
+    assert f"whose state is in {mine}" in output, "a cluster that runs is not touched"
+
+    Cgroup(f"serin-{up.name}").kill()
+    up.run("up")
+    up.run("down", "--purge")
+    monkeypatch.setenv("XDG_STATE_HOME", mine)
+    up.run("up")
+
+
 @pytest.fixture
 def neighbour(state_home: Path) -> Iterator[Command]:
     neighbour = Command(f"n{os.getpid()}")
