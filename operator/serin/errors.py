@@ -37,3 +37,7 @@ class ClusterError(SerinError):
 
 class SettingsError(SerinError):
     """The operator cannot start with the settings it was given."""
+
+
+class KubeconfigError(SerinError):
+    """A person's command cannot tell which API server to ask, or as whom."""

@@ -18,6 +18,8 @@ from yaml import YAMLError
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import Protocol
 from serin.errors import SettingsError
+from serin.rollout.observed import Platform
+from serin.rollout.observed import Runtime
 
 
 class RuntimeSettings(BaseModel):
@@ -101,3 +103,21 @@ def load(path: Path | None) -> Settings:
         raise SettingsError(
             f"the settings cannot be read: {file}variables SERIN_<NAME> of lists and objects must be JSON: {error}"
         ) from error
+
+
+def platform(settings: Settings) -> Platform:
+    """The settings that decisions depend on."""
+    return Platform(
+        domain=settings.domain,
+        gateways=settings.gateways,
+        runtimes=tuple(
+            Runtime(
+                name=runtime.name,
+                server=runtime.server,
+                protocol=runtime.protocol,
+                model_format=runtime.model_format,
+                flavors=runtime.flavors,
+            )
+            for runtime in settings.runtimes
+        ),
+    )

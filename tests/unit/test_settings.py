@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from serin.api.modeldeployment import GatewayRef
-from serin.controller.app import platform
 from serin.errors import SettingsError
 from serin.settings import RUNTIMES
 from serin.settings import load
+from serin.settings import platform
 
 
 @pytest.fixture(autouse=True)

@@ -31,10 +31,9 @@ from serin.controller.resync import once
 from serin.controller.resync import resync
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
-from serin.rollout.observed import Platform
-from serin.rollout.observed import Runtime
 from serin.serving.kserve import KServe
 from serin.settings import Settings
+from serin.settings import platform
 
 log = structlog.get_logger(__name__)
 
@@ -114,24 +113,6 @@ async def prime(client: Client, queue: Queue, parents: Parents, children: Childr
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
-
-
-def platform(settings: Settings) -> Platform:
-    """The settings that decisions depend on."""
-    return Platform(
-        domain=settings.domain,
-        gateways=settings.gateways,
-        runtimes=tuple(
-            Runtime(
-                name=runtime.name,
-                server=runtime.server,
-                protocol=runtime.protocol,
-                model_format=runtime.model_format,
-                flavors=runtime.flavors,
-            )
-            for runtime in settings.runtimes
-        ),
-    )
 
 
 async def work(queue: Queue, reconciler: Reconciler, telemetry: Telemetry) -> None:

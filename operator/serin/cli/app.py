@@ -1,0 +1,87 @@
+"""``serin`` and ``kubectl serin``: the commands put together, and what an error looks like.
+
+Exit codes, which scripts may rely on:
+
+0  done, or: settled, or on its way
+1  an error: no cluster, no permission, a manifest that is wrong
+2  the command line was wrong
+3  there is no such ModelDeployment
+4  status, watch --until settled: rolled back, failed or suspended; somebody has to do something
+5  timed out; what was asked for may still happen
+6  an order was refused, here or by the operator
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from serin.cli import terminal
+from serin.cli.exits import MEANINGS
+from serin.cli.exits import CommandError
+from serin.cli.history import history
+from serin.cli.orders import command
+from serin.cli.render import render
+from serin.cli.status import status
+from serin.cli.verbs import VERBS
+from serin.cli.watch import watch
+from serin.cli.why import why
+from serin.errors import ClusterError
+
+# Set to see where an error that nobody foresaw came from.
+DEBUG = "SERIN_DEBUG"
+PLUGIN = "kubectl-serin"
+
+
+class Guarded(TyperGroup):
+    """A command ends with an exit code and a sentence, never with a stack trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CommandError as stop:
+            terminal.tell(stop)
+            raise typer.Exit(stop.code) from stop
+        except ClusterError as error:
+            terminal.tell(CommandError(error.message))
+            raise typer.Exit(1) from error
+        except (OSError, EOFError):
+            # A pipe that was closed, a terminal that went: typer ends these quietly.
+            raise
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if os.environ.get(DEBUG):
+                raise
+            what = f"{type(error).__name__}: {error}"
+            terminal.tell(
+                CommandError(f"this is a bug in serin, please report it: {what}", f"{DEBUG}=1 shows where it is.")
+            )
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=Guarded,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Model versions on their way to users: see where they are, and say how they go on.",
+    epilog="Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + ".",
+)
+app.command()(status)
+app.command()(watch)
+for verb in VERBS:
+    app.command(verb.word)(command(verb))
+app.command()(history)
+app.command()(why)
+app.command()(render)
+
+
+def main() -> None:
+    """The entry point of both scripts."""
+    called = Path(sys.argv[0]).name
+    app(prog_name="kubectl serin" if called.startswith(PLUGIN) else "serin")

@@ -1,0 +1,62 @@
+"""Options that several commands share, as kubectl names them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from serin.cli import completion
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name of the ModelDeployment.", autocompletion=completion.names, show_default=False
+    ),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        help="Namespace; by default the context's.",
+        autocompletion=completion.namespaces,
+        show_default=False,
+    ),
+]
+Context = Annotated[
+    str | None,
+    typer.Option(
+        help="Context of the kubeconfig; by default its current one.",
+        autocompletion=completion.contexts,
+        show_default=False,
+    ),
+]
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(help="Kubeconfig file; by default $KUBECONFIG, then ~/.kube/config, then the pod's own account."),
+]
+Output = Annotated[
+    str,
+    typer.Option("--output", "-o", help="text for people, json for machines.", metavar="text|json"),
+]
+
+
+def as_json(output: str) -> bool:
+    """Whether JSON is asked for."""
+    if output not in ("text", "json"):
+        raise typer.BadParameter("choose text or json", param_hint="-o")
+    return output == "json"
+
+
+def seconds(duration: str | None, option: str) -> float | None:
+    """A duration in seconds; None where none is given."""
+    # pydantic, which it builds upon, is a tenth of a second that --help need not take.
+    from serin.api import quantities
+
+    if duration is None:
+        return None
+    try:
+        return quantities.seconds(duration)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error

@@ -1,0 +1,85 @@
+"""What would change the state of a ModelDeployment: one sentence for each phase, and one for each reason of Ready.
+
+Reasons say why it is so (``api/reasons.py`` has their sentences); these say what comes next, and who makes it come. A
+test holds both tables complete. ``{name}`` and ``{candidate}`` are filled in.
+"""
+
+from __future__ import annotations
+
+BY_PHASE: dict[str, str] = {
+    "Pending": "The operator looks at it within seconds where it runs: "
+    "kubectl get pods -A -l app.kubernetes.io/name=serin.",
+    "Resolving": "The registry's answer starts the deployment; the operator asks by itself until it has one.",
+    "Deploying": "Ready replicas move it on; spec.serving.startupDeadline gives a candidate up. "
+    "serin abort ends it now.",
+    "Progressing": "The end of the hold moves it on. serin pause keeps it here, serin promote skips what is left, "
+    "serin abort takes {candidate} back.",
+    "AwaitingApproval": "serin approve lets {candidate} go on, serin abort takes it back; nothing else moves it before "
+    "spec.rollout.deadline.",
+    "Paused": "serin resume lets it go on, serin promote skips what is left, serin abort takes {candidate} back.",
+    "Promoting": "All replicas ready and the gateway's word end the rollout. serin abort still takes {candidate} back.",
+    "Baking": "The end of spec.rollout.bake settles it; a failed check takes it back, and so does serin undo.",
+    "Healthy": "Another version or alias target, or a changed spec.serving, starts a rollout. serin undo goes back to "
+    "the version before.",
+    "RollingBack": "The gateway's word that the candidate gets nothing any more ends it.",
+    "RolledBack": "Declare another version, or mend what was wrong and declare that; serin retry tries the same "
+    "revision again.",
+    "Failed": "It goes on by itself once the cause is mended; the operator looks again at least every minute.",
+    "Suspended": "spec.suspend: false lets the operator work on it again.",
+    "Terminating": "Kubernetes' garbage collector removes what it owned.",
+}
+
+_WAIT = "Nothing needs to be done: the operator goes on as soon as it can."
+_PODS = "Mend what the pods say and declare the result: a changed spec.serving or another version is a new revision."
+_PLATFORM = "The platform team has to mend it; the operator looks again by itself."
+
+BY_REASON: dict[str, str] = {
+    "Healthy": "",
+    "Pending": _WAIT,
+    "Resolving": _WAIT,
+    "Deploying": _WAIT,
+    "WaitingForReplicas": "Replicas that become ready; their pods say what keeps them: kubectl get pods "
+    "-l serin.dev/modeldeployment={name}.",
+    "WaitingForGateway": "The gateway's controller has to accept the HTTPRoute {name}: is it running?",
+    "Progressing": _WAIT,
+    "Promoting": _WAIT,
+    "RollingBack": _WAIT,
+    "Suspended": "Set spec.suspend to false where the manifest comes from.",
+    "RolledBack": "status.rejected says why. Declaring another version starts anew.",
+    "LoadFailed": "The model server cannot load the model: compare the model's MLflow flavor and requirements with the "
+    "runtime, or choose spec.serving.runtime. " + _PODS,
+    "Crashed": "Look at the container's end (memory, exit code): spec.serving.resources may be too small. " + _PODS,
+    "DownloadFailed": "spec.serving.serviceAccountName needs the right to read the artifacts, and they have to be "
+    "there.",
+    "Unschedulable": "Room on a node, or smaller spec.serving.resources, or other selectors in spec.serving.overrides.",
+    "ImagePullFailed": "The image and its registry's login, in the serving runtime or in spec.serving.overrides.",
+    "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names, or correct spec.serving.env.",
+    "StartupDeadlineExceeded": "Find out why it is slow, or raise spec.serving.startupDeadline.",
+    "InvalidSpec": "Correct the field that the message names.",
+    "RegistryNotFound": "Correct spec.model.registry, or have the platform team make that ModelRegistry.",
+    "RegistryUnavailable": "The registry has to answer again; the operator asks by itself.",
+    "RegistryRefused": "The platform team has to correct the ModelRegistry's credentials or address.",
+    "NamespaceNotAllowed": "The platform team has to allow the namespace: spec.allowedNamespaces of the ModelRegistry.",
+    "ModelNotFound": "Correct spec.model.name, or register the model.",
+    "VersionNotFound": "Correct spec.model.version, or register that version.",
+    "AliasNotFound": "Correct spec.model.alias, or set the alias in the registry.",
+    "ArtifactNotFound": "Log the model again as a new version: the artifacts of this one are gone.",
+    "ArtifactNotAllowed": "Store the model under a prefix of the ModelRegistry's artifacts.allowed, or have that "
+    "extended.",
+    "NotAModel": "Name a registered model: a prompt cannot be served.",
+    "NoRuntime": "Log the model with a flavor that a runtime serves, or have the platform team add a runtime to the "
+    "operator's settings.",
+    "NameTooLong": "Use a namespace with a shorter name.",
+    "BackendNotInstalled": _PLATFORM,
+    "GatewayApiNotInstalled": _PLATFORM,
+    "GatewayNotConfigured": "Set spec.traffic.gateways, or have the platform team set gateways in the operator's "
+    "settings.",
+    "RouteRefused": "Correct spec.traffic.hostnames or gateways: the message has the gateway's own words.",
+    "NameConflict": "Rename or remove the object that the message names, or rename the ModelDeployment.",
+    "BackendRefused": "Correct what the message names, mostly spec.serving.overrides.",
+    "Forbidden": "The operator's ClusterRole lacks what the message names: upgrade or correct the chart's rbac.",
+    "StableUnavailable": "The stable revision's pods say what is wrong: kubectl get pods "
+    "-l serin.dev/modeldeployment={name}. serin promote hands everything to a ready candidate.",
+    "SecretNotFound": "The platform team has to create the Secret that the ModelRegistry names.",
+    "InvalidSecret": "The platform team has to put the keys that the message names into the Secret.",
+}

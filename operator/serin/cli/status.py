@@ -1,0 +1,120 @@
+"""``serin status``: one ModelDeployment on one screen, or a table of all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.cli import options
+from serin.cli import terminal
+from serin.cli import times
+from serin.cli.exits import Exit
+from serin.cli.pods import trouble
+from serin.cli.reach import Where
+from serin.cli.reach import explained
+from serin.cli.reach import read
+from serin.cli.screen import screen
+from serin.cli.seen import Json
+from serin.cli.seen import Seen
+from serin.cli.seen import text
+
+if TYPE_CHECKING:
+    from serin.cluster.session import Session
+
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]",
+        help="Name of the ModelDeployment; without it a table of all.",
+        autocompletion=options.completion.names,
+        show_default=False,
+    ),
+]
+All = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces, where no name is given.")]
+
+
+def status(
+    name: Name = None,
+    namespace: options.Namespace = None,
+    everywhere: All = False,
+    output: options.Output = "text",
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Show what serves, since when, what is on its way, and what it waits for.
+
+    Exit code 4 where somebody has to do something: the declared version was rolled back, failed or is suspended.
+
+    -o json prints {"name", "namespace", "generation", "status"}, status as the API has it (docs/reference/api.md);
+    without NAME a list of these.
+
+    With kubectl alone: kubectl describe modeldeployment NAME
+    """
+    machine = options.as_json(output)
+    if name is not None and everywhere:
+        raise typer.BadParameter("a name is looked up in one namespace: leave out -A, or the name")
+    where = Where(kubeconfig, context, namespace)
+    session = where.session()
+    if name is None:
+        inside = None if everywhere else where.namespace_of(session)
+        _all(session, inside, machine=machine)
+        return
+    seen = read(session, where.namespace_of(session), name)
+    if machine:
+        terminal.machine(as_told(seen))
+    else:
+        terminal.out().print(screen(seen, times.now(), trouble(session, seen)))
+    raise typer.Exit(code_of(seen))
+
+
+def code_of(seen: Seen) -> Exit:
+    """Stalled where somebody has to do something before the declared version serves."""
+    return Exit.STALLED if seen.verdict == "Failed" or seen.phase == "Suspended" else Exit.FINE
+
+
+def as_told(seen: Seen) -> Json:
+    """The stable form for machines."""
+    return {
+        "name": seen.name,
+        "namespace": seen.namespace,
+        "generation": seen.generation,
+        "status": seen.status,
+    }
+
+
+def _all(session: Session, namespace: str | None, *, machine: bool) -> None:
+    place = "all namespaces" if namespace is None else f"namespace {namespace}"
+    with explained(session, f"list ModelDeployments in {place}"):
+        found = [Seen(body) for body in session.list(MODEL_DEPLOYMENT, namespace)]
+    found.sort(key=lambda one: (one.namespace, one.name))
+    if machine:
+        terminal.machine([as_told(one) for one in found])
+    elif not found:
+        terminal.err().print(f"no ModelDeployments in {place}")
+    else:
+        terminal.table(_table(found, everywhere=namespace is None))
+
+
+def _table(found: list[Seen], *, everywhere: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    head = ["NAME", "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE", "MESSAGE"]
+    for column in ["NAMESPACE"] * everywhere + head:
+        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column == "MESSAGE" else None)
+    for one in found:
+        rolling = bool(one.rollout)
+        cells = [
+            Text(one.name),
+            Text(one.stable.version if one.stable else "-"),
+            Text(one.candidate.version if one.candidate else "-"),
+            Text(f"{text(one.rollout.get('weight')) or 0} %" if rolling else "-"),
+            Text(text(one.rollout.get("progress")) or "-" if rolling else "-"),
+            terminal.phase(one.phase),
+            Text(one.message),
+        ]
+        table.add_row(*([Text(one.namespace)] if everywhere else []), *cells)
+    return table

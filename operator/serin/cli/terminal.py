@@ -1,0 +1,66 @@
+"""Where output goes: colours only on a terminal and never under NO_COLOR, texts of others taken as plain texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from rich.console import Console
+from rich.console import RenderableType
+from rich.text import Text
+
+from serin.cli.exits import CommandError
+
+# A table in a pipe is for grep and awk: no row is broken.
+UNBROKEN = 10_000
+
+STYLES = {
+    "Healthy": "green",
+    "Suspended": "yellow",
+    "AwaitingApproval": "yellow",
+    "Paused": "yellow",
+    "RollingBack": "red",
+    "RolledBack": "red",
+    "Failed": "red",
+    "Terminating": "dim",
+}
+"""Styles of phases; any other is on its way."""
+UNDER_WAY = "cyan"
+
+
+def out() -> Console:
+    """Standard output. Neither markup nor highlighting: brackets in a message are brackets."""
+    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
+
+
+def err() -> Console:
+    """Standard error: errors, and what a person reads beside the output."""
+    return Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
+
+
+def machine(value: object) -> None:
+    """JSON, as it is."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(rows: RenderableType) -> None:
+    """A table: fitted to a terminal; in a pipe no row is broken or cut."""
+    console = out()
+    if console.is_terminal:
+        console.print(rows)
+    else:
+        plain = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=UNBROKEN)
+        plain.print(rows)
+
+
+def phase(word: str) -> Text:
+    """A phase in its colour."""
+    return Text(word, STYLES.get(word, UNDER_WAY))
+
+
+def tell(stop: CommandError) -> None:
+    """Say why a command ends."""
+    console = err()
+    console.print(Text.assemble(("error: ", "bold red"), stop.message), soft_wrap=not console.is_terminal)
+    if stop.remedy:
+        console.print(Text(stop.remedy), soft_wrap=not console.is_terminal)

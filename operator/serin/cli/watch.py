@@ -1,0 +1,138 @@
+"""``serin watch``: the screen of ``serin status`` that stays up to date; in a pipe one line a change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.console import RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from serin.cli import options
+from serin.cli import terminal
+from serin.cli import times
+from serin.cli.exits import CommandError
+from serin.cli.exits import Exit
+from serin.cli.follow import Away
+from serin.cli.follow import Deadline
+from serin.cli.follow import follow
+from serin.cli.pods import trouble
+from serin.cli.reach import Where
+from serin.cli.reach import read
+from serin.cli.screen import screen
+from serin.cli.screen import traffic
+from serin.cli.seen import Seen
+from serin.cli.seen import text
+from serin.cli.status import code_of
+
+if TYPE_CHECKING:
+    from serin.cluster.session import Session
+
+Until = Annotated[
+    str | None,
+    typer.Option(
+        help="settled: end when the declared version has all traffic (exit code 0) or somebody has to act (4).",
+        metavar="settled",
+    ),
+]
+Timeout = Annotated[
+    str | None, typer.Option(help="End after this long, such as 90s or 30m, with exit code 5.", metavar="DURATION")
+]
+
+
+def watch(
+    name: options.Name,
+    namespace: options.Namespace = None,
+    until: Until = None,
+    timeout: Timeout = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Show one ModelDeployment as it changes; in a pipe one line a change.
+
+    In a script: kubectl apply -f fraud.yaml && serin watch fraud --until settled --timeout 30m
+
+    With kubectl alone: kubectl get modeldeployment NAME --watch
+    """
+    if until not in (None, "settled"):
+        raise typer.BadParameter("choose settled, or leave it out", param_hint="--until")
+    deadline = Deadline(options.seconds(timeout, "--timeout"))
+    where = Where(kubeconfig, context, namespace)
+    session = where.session()
+    seen = read(session, where.namespace_of(session), name)
+    changes = follow(session, seen, deadline)
+    live = terminal.out().is_terminal
+    last = (_live if live else _lines)(session, changes, settled_ends=until is not None)
+    if until is not None and _settled(last):
+        raise typer.Exit(code_of(last))
+    raise CommandError(
+        f"{name} is {last.phase} after {timeout}: {last.message}",
+        f"serin why {name} -n {last.namespace} tells what would change that.",
+        code=Exit.TIMED_OUT,
+    )
+
+
+def _settled(seen: Seen) -> bool:
+    """Whether waiting is over: everything is as declared, or nothing will change by itself."""
+    return seen.verdict in ("Current", "Failed") or (seen.current and seen.phase == "Suspended")
+
+
+def _lines(session: Session, changes: Iterator[Seen | Away], *, settled_ends: bool) -> Seen:
+    """One line for each change that a person would notice."""
+    last, told = None, ""
+    for change in changes:
+        if isinstance(change, Away):
+            line = f"no answer: {change.reason}"
+        else:
+            last = change
+            line = line_of(change)
+        if line != told:
+            moment = times.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            sys.stdout.write(f"{moment} {line}\n")
+            sys.stdout.flush()
+            told = line
+        if last is not None and settled_ends and _settled(last):
+            break
+    return _known(last)
+
+
+def line_of(seen: Seen) -> str:
+    """The state in one line."""
+    progress = f" {text(seen.rollout.get('progress'))}" if seen.rollout else ""
+    pending = "" if seen.current else " (of an earlier generation)"
+    return f"{seen.name} {seen.phase}{progress}{pending} | {traffic(seen)} | {seen.message}"
+
+
+def _live(session: Session, changes: Iterator[Seen | Away], *, settled_ends: bool) -> Seen:
+    """The screen, drawn anew each second, so that what is in 4m is soon in 3m."""
+    last: Seen | None = None
+    complaints: list[str] = []
+    note = ""
+
+    def picture() -> RenderableType:
+        if last is None:
+            return Text()
+        hint = Text(note or "Ctrl-C ends this; the rollout goes on", "yellow" if note else "dim")
+        return Group(screen(last, times.now(), complaints), Text(), hint)
+
+    with Live(get_renderable=picture, console=terminal.out(), refresh_per_second=1, vertical_overflow="ellipsis"):
+        for change in changes:
+            if isinstance(change, Away):
+                note = f"no answer, trying again: {change.reason}"
+                continue
+            last, note = change, ""
+            complaints = trouble(session, change)
+            if settled_ends and _settled(last):
+                break
+    return _known(last)
+
+
+def _known(last: Seen | None) -> Seen:
+    if last is None:
+        raise RuntimeError("a watch begins with the state that is known (this is a bug, please report it)")
+    return last
