@@ -88,7 +88,10 @@ class Endpoint:
         """
         deadline, row = time.monotonic() + seconds, 0
         while row < _IN_A_ROW:
-            status, text = self.ask(1.0)
+            try:
+                status, text = self.ask(1.0)
+            except OSError as error:  # a listener opens with the first route
+                status, text = 0, str(error)
             row = row + 1 if status == _HTTP_OK else 0
             if time.monotonic() > deadline:
                 raise TimeoutError(

@@ -33,7 +33,9 @@ def test_no_write_at_rest(room: Room) -> None:
 
     mine = list(audit.requests(_OPERATOR))
     assert any(request.is_write for request in mine), f"{_OPERATOR} never wrote anything: is that its name?"
-    assert [request for request in mine if request.is_write and request.received > start] == []
+    # What an earlier scenario left behind in a namespace that is going is not at rest.
+    here = {room.namespace, serin.NAMESPACE}
+    assert [one for one in mine if one.is_write and one.received > start and one.namespace in here] == []
     assert _resource_versions(room) == versions
 
 

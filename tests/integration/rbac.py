@@ -27,6 +27,7 @@ def _rule(group: str, resources: list[str], verbs: list[str]) -> Json:
 
 RULES = [
     _rule("serin.dev", ["modeldeployments", "modelregistries"], READ),
+    _rule("serin.dev", ["rolloutpolicies"], ["list", "watch"]),
     _rule("serin.dev", ["modeldeployments/status", "modelregistries/status"], ["patch"]),
     _rule("serving.kserve.io", ["inferenceservices"], OWN),
     _rule("gateway.networking.k8s.io", ["httproutes"], OWN),

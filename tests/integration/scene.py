@@ -105,7 +105,7 @@ class Deployed:
         route = self.scene.kube.get(HTTP_ROUTE, self.scene.namespace, self.name)
         if route is None:
             return {}
-        return {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"] if ref["weight"] > 0}
+        return {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][-1]["backendRefs"] if ref["weight"] > 0}
 
 
 class Scene:

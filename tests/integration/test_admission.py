@@ -38,6 +38,10 @@ def rollout(**fields: Any) -> Json:
     return {"spec": {"rollout": fields}}
 
 
+def matching(headers: Json) -> Json:
+    return rollout(steps=[{"weight": 5, "hold": "1m", "match": {"headers": headers}}])
+
+
 def steps(*weights: int) -> Json:
     return rollout(steps=[{"weight": weight, "hold": "1m"} for weight in weights])
 
@@ -73,7 +77,42 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     ),
     "falling weights": (steps(50, 10), ("spec.rollout", "weights of spec.rollout.steps must not fall")),
     "falling again": (steps(1, 50, 10), ("weights of spec.rollout.steps must not fall from one step to the next",)),
-    "step without a hold": (rollout(steps=[{"weight": 5}]), ("spec.rollout.steps[0].hold", "Required value")),
+    "step without a hold": (
+        rollout(steps=[{"weight": 5}]),
+        ("spec.rollout.steps[0]", "hold of spec.rollout.steps must be set, or approval: true"),
+    ),
+    "mirror of nothing": (
+        rollout(steps=[{"weight": 5, "hold": "1m", "mirror": 0}]),
+        ("spec.rollout.steps[0].mirror", "greater than or equal to 1"),
+    ),
+    "match without a header": (
+        rollout(steps=[{"weight": 5, "hold": "1m", "match": {"headers": {}}}]),
+        ("spec.rollout.steps[0].match.headers", "at least 1 properties"),
+    ),
+    "match of no header": (matching({"x cohort": "beta"}), ("match.headers of spec.rollout.steps must be names",)),
+    "match of a header twice": (
+        matching({"x-cohort": "beta", "X-Cohort": "beta"}),
+        ("must name each header once, whatever its case",),
+    ),
+    "match of the operator's own header": (
+        matching({"X-Serin-Revision": "stable"}),
+        ("match.headers of spec.rollout.steps must not be x-serin-revision",),
+    ),
+    "policy beside steps": (
+        rollout(policy="cautious", steps=[{"weight": 5, "hold": "1m"}]),
+        ("spec.rollout", "spec.rollout.policy must stand alone", "belongs into the RolloutPolicy"),
+    ),
+    "policy beside a bake time": (rollout(policy="cautious", bake="1h"), ("spec.rollout.policy must stand alone",)),
+    "bake of two years": (rollout(bake="17520h"), ("spec.rollout.bake must be at most 8760h",)),
+    "deadline of nothing": (rollout(deadline="0s"), ("spec.rollout.deadline must be above 0s",)),
+    "end of no deadline": (
+        rollout(onInconclusive="Rollback"),
+        ("spec.rollout.onInconclusive says what happens at the deadline: set spec.rollout.deadline",),
+    ),
+    "unknown end of a deadline": (
+        rollout(deadline="1h", onInconclusive="Hope"),
+        ("spec.rollout.onInconclusive", 'supported values: "Hold", "Rollback", "Promote"'),
+    ),
     "too many steps": (steps(*range(21)), ("spec.rollout.steps", "must have at most 20 items")),
     "hold without a unit": (
         rollout(steps=[{"weight": 5, "hold": "5"}]),
@@ -85,7 +124,7 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     ),
     "hold of two years": (
         rollout(steps=[{"weight": 5, "hold": "17520h"}]),
-        ("spec.rollout.steps[0]", "hold of spec.rollout.steps must be at most 8760h"),
+        ("spec.rollout.steps[0]", "spec.rollout.steps[].hold must be at most 8760h"),
     ),
     "negative duration": (rollout(keepPrevious="-5m"), ("spec.rollout.keepPrevious", "should match")),
     "keepPrevious of two years": (rollout(keepPrevious="17520h"), ("spec.rollout.keepPrevious must be at most 8760h",)),
@@ -193,6 +232,18 @@ ACCEPTED_DEPLOYMENTS: dict[str, Json] = {
     "a model name as MLflow allows it": {"spec": {"model": {"name": "Fraud Detector (EU) ü №1"}}},
     "equal weights": steps(0, 0, 10, 10, 100),
     "a step that passes at once": rollout(steps=[{"weight": 5, "hold": "0s"}]),
+    "a policy": rollout(policy="cautious"),
+    "every kind of step": rollout(
+        steps=[
+            {"weight": 0, "mirror": 20, "hold": "10m"},
+            {"weight": 0, "approval": True},
+            {"weight": 1, "hold": "30m", "match": {"headers": {"x-cohort": "beta", "Accept-Language": "de"}}},
+            {"weight": 25, "hold": "10m", "approval": True},
+        ],
+        bake="30m",
+        deadline="4h",
+        onInconclusive="Promote",
+    ),
     "durations of several parts": rollout(keepPrevious="1h30m", readiness={"stableFor": "500ms"}),
     "autoscaling": serving(minReplicas=2, maxReplicas=6, scaling={"metric": "CPU", "target": 70}),
     "maxReplicas as many as minReplicas": serving(minReplicas=2, maxReplicas=2),
@@ -293,7 +344,9 @@ def test_a_bad_change_is_refused_too(kube: Kube, namespace: str) -> None:
     assert unchanged["metadata"]["generation"] == 1
 
 
-@pytest.mark.parametrize("path", ["modeldeployment.spec.rollout.steps", "modeldeployment.status", "modelregistry.spec"])
+@pytest.mark.parametrize(
+    "path", ["modeldeployment.spec.rollout.steps", "modeldeployment.status", "modelregistry.spec", "rolloutpolicy.spec"]
+)
 def test_every_field_is_explained(plane: ControlPlane, kube: Kube, path: str) -> None:
     """kubectl explain has a sentence for every field, read from the API server."""
     kubectl = str(tools.binary("kubectl"))

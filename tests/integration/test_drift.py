@@ -82,12 +82,13 @@ def unmoved(scene: Scene) -> Iterator[Deployed]:
 
 
 def _refs(change: Callable[[list[Json]], object]) -> Callable[[Json], Json]:
-    """An edit of the route's only rule."""
+    """An edit of the route's last rule, which shares out the requests."""
 
     def edit(spec: Json) -> Json:
-        rule = {**spec["rules"][0], "backendRefs": [dict(ref) for ref in spec["rules"][0]["backendRefs"]]}
+        *direct, last = spec["rules"]
+        rule = {**last, "backendRefs": [dict(ref) for ref in last["backendRefs"]]}
         change(rule["backendRefs"])
-        return {"rules": [rule]}
+        return {"rules": [*direct, rule]}
 
     return edit
 
@@ -98,14 +99,15 @@ def _swap(refs: list[Json]) -> None:
 
 def _filtered(spec: Json) -> Json:
     added = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"add": [{"name": "x-by", "value": "hand"}]}}
-    return {"rules": [{**spec["rules"][0], "filters": [added]}]}
+    return {"rules": [*spec["rules"][:-1], {**spec["rules"][-1], "filters": [added]}]}
 
 
 ROUTE_EDITS: dict[str, Callable[[Json], Json]] = {
     "weights": _refs(_swap),
     "filter": _filtered,
     "hostnames": lambda _: {"hostnames": ["other.example.com"]},
-    "no timeout": lambda spec: {"rules": [{**spec["rules"][0], "timeouts": {}}]},
+    "no timeout": lambda spec: {"rules": [*spec["rules"][:-1], {**spec["rules"][-1], "timeouts": {}}]},
+    "no direct access": lambda spec: {"rules": spec["rules"][-1:]},
     "gateway": lambda _: {"parentRefs": [{"name": "private", "namespace": "gateways"}]},
 }
 

@@ -22,15 +22,19 @@ from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Resolved
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
+from serin.rollout.decision import PlannedRoute
 from serin.rollout.decision import ServingPlan
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
+from serin.rollout.observed import Match
+from serin.rollout.observed import Mirror
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.observed import ServingState
 from tests.unit.rollout.scene import PLATFORM
 from tests.unit.rollout.scene import START
+from tests.unit.rollout.scene import declared
 
 PARENT, ROUTE, SERVICES = "parent", "route", "services"
 
@@ -67,6 +71,23 @@ class LiveRoute:
     """The generation that the gateway accepted last."""
     refused: int = 0
     by_hand: bool = False
+    matches: tuple[Match, ...] = ()
+    mirror: Mirror | None = None
+
+    def observed(self) -> Route:
+        """As the operator sees it."""
+        return Route(
+            exists=True,
+            weights=dict(self.weights),
+            matches=self.matches,
+            mirror=self.mirror,
+            accepted=self.accepted == self.generation,
+            refusal="no" if self.refused == self.generation else None,
+        )
+
+    def is_as(self, planned: PlannedRoute) -> bool:
+        """Whether nothing has to be written for it to be as planned."""
+        return (self.weights, self.matches, self.mirror) == (dict(planned.weights), planned.matches, planned.mirror)
 
 
 @dataclass(frozen=True)
@@ -131,15 +152,9 @@ class Operator:
             registry_down=down,
             serving=ServingState(
                 revisions={name: health(service) for name, service in seen.services.items()},
-                route=Route()
-                if route is None
-                else Route(
-                    exists=True,
-                    weights=dict(route.weights),
-                    accepted=route.accepted == route.generation,
-                    refusal="no" if route.refused == route.generation else None,
-                ),
+                route=Route() if route is None else route.observed(),
             ),
+            rollout=declared(seen.parent.spec),
             platform=PLATFORM,
         )
 
@@ -169,8 +184,8 @@ class Operator:
     def _writes(self, decision: Decision, observed: Observed) -> Iterator[tuple[str, Callable[[], None]]]:
         plan, routed = decision.plan, False
         if plan is not None:
-            wanted = None if plan.route is None else dict(plan.route.weights)
-            if wanted is not None and wanted != dict(observed.serving.route.weights):
+            wanted, route = plan.route, self.seen.route
+            if wanted is not None and (route is None or not route.is_as(wanted)):
                 yield ROUTE, lambda: self._write_route(wanted)
                 routed = True
             for planned in plan.revisions:
@@ -190,14 +205,23 @@ class Operator:
         named = self.seen.route.weights if self.seen.route is not None else {}
         return [name for name in names if name not in named]
 
-    def _write_route(self, weights: dict[str, int]) -> None:
+    def _write_route(self, planned: PlannedRoute) -> None:
         before, known = self.store.route, self.seen.route
         if (before and before.version) != (known and known.version):
             raise Conflict(ROUTE)
+        weights = dict(planned.weights)
         self.witness("route", "fraud", weights)
         generation = 1 if before is None else before.generation + 1
         accepted, refused = (0, 0) if before is None else (before.accepted, before.refused)
-        self.store.route = LiveRoute(self.store.next(), generation, weights, accepted, refused)
+        self.store.route = LiveRoute(
+            self.store.next(),
+            generation,
+            weights,
+            accepted,
+            refused,
+            matches=planned.matches,
+            mirror=planned.mirror,
+        )
 
     def _write_service(self, name: str, replicas: int) -> None:
         before, known = self.store.services.get(name), self.seen.services.get(name)
@@ -240,6 +264,8 @@ class World:
     now: datetime = START
     gateway: dict[str, int] = field(default_factory=dict)
     """What the gateway really does with requests, by revision."""
+    reached: set[str] = field(default_factory=set)
+    """Revisions that get any request, also by a header."""
     known: set[str] = field(default_factory=set)
     """Revisions that the gateway can send requests to at once."""
     gateway_by_hand: bool = False
@@ -255,6 +281,7 @@ class World:
         self._requests()
         route = self.store.route
         self.gateway = {} if route is None else {name: weight for name, weight in route.weights.items() if weight}
+        self.reached = set() if route is None else {name for name in route.weights if route.observed().reaches(name)}
         self.known = set() if route is None else set(route.weights)
         self.gateway_by_hand = route is not None and route.by_hand
         self._requests()
@@ -320,5 +347,5 @@ class World:
 
     def _requests(self) -> None:
         if not self.gateway_by_hand:
-            for name in self.gateway:
+            for name in self.reached:
                 self.last_request[name] = self.now

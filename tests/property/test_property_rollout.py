@@ -268,7 +268,7 @@ class Rollouts(RuleBasedStateMachine):
         assert route is None or name not in route.weights, "a revision goes that the route names"
         assert status.stable is None or name != status.stable.revision, "the stable revision goes"
         by_hand = self.world.gateway_by_hand
-        assert by_hand or name not in self.world.gateway, "a revision goes that gets requests"
+        assert by_hand or name not in self.world.reached, "a revision goes that gets requests"
         last = self.world.last_request.get(name)
         assert last is None or by_hand or now - last >= TIMEOUT, f"requests of {name} are cut after {now - last}"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from serin.api import kinds
 from serin.api.base import GROUP
@@ -24,6 +25,10 @@ from serin.api.modeldeployment import RESERVED_ENV
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modelregistry import ModelRegistrySpec
 from serin.api.modelregistry import ModelRegistryStatus
+from serin.api.rollout import DIRECT_HEADER
+from serin.api.rollout import HEADER_NAME_PATTERN
+from serin.api.rollout import Rollout
+from serin.api.rolloutpolicy import RolloutPolicySpec
 from serin.api.status import ModelDeploymentStatus
 
 Schema = dict[str, Any]
@@ -31,6 +36,62 @@ Rules = dict[tuple[str, ...], list[dict[str, str]]]
 Column = tuple[str, str, str, int, str]
 
 DURATION_LIMIT = "duration('8760h')"
+
+
+def _at_most(field: str, limit: str, where: str) -> dict[str, str]:
+    """A limit of a duration that may be left out."""
+    shown = limit.removeprefix("duration('").removesuffix("')")
+    return {
+        "rule": f"!has(self.{field}) || duration(self.{field}) <= {limit}",
+        "message": f"{where}{field} must be at most {shown}",
+    }
+
+
+def rollout_rules(path: tuple[str, ...]) -> Rules:
+    """Rules of a rollout's settings, inline or as a policy. No member has a default: what is not written is absent."""
+    where = ".".join(path)
+    return {
+        path: [
+            {
+                "rule": "!has(self.steps) || self.steps.map(step, step.weight).isSorted()",
+                "message": f"weights of {where}.steps must not fall from one step to the next",
+            },
+            *(_at_most(field, DURATION_LIMIT, f"{where}.") for field in ("bake", "keepPrevious", "deadline")),
+            {
+                "rule": "!has(self.deadline) || duration(self.deadline) > duration('0s')",
+                "message": f"{where}.deadline must be above 0s; leave it out for none",
+            },
+            {
+                "rule": "!has(self.onInconclusive) || has(self.deadline)",
+                "message": f"{where}.onInconclusive says what happens at the deadline: set {where}.deadline, too",
+            },
+        ],
+        (*path, "steps", "[]"): [
+            _at_most("hold", DURATION_LIMIT, f"{where}.steps[]."),
+            {
+                "rule": "has(self.hold) || (has(self.approval) && self.approval)",
+                "message": f"hold of {where}.steps must be set, or approval: true for a step that only a person ends",
+            },
+        ],
+        (*path, "steps", "[]", "match"): [
+            {
+                "rule": f'self.headers.all(name, name.matches("{HEADER_NAME_PATTERN}") && name.size() <= 256)',
+                "message": f"match.headers of {where}.steps must be names of HTTP headers",
+            },
+            {
+                "rule": f"self.headers.all(name, name.lowerAscii() != '{DIRECT_HEADER}')",
+                "message": f"match.headers of {where}.steps must not be {DIRECT_HEADER}: "
+                "it always reaches the revision that it names",
+            },
+            {
+                "rule": "self.headers.all(name, "
+                "self.headers.exists_one(other, other.lowerAscii() == name.lowerAscii()))",
+                "message": f"match.headers of {where}.steps must name each header once, whatever its case",
+            },
+        ],
+        (*path, "readiness"): [_at_most("stableFor", "duration('1h')", f"{where}.readiness.")],
+    }
+
 
 # Rules by the path of the schema they stand at; "[]" is a list's element.
 MODEL_DEPLOYMENT_RULES: Rules = {
@@ -85,28 +146,6 @@ MODEL_DEPLOYMENT_RULES: Rules = {
             "message": "spec.traffic.timeout must be above 0s and at most 8760h",
         }
     ],
-    ("spec", "rollout"): [
-        {
-            "rule": "!has(self.steps) || self.steps.map(step, step.weight).isSorted()",
-            "message": "weights of spec.rollout.steps must not fall from one step to the next",
-        },
-        {
-            "rule": f"duration(self.keepPrevious) <= {DURATION_LIMIT}",
-            "message": "spec.rollout.keepPrevious must be at most 8760h",
-        },
-    ],
-    ("spec", "rollout", "steps", "[]"): [
-        {
-            "rule": f"duration(self.hold) <= {DURATION_LIMIT}",
-            "message": "hold of spec.rollout.steps must be at most 8760h",
-        }
-    ],
-    ("spec", "rollout", "readiness"): [
-        {
-            "rule": "duration(self.stableFor) <= duration('1h')",
-            "message": "spec.rollout.readiness.stableFor must be at most 1h",
-        }
-    ],
 }
 
 MODEL_REGISTRY_RULES: Rules = {
@@ -128,6 +167,16 @@ MODEL_REGISTRY_RULES: Rules = {
         }
     ],
 }
+
+POLICY_ALONE = {
+    "rule": "!has(self.policy) || !("
+    + " || ".join(f"has(self.{to_camel(field)})" for field in sorted(Rollout.model_fields))
+    + ")",
+    "message": "spec.rollout.policy must stand alone: what stands beside it belongs into the RolloutPolicy",
+}
+MODEL_DEPLOYMENT_RULES |= rollout_rules(("spec", "rollout"))
+MODEL_DEPLOYMENT_RULES["spec", "rollout"].append(POLICY_ALONE)
+ROLLOUT_POLICY_RULES: Rules = rollout_rules(("spec",))
 
 READY = '.status.conditions[?(@.type=="Ready")]'
 
@@ -155,6 +204,12 @@ MODEL_REGISTRY_COLUMNS: tuple[Column, ...] = (
     ("Message", "string", f"{READY}.message", 1, "State in one sentence."),
 )
 
+ROLLOUT_POLICY_COLUMNS: tuple[Column, ...] = (
+    ("Bake", "string", ".spec.bake", 0, "How long the candidate has all traffic before it is promoted."),
+    ("Deadline", "string", ".spec.deadline", 0, "How long a rollout may take."),
+    ("Age", "date", ".metadata.creationTimestamp", 0, ""),
+)
+
 
 def definitions() -> dict[str, Schema]:
     """The CRDs by file name."""
@@ -175,6 +230,15 @@ def definitions() -> dict[str, Schema]:
             MODEL_REGISTRY_RULES,
             MODEL_REGISTRY_COLUMNS,
         ),
+        f"{GROUP}_rolloutpolicies.yaml": _definition(
+            kinds.ROLLOUT_POLICY,
+            ["rpol"],
+            "A way to roll out that ModelDeployments may name. It counts in the operator's namespace only; a rollout "
+            "that runs goes on by what it started with. The one named default is for those that name none.",
+            (RolloutPolicySpec, None),
+            ROLLOUT_POLICY_RULES,
+            ROLLOUT_POLICY_COLUMNS,
+        ),
     }
 
 
@@ -188,13 +252,11 @@ def _definition(
     kind: Kind,
     short_names: list[str],
     description: str,
-    models: tuple[type[BaseModel], type[BaseModel]],
+    models: tuple[type[BaseModel], type[BaseModel] | None],
     rules: Rules,
     columns: tuple[Column, ...],
 ) -> Schema:
-    spec, status = (structural(model) for model in models)
-    status["default"] = {"observedGeneration": -1}
-    schema = {
+    schema: Schema = {
         "type": "object",
         "description": description,
         "required": ["spec"],
@@ -202,10 +264,11 @@ def _definition(
             "apiVersion": {"type": "string", "description": "serin.dev/v1alpha1."},
             "kind": {"type": "string", "description": f"{kind.kind}."},
             "metadata": {"type": "object"},
-            "spec": spec,
-            "status": status,
+            "spec": structural(models[0]),
         },
     }
+    if models[1] is not None:
+        schema["properties"]["status"] = {**structural(models[1]), "default": {"observedGeneration": -1}}
     for path, additions in rules.items():
         _at(schema, path).setdefault("x-kubernetes-validations", []).extend(additions)
     return {
@@ -229,7 +292,7 @@ def _definition(
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": schema},
-                    "subresources": {"status": {}},
+                    **({"subresources": {"status": {}}} if models[1] is not None else {}),
                     "additionalPrinterColumns": [_column(*column) for column in columns],
                 }
             ],

@@ -44,6 +44,7 @@ class Kind:
 
 MODEL_DEPLOYMENT = Kind(GROUP, VERSION, "ModelDeployment", "modeldeployments")
 MODEL_REGISTRY = Kind(GROUP, VERSION, "ModelRegistry", "modelregistries")
+ROLLOUT_POLICY = Kind(GROUP, VERSION, "RolloutPolicy", "rolloutpolicies")
 INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")

@@ -16,7 +16,9 @@ from pydantic import model_validator
 from serin.api.base import SpecModel
 from serin.api.quantities import Duration
 from serin.api.quantities import FreeObject
+from serin.api.quantities import ObjectName
 from serin.api.quantities import Quantity
+from serin.api.rollout import RolloutOrPolicy
 
 # A name is a label of the model's hostname and the first part of its revisions' names.
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -30,8 +32,6 @@ RESERVED_ENV = (
     "MLSERVER_MODEL_IMPLEMENTATION",
     "MLSERVER_PARALLEL_WORKERS",
 )
-
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 
 
 class Backend(StrEnum):
@@ -242,43 +242,17 @@ class Traffic(SpecModel):
     )
 
 
-class Step(SpecModel):
-    """One step of a rollout."""
-
-    weight: int = Field(ge=0, le=100, description="Percent of the requests for the candidate.")
-    hold: Duration = Field(
-        description="How long the step lasts, from the moment the gateway accepted the weight. 0s passes at once."
-    )
-
-
-class Readiness(SpecModel):
-    """What counts as ready."""
-
-    stable_for: Duration = Field(
-        default="10s", description="Replicas are ready without a break for this long before they get traffic."
-    )
-
-
-class Rollout(SpecModel):
-    """How a new revision takes over from the one in use."""
-
-    steps: tuple[Step, ...] = Field(
-        default=(),
-        max_length=20,
-        description="Weights of the candidate, one after the other, then 100. Without steps 100 once it is ready.",
-    )
-    readiness: Readiness = Field(default=Readiness(), description="What counts as ready.")
-    keep_previous: Duration = Field(
-        default="10m",
-        description="How long the previous revision keeps its replicas after a promotion, untouched and warm.",
-    )
-
-
 class ModelDeploymentSpec(SpecModel):
     """What shall be served, and how a change of it reaches the users."""
 
     model: Model = Field(description="Which model of which registry.")
     serving: Serving = Field(default=Serving(), description="How the model is served.")
     traffic: Traffic = Field(default=Traffic(), description="By which names and gateways requests come in.")
-    rollout: Rollout = Field(default=Rollout(), description="How a new revision takes over from the one in use.")
+    rollout: RolloutOrPolicy | None = Field(
+        default=None,
+        description=(
+            "How a new revision takes over from the one in use. By default as the RolloutPolicy named default says; "
+            "where there is none, it gets all traffic once it is ready."
+        ),
+    )
     suspend: bool = Field(default=False, description="True: change nothing, keep serving what serves.")

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from serin.api.base import SpecModel
 from serin.api.base import StatusModel
-from serin.api.modeldeployment import ObjectName
 from serin.api.quantities import Duration
+from serin.api.quantities import ObjectName
 from serin.api.quantities import Time
 from serin.api.reasons import Reason
 

@@ -1,4 +1,4 @@
-"""Durations, quantities and times as Kubernetes users write them, with what the schema needs to check them.
+"""Durations, quantities, names and times as Kubernetes users write them, with what the schema needs to check them.
 
 They stay the strings that people wrote: normalising them would be a difference for GitOps tools.
 """
@@ -52,6 +52,10 @@ Quantity = Annotated[
     ),
 ]
 """A Kubernetes quantity: ``1``, ``500m``, ``2Gi``."""
+
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""Name of a Kubernetes object."""
 
 
 def seconds(duration: str) -> float:

@@ -26,7 +26,10 @@ class Reason(StrEnum):
     WAITING_FOR_REPLICAS = "WaitingForReplicas"
     WAITING_FOR_GATEWAY = "WaitingForGateway"
     PROGRESSING = "Progressing"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PAUSED = "Paused"
     PROMOTING = "Promoting"
+    BAKING = "Baking"
     ROLLING_BACK = "RollingBack"
     SUSPENDED = "Suspended"
 
@@ -35,6 +38,9 @@ class Reason(StrEnum):
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
     REVERTED = "Reverted"
+    ABORTED = "Aborted"
+    UNDONE = "Undone"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
 
     # What is wrong with a candidate, as its own pods say it.
     LOAD_FAILED = "LoadFailed"
@@ -57,6 +63,8 @@ class Reason(StrEnum):
     ARTIFACT_NOT_FOUND = "ArtifactNotFound"
     ARTIFACT_NOT_ALLOWED = "ArtifactNotAllowed"
     NOT_A_MODEL = "NotAModel"
+    POLICY_NOT_FOUND = "PolicyNotFound"
+    INVALID_POLICY = "InvalidPolicy"
     NO_RUNTIME = "NoRuntime"
     NAME_TOO_LONG = "NameTooLong"
     BACKEND_NOT_INSTALLED = "BackendNotInstalled"
@@ -87,6 +95,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.WAITING_FOR_REPLICAS: "Replicas of the revision are not ready, or not ready for long enough.",
     Reason.WAITING_FOR_GATEWAY: "The route is written and the gateway has not accepted this generation of it yet.",
     Reason.PROGRESSING: "The candidate has the weight of its step, and the step's hold is running.",
+    Reason.AWAITING_APPROVAL: "The step's hold is over, and it goes on when a person approves it.",
+    Reason.PAUSED: "A person paused the rollout: it keeps its weight, and its clocks stand still.",
+    Reason.BAKING: "The candidate has all traffic; the stable revision is warm until the bake time is over.",
     Reason.PROMOTING: "The candidate passed all steps and is getting all traffic.",
     Reason.ROLLING_BACK: "The candidate failed; its traffic goes back to the stable revision.",
     Reason.SUSPENDED: "spec.suspend is true: nothing is changed, what serves keeps serving.",
@@ -94,6 +105,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.ROLLED_BACK: "The declared version failed and was taken back; the stable revision serves.",
     Reason.SUPERSEDED: "Another version was declared before the rollout of this one ended.",
     Reason.REVERTED: "The stable version was declared again before the rollout ended.",
+    Reason.ABORTED: "A person ended the rollout: the stable revision has all traffic, the candidate is rejected.",
+    Reason.UNDONE: "A person went back to the revision before; the one that was in use is rejected.",
+    Reason.DEADLINE_EXCEEDED: "The candidate did not get all traffic within rollout.deadline.",
     Reason.LOAD_FAILED: "The model server ended while it loaded the model.",
     Reason.CRASHED: "A container of the revision ended while it had traffic, or one of its pods failed.",
     Reason.DOWNLOAD_FAILED: "The storage initializer could not fetch the model's artifacts.",
@@ -112,6 +126,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.ARTIFACT_NOT_FOUND: "The version has no readable MLmodel file: its artifacts are gone.",
     Reason.ARTIFACT_NOT_ALLOWED: "The artifact location matches no prefix of the registry's artifacts.allowed.",
     Reason.NOT_A_MODEL: "The name belongs to a prompt, not to a model.",
+    Reason.POLICY_NOT_FOUND: "There is no RolloutPolicy of that name in the operator's namespace.",
+    Reason.INVALID_POLICY: "The RolloutPolicy has a value that this operator cannot carry out.",
     Reason.NO_RUNTIME: "No serving runtime of the operator's settings can serve the model's flavors and protocol.",
     Reason.NAME_TOO_LONG: "The namespace's name leaves no room for the names of the backend's objects.",
     Reason.BACKEND_NOT_INSTALLED: "The serving backend's custom resources are not installed in this cluster.",

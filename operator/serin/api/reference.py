@@ -26,7 +26,7 @@ def api() -> str:
         group = definition["spec"]["group"]
         kind = definition["spec"]["names"]["kind"]
         parts.append(f"\n## {kind}\n\n`{group}/{version['name']}`. {schema['description']}\n")
-        for part in ("spec", "status"):
+        for part in (part for part in ("spec", "status") if part in schema["properties"]):
             parts.append(f"\n### {part}\n\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n")
             parts += [f"{row}\n" for row in _rows(schema["properties"][part], "")]
         rules = sorted({rule["message"] for rule in _rules(schema)})

@@ -19,6 +19,8 @@ from serin.api.modeldeployment import Resources
 from serin.api.quantities import FreeObject
 from serin.api.quantities import Time
 from serin.api.reasons import Reason
+from serin.api.rollout import DIRECT_HEADER
+from serin.api.rollout import OnInconclusive
 
 HISTORY_LENGTH = 10
 REJECTED_LENGTH = 10
@@ -31,7 +33,10 @@ class Phase(StrEnum):
     RESOLVING = "Resolving"
     DEPLOYING = "Deploying"
     PROGRESSING = "Progressing"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PAUSED = "Paused"
     PROMOTING = "Promoting"
+    BAKING = "Baking"
     HEALTHY = "Healthy"
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
@@ -40,7 +45,7 @@ class Phase(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """The conditions. Reconciling and Stalled (kstatus) are absent when they are not true."""
+    """The conditions. Reconciling and Stalled (kstatus) and Paused are absent when they are not true."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -49,6 +54,7 @@ class ConditionType(StrEnum):
     MODEL_RESOLVED = "ModelResolved"
     CANDIDATE_READY = "CandidateReady"
     TRAFFIC_ROUTED = "TrafficRouted"
+    PAUSED = "Paused"
 
 
 class Outcome(StrEnum):
@@ -58,6 +64,8 @@ class Outcome(StrEnum):
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
     REVERTED = "Reverted"
+    ABORTED = "Aborted"
+    UNDONE = "Undone"
 
 
 class Condition(StatusModel):
@@ -109,9 +117,14 @@ class Revision(StatusModel):
 
     revision: str = Field(description="Name of the revision, <name>-v<version>-<hash>, and of its backend's object.")
     version: str = Field(description="Model version, such as v12.")
-    since: Time = Field(description="Stable and previous: when it was promoted. Candidate: when it was declared.")
+    since: Time = Field(description="Stable and previous: when it got all traffic. Candidate: when it was declared.")
     replicas: int = Field(default=0, description="Replicas that are wanted now.")
     ready: int = Field(default=0, description="Replicas that are ready.")
+    floor: int | None = Field(
+        default=None,
+        description="Replicas that it keeps at least, so that it can take all the traffic back: as many as it had.",
+    )
+    goes_at: Time | None = Field(default=None, description="Previous: when its replicas go.")
     template: Template = Field(description="What its pods are made from.")
 
 
@@ -119,7 +132,40 @@ class PlannedStep(StatusModel):
     """A step of the running rollout."""
 
     weight: int = Field(description="Percent of the requests for the candidate.")
-    hold: str = Field(description="How long the step lasts.")
+    mirror: int | None = Field(default=None, description="Percent of the requests that the candidate gets copies of.")
+    headers: dict[str, str] | None = Field(
+        default=None, description="Requests with these headers always go to the candidate."
+    )
+    hold: str = Field(default="0s", description="How long the step lasts.")
+    approval: bool = Field(default=False, description="Whether it waits for a person once its hold is over.")
+
+
+class Course(StatusModel):
+    """The steps and settings that a rollout started with. It runs by them to its end, whatever is declared then."""
+
+    steps: tuple[PlannedStep, ...] = Field(default=(), description="The steps before it gets everything.")
+    stable_for: str = Field(default="10s", description="How long replicas are ready before they get traffic.")
+    bake: str = Field(default="0s", description="How long it has all traffic before it is promoted.")
+    keep_previous: str = Field(default="10m", description="How long the previous revision is kept warm.")
+    deadline: str | None = Field(default=None, description="How long it may take until the candidate has all traffic.")
+    on_inconclusive: OnInconclusive = Field(default=OnInconclusive.HOLD, description="What happens at the deadline.")
+
+
+class PolicyUse(StatusModel):
+    """The RolloutPolicy that a rollout started with."""
+
+    name: str = Field(description="Name of the RolloutPolicy.")
+    digest: str = Field(description="First characters of the sha256 of its spec, as it was.")
+
+
+class Pause(StatusModel):
+    """A rollout that stays where it is until somebody decides. Its clocks stand still."""
+
+    reason: Reason = Field(description="Why, in one word.")
+    message: str = Field(default="", description="Why, for people.")
+    since: Time = Field(description="Since when.")
+    next_at: Time | None = Field(default=None, description="When the step's hold would have ended.")
+    deadline_at: Time | None = Field(default=None, description="When the rollout's deadline would have been.")
 
 
 class RolloutStatus(StatusModel):
@@ -129,8 +175,11 @@ class RolloutStatus(StatusModel):
     steps: int = Field(description="Steps of this rollout.")
     progress: str = Field(description="step/steps.")
     weight: int = Field(description="Percent of the requests that the candidate has by this step.")
-    plan: tuple[PlannedStep, ...] = Field(
-        default=(), description="The steps it started with; it runs by them even when the spec's change."
+    mirror: int | None = Field(default=None, description="Percent of the requests that the candidate gets copies of.")
+    course: Course = Field(default=Course(), description="The steps and settings it started with.")
+    policy: PolicyUse | None = Field(default=None, description="The RolloutPolicy they are from, if they are.")
+    base: int | None = Field(
+        default=None, description="Autoscaled: replicas that all the traffic needs, as the stable revision had them."
     )
     started_at: Time = Field(description="When the rollout started.")
     waiting_since: Time | None = Field(
@@ -144,7 +193,16 @@ class RolloutStatus(StatusModel):
         default=None, description="When the gateway had accepted the step's weight; the step's clock."
     )
     next_at: Time | None = Field(default=None, description="When the step's hold ends.")
+    deadline_at: Time | None = Field(default=None, description="When the candidate must have all traffic.")
+    paused: Pause | None = Field(default=None, description="Set while the rollout stays where it is.")
+    approved_step: int | None = Field(default=None, description="The step that a person has approved.")
+    skip: bool = Field(default=False, description="Whether what is left of the steps is skipped.")
+    undo: bool = Field(default=False, description="Whether it goes back to the revision before, by order.")
     had_traffic: bool = Field(default=False, description="Whether the gateway ever sent requests to the candidate.")
+    direct_header: str = Field(
+        default=DIRECT_HEADER,
+        description="Requests with this header and the value stable or candidate reach that one, once step 1 runs.",
+    )
     waiting_for: str = Field(default="", description="What the next move waits for.")
 
 
@@ -154,6 +212,7 @@ class Share(StatusModel):
     revision: str = Field(description="Name of the revision.")
     version: str = Field(description="Model version, such as v12.")
     weight: int = Field(description="Percent of the requests.")
+    mirror: int | None = Field(default=None, description="Percent of the requests that it gets copies of.")
 
 
 class Retiring(StatusModel):
@@ -188,6 +247,16 @@ class Rejection(StatusModel):
     at: Time = Field(description="When it was rejected.")
 
 
+class Handled(StatusModel):
+    """An order that was carried out, or was not."""
+
+    value: str = Field(description="Value of the annotation.")
+    at: Time = Field(description="When.")
+    by: str | None = Field(default=None, description="Who gave it, as the command line wrote it.")
+    result: Literal["Done", "Refused"] = Field(description="Whether it was carried out.")
+    message: str = Field(default="", description="What was done, or why it was not.")
+
+
 class ModelDeploymentStatus(StatusModel):
     """What serves, since when, why, and what it waits for."""
 
@@ -204,8 +273,14 @@ class ModelDeploymentStatus(StatusModel):
     stable: Revision | None = Field(default=None, description="The revision in use.")
     candidate: Revision | None = Field(default=None, description="The revision that is to take over.")
     previous: Revision | None = Field(default=None, description="The revision before, kept warm after a promotion.")
+    fallback: Revision | None = Field(
+        default=None, description="The revision before, whose replicas are gone: what undo goes back to."
+    )
     rollout: RolloutStatus | None = Field(default=None, description="The running rollout.")
     traffic: tuple[Share, ...] = Field(default=(), description="Shares of the traffic as the gateway has them.")
     retiring: tuple[Retiring, ...] = Field(default=(), description="Revisions that lost their traffic and drain.")
     history: tuple[HistoryEntry, ...] = Field(default=(), description="Rollouts that ended, newest first.")
     rejected: tuple[Rejection, ...] = Field(default=(), description="Revisions that failed, newest first.")
+    handled: dict[str, Handled] = Field(
+        default={}, description="The last order of each kind: approve, promote, abort, retry, pause, resume, undo."
+    )

@@ -14,6 +14,9 @@ import kopf
 import structlog
 
 from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import MODEL_REGISTRY
+from serin.api.kinds import NAMESPACE
+from serin.api.kinds import ROLLOUT_POLICY
 from serin.cluster.client import Client
 from serin.cluster.client import connect
 from serin.cluster.limiter import TokenBucket
@@ -23,6 +26,7 @@ from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
 from serin.controller.http import serve
 from serin.controller.perform import Performer
+from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
 from serin.controller.reconcile import Reconciler
@@ -53,11 +57,12 @@ async def run(settings: Settings) -> None:
     queue = Queue()
     telemetry.watch_queue(queue)
     parents, children = Parents(), Children()
+    policies = Policies(settings.namespace, queue, parents)
     registries = Registries(settings.namespace, client, queue, telemetry, utc_now)
     telemetry.watch_registries(registries.polled)
     backend = KServe()
     reconciler = Reconciler(
-        Gatherer(parents, children, registries, backend, client, platform(settings)),
+        Gatherer(parents, children, registries, policies, backend, client, platform(settings)),
         Performer(client, children, backend),
         client,
         parents,
@@ -74,15 +79,20 @@ async def run(settings: Settings) -> None:
     runner, port = await serve(settings.http_host, settings.http_port, telemetry.registry, alive, ready.is_set)
     log.info("serin starts", port=port, namespace=settings.namespace)
     registry = handlers.watch(
-        queue, parents, children, registries.take, registries.take_namespace, registries.note, client.access
+        queue,
+        parents,
+        children,
+        {MODEL_REGISTRY: registries.take, NAMESPACE: registries.take_namespace, ROLLOUT_POLICY: policies.take},
+        registries.note,
+        client.access,
     )
     # Before anything is decided, everything is read: a view with holes would be taken for things that are missing.
-    await prime(client, queue, parents, children)
+    await prime(client, queue, parents, children, policies)
     for key in parents.all():
         registries.note(key, (parents.get(key) or {}).get("spec") or {})
     async with _tasks(
         *(work(queue, reconciler, telemetry) for _ in range(settings.workers)),
-        resync(client, queue, parents, children, settings.resync_seconds),
+        resync(client, queue, parents, children, policies, settings.resync_seconds),
         registries.run(),
     ):
         # What was imported stays for good: keep the collector from walking it again and again.
@@ -103,10 +113,11 @@ async def run(settings: Settings) -> None:
     await client.close()
 
 
-async def prime(client: Client, queue: Queue, parents: Parents, children: Children) -> None:
+async def prime(client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies) -> None:
     """Fill the caches, for as long as it takes the API server to answer."""
     while True:
         try:
+            await policies.refresh(client)
             await once(client, queue, parents, children)
         except ClusterError as error:
             log.warning("the API server cannot be read yet", status=error.status, error=error.message)

@@ -17,12 +17,15 @@ from serin.api.status import Resolved
 from serin.cluster.client import Client
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
+from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.errors import ClusterError
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Platform
 from serin.rollout.observed import Problem
+from serin.rollout.orders import annotated
 from serin.serving.backend import Backend
 from serin.serving.backend import LiveObjects
 from serin.serving.pods import Replica
@@ -30,6 +33,9 @@ from serin.serving.pods import with_words
 
 # A log is read once for each container that ended; a crash loop must not make it a stream of requests.
 LOGS_REMEMBERED = 2048
+# Fields of the status that only tell.
+TOLD = frozenset({"phase", "message", "conditions", "history"})
+UNREADABLE_SECONDS = 60.0
 
 
 class Targets(Protocol):
@@ -41,6 +47,10 @@ class Targets(Protocol):
         """What the model reference stands for, and whether its registry is down although that is known."""
         ...
 
+    def leaving(self, namespace: str) -> bool:
+        """Whether the namespace is being deleted: nothing can be created in it any more."""
+        ...
+
 
 class Gatherer:
     """Reads everything that bears on one ModelDeployment."""
@@ -50,6 +60,7 @@ class Gatherer:
         parents: Parents,
         children: Children,
         targets: Targets,
+        policies: Policies,
         backend: Backend,
         client: Client,
         platform: Platform,
@@ -57,6 +68,7 @@ class Gatherer:
         self._parents = parents
         self._children = children
         self._targets = targets
+        self._policies = policies
         self._backend = backend
         self._logs = Logs(client)
         self._platform = platform
@@ -71,9 +83,11 @@ class Gatherer:
         status = _status(body["status"])
         target: Resolved | Problem = Problem(Reason.INVALID_SPEC, "the spec cannot be read")
         down = None
-        deleting = "deletionTimestamp" in metadata
+        declared: Declared | Problem = Declared()
+        deleting = "deletionTimestamp" in metadata or self._targets.leaving(key.namespace)
         if isinstance(spec, ModelDeploymentSpec) and not deleting:
             target, down = await self._targets.target(key, spec.model, status.resolved)
+            declared = self._policies.declared(spec)
         live = self._children.of(key)
         live = await self._logs.add_words(key.namespace, live)
         observed = Observed(
@@ -86,6 +100,8 @@ class Gatherer:
             deleting=deleting,
             target=target,
             registry_down=down,
+            rollout=declared,
+            orders=annotated(metadata.get("annotations") or {}),
             serving=self._backend.observe(metadata["uid"], live),
             platform=self._platform,
         )
@@ -102,11 +118,30 @@ def _spec(raw: dict[str, Any]) -> ModelDeploymentSpec | Problem:
 
 
 def _status(raw: dict[str, Any]) -> ModelDeploymentStatus:
-    """What was written before. A status that somebody broke by hand is begun anew."""
+    """What was written before, by this operator, by a newer one, or by hand.
+
+    A word that this operator does not know is left out where it only tells. Where it would have to be acted upon,
+    nothing is done: begun anew, the memory would take the candidate for a first version and give it everything.
+    """
     try:
         return ModelDeploymentStatus.model_validate(raw)
     except ValidationError:
-        return ModelDeploymentStatus()
+        acted_upon = {name: value for name, value in raw.items() if name not in TOLD}
+        acted_upon["rejected"] = [_rejection(one) for one in raw.get("rejected") or []]
+    try:
+        return ModelDeploymentStatus.model_validate(acted_upon)
+    except ValidationError as error:
+        wrong = "; ".join(f"status.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+        raise ClusterError(
+            0,
+            f"{wrong}: nothing is changed; upgrade the operator if the status is a newer one's, otherwise mend it",
+            retry_after=UNREADABLE_SECONDS,
+        ) from error
+
+
+def _rejection(one: dict[str, Any]) -> dict[str, Any]:
+    """What was rejected stays rejected, whatever the word for it."""
+    return one if one.get("reason") in set(Reason) else {**one, "reason": Reason.ROLLED_BACK}
 
 
 class Logs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 from typing import cast
 
@@ -18,8 +19,6 @@ from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import MODEL_DEPLOYMENT
-from serin.api.kinds import MODEL_REGISTRY
-from serin.api.kinds import NAMESPACE
 from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
@@ -38,14 +37,14 @@ def watch(
     queue: Queue,
     parents: Parents,
     children: Children,
-    registries: Sink,
-    namespaces: Sink,
+    others: Mapping[Kind, Sink],
     note: Callable[[Key, dict[str, Any]], None],
     access: Callable[[], Awaitable[dict[str, Any]]],
 ) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own.
 
-    ``note`` hears of every spec; ``access`` is asked for credentials at the start and after a 401.
+    ``others`` takes the kinds that are no children, ``note`` hears of every spec, and ``access`` is asked for
+    credentials at the start and after a 401.
     """
     registry = kopf.OperatorRegistry()
 
@@ -56,8 +55,8 @@ def watch(
     _on(registry, MODEL_DEPLOYMENT, _parent_sink(queue, parents, note))
     for kind in CHILDREN:
         _on(registry, kind, _child_sink(kind, queue, children), labels={DEPLOYMENT_LABEL: kopf.PRESENT})
-    _on(registry, MODEL_REGISTRY, registries)
-    _on(registry, NAMESPACE, namespaces)
+    for kind, sink in others.items():
+        _on(registry, kind, sink)
     return registry
 
 

@@ -67,6 +67,7 @@ class Registries:
         self._connecting = asyncio.Lock()
         self._uses = Uses()
         self._labels: dict[str, dict[str, str]] = {}
+        self._leaving: set[str] = set()
         self._changed: set[str] = set()
         self._wakeup = asyncio.Event()
 
@@ -84,13 +85,20 @@ class Registries:
         """A namespace was seen: its labels decide which registries it may name."""
         name = body["metadata"]["name"]
         labels = dict(body["metadata"].get("labels") or {})
+        if "deletionTimestamp" in body["metadata"]:
+            self._leaving.add(name)
         if event == "DELETED":
             self._labels.pop(name, None)
+            self._leaving.discard(name)
         elif self._labels.get(name) != labels:
             known = name in self._labels
             self._labels[name] = labels
             if known:
                 self._wake(self._uses.within(name))
+
+    def leaving(self, namespace: str) -> bool:
+        """Whether the namespace is being deleted: nothing can be created in it any more."""
+        return namespace in self._leaving
 
     def note(self, key: Key, spec: dict[str, Any]) -> None:
         """A ModelDeployment was seen: what it follows is asked for with the next listing."""

@@ -21,6 +21,7 @@ from serin.cluster.client import Json
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.handlers import CHILDREN
+from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
 from serin.errors import ClusterError
@@ -28,11 +29,14 @@ from serin.errors import ClusterError
 log = structlog.get_logger(__name__)
 
 
-async def resync(client: Client, queue: Queue, parents: Parents, children: Children, every: float) -> None:
+async def resync(
+    client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies, every: float
+) -> None:
     """Do it for ever, every so many seconds and a little jitter. A failed round is told and tried again."""
     while True:
         await asyncio.sleep(every * random.uniform(0.9, 1.1))  # noqa: S311 (jitter, not a secret)
         try:
+            await policies.refresh(client)
             await once(client, queue, parents, children)
         except ClusterError as error:
             log.warning("resync failed", error=error.message)

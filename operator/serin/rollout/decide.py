@@ -12,8 +12,8 @@ from datetime import datetime
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import milliseconds
-from serin.api.quantities import span
 from serin.api.reasons import Reason
+from serin.api.rollout import OnInconclusive
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
@@ -28,14 +28,18 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.orders import carry_out
+from serin.rollout.pause import pause
 from serin.rollout.plan import plan_of
 from serin.rollout.report import report
 from serin.rollout.report import shares
 from serin.rollout.retire import retire
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
+from serin.rollout.standing import waiting_for
 from serin.rollout.steps import advance
-from serin.rollout.steps import replicas_for
+from serin.rollout.steps import awaits_approval
+from serin.rollout.steps import needed_replicas
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
@@ -56,11 +60,13 @@ def decide(observed: Observed, now: datetime) -> Decision:
     if isinstance(goal, Problem):
         observed = replace(observed, unmet=goal)
     memory = replace(memory, resolved=pinned(observed, memory, now))
+    memory = carry_out(memory, observed, spec, now)
     memory = _follow(memory, goal, observed, spec, now)
     memory = _give_up_failing(memory, observed, spec, now)
+    memory = _past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
-    memory = memory.route(shares(memory, observed))
+    memory = memory.route(shares(memory, observed), observed.serving.route)
     status = report(memory, observed, spec, goal, now)
     return Decision(
         status=status,
@@ -107,10 +113,14 @@ def _follow(
     if isinstance(goal, Problem):
         return memory
     candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
+    settled = stable is not None and stable.revision == goal.revision
+    if settled and memory.rollout is not None and memory.rollout.undo:
+        # What is declared is what a person takes back.
+        return memory
     if candidate is not None and candidate.revision != goal.revision:
         if stable is None and candidate.revision in route.weights:
             # The first version already has the traffic, only the record of it is missing.
-            memory = memory.promote(now, span(spec.traffic.timeout))
+            memory = memory.promote(now, spec)
             stable = memory.stable
         elif stable is not None and stable.revision == goal.revision:
             memory = memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
@@ -118,9 +128,9 @@ def _follow(
             memory = memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)
     settled = stable is not None and stable.revision == goal.revision
     running = memory.candidate is not None
-    if settled or running or memory.rejection(goal.revision) is not None:
+    if settled or running or memory.rejection(goal.revision) is not None or isinstance(observed.rollout, Problem):
         return memory
-    return memory.start(goal.model_copy(update={"since": now}), spec.rollout, now)
+    return memory.start(goal.model_copy(update={"since": now}), observed.rollout, now)
 
 
 def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
@@ -134,6 +144,21 @@ def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     return memory.reject(failure.reason, failure.message, observed.serving.route, now)
 
 
+def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
+    """What was declared for a rollout that takes too long."""
+    rollout = memory.rollout
+    if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at or rollout.skip:
+        return memory
+    course = rollout.course
+    late = f"not promoted within {course.deadline}: waiting for {waiting_for(memory, observed, spec, now)}"
+    if course.on_inconclusive is OnInconclusive.ROLLBACK:
+        return memory.reject(Reason.DEADLINE_EXCEEDED, late, observed.serving.route, now)
+    asks = awaits_approval(rollout) or any(step.approval for step in course.steps[rollout.step :])
+    if course.on_inconclusive is OnInconclusive.PROMOTE and not asks:
+        return replace(memory, rollout=rollout.model_copy(update={"skip": True, "deadline_at": None}))
+    return replace(memory, rollout=pause(rollout, Reason.DEADLINE_EXCEEDED, late, now))
+
+
 def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Failure | None:
     """Why the candidate is given up, in its own pods' words where they have any; None while there is hope."""
     if memory.candidate is None or memory.rollout is None:
@@ -144,7 +169,7 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, no
         return failure
     deadline = startup_deadline(memory, spec)
     # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.
-    missing = health.ready < replicas_for(spec, memory.rollout, now)
+    missing = health.ready < needed_replicas(spec, memory.rollout, now)
     if deadline is None or now < deadline or not missing:
         return None
     last = trouble(health)

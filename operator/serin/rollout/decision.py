@@ -14,6 +14,8 @@ from serin.api.modeldeployment import Scaling
 from serin.api.reasons import Reason
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Template
+from serin.rollout.observed import Match
+from serin.rollout.observed import Mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,15 @@ class PlannedRevision:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRoute:
-    """The route that shall be. ``weights`` are percents of the revisions it names and sum to 100."""
+    """The route that shall be. ``weights`` are percents of the revisions it names and sum to 100; a
+    request that has the headers of a match goes where that says."""
 
     hostnames: tuple[str, ...]
     gateways: tuple[GatewayRef, ...]
     timeout: str
     weights: tuple[tuple[str, int], ...]
+    matches: tuple[Match, ...] = ()
+    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.standing import PASSING
 from serin.rollout.standing import Standing
-from serin.rollout.standing import candidate_replicas
+from serin.rollout.standing import wanted_replicas
 
 
 def facts_of(
@@ -27,7 +27,7 @@ def facts_of(
     now: datetime,
 ) -> Iterator[Fact]:
     """All conditions that shall be told now."""
-    ready = standing.phase is Phase.HEALTHY
+    ready = standing.phase in (Phase.HEALTHY, Phase.BAKING)
     yield Fact(ConditionType.READY, "True" if ready else "False", standing.reason, standing.message)
     if not standing.settled and not standing.stalled:
         yield Fact(ConditionType.RECONCILING, "True", standing.reason, standing.message)
@@ -37,6 +37,8 @@ def facts_of(
     yield _model_resolved(observed, memory)
     yield _candidate_ready(memory, observed, spec, now)
     yield _traffic_routed(observed)
+    if memory.rollout is not None and memory.rollout.paused is not None:
+        yield Fact(ConditionType.PAUSED, "True", memory.rollout.paused.reason, memory.rollout.paused.message)
 
 
 def _available(observed: Observed, memory: Memory) -> Fact:
@@ -77,7 +79,7 @@ def _candidate_ready(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     candidate = memory.candidate
     if candidate is None or memory.rollout is None:
         return Fact(ConditionType.CANDIDATE_READY, "Unknown", Reason.NO_CANDIDATE, "no rollout is running")
-    needed = candidate_replicas(memory, spec, now)
+    needed = wanted_replicas(memory, candidate, spec, now)
     health = observed.serving.health(candidate.revision)
     counted = f"{health.ready} of {needed} replicas of {candidate.version} are ready"
     if health.ready >= needed:

@@ -26,9 +26,14 @@ def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: 
             Reason.GATEWAY_NOT_CONFIGURED,
             "no gateway is known: set spec.traffic.gateways, or gateways in the operator's settings",
         )
+    declared = observed.rollout
     name = revision_name(observed.name, observed.namespace, observed.target, spec.serving)
     if isinstance(name, Problem):
         return name
+    candidate = memory.candidate
+    if isinstance(declared, Problem) and (candidate is None or candidate.revision != name):
+        # A rollout that runs has what it needs to know.
+        return declared
     for revision in memory.revisions():
         if revision.revision == name:
             return revision

@@ -6,27 +6,38 @@ Every transition takes a Memory and returns another; nothing is changed in place
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 from datetime import datetime
-from datetime import timedelta
 
-from serin.api.modeldeployment import Rollout
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.quantities import span
 from serin.api.reasons import Reason
 from serin.api.status import HISTORY_LENGTH
 from serin.api.status import REJECTED_LENGTH
+from serin.api.status import Course
+from serin.api.status import Handled
 from serin.api.status import HistoryEntry
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
-from serin.api.status import PlannedStep
+from serin.api.status import PolicyUse
 from serin.api.status import Rejection
 from serin.api.status import Resolved
 from serin.api.status import Retiring
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.api.status import Share
+from serin.rollout.course import bakes
+from serin.rollout.course import course_of
+from serin.rollout.course import crowd
+from serin.rollout.course import first_course
 from serin.rollout.decision import Event
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Route
+
+TAKEN_BACK = "undone by order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +48,13 @@ class Memory:
     stable: Revision | None = None
     candidate: Revision | None = None
     previous: Revision | None = None
+    fallback: Revision | None = None
     rollout: RolloutStatus | None = None
     traffic: tuple[Share, ...] = ()
     retiring: tuple[Retiring, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     rejected: tuple[Rejection, ...] = ()
+    handled: Mapping[str, Handled] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     """What happened in this decision and is worth telling."""
 
@@ -53,11 +66,13 @@ class Memory:
             stable=status.stable,
             candidate=status.candidate,
             previous=status.previous,
+            fallback=status.fallback,
             rollout=status.rollout,
             traffic=status.traffic,
             retiring=status.retiring,
             history=status.history,
             rejected=status.rejected,
+            handled=status.handled,
         )
 
     def revisions(self) -> Iterator[Revision]:
@@ -72,29 +87,46 @@ class Memory:
         """The same, with one more thing to tell."""
         return replace(self, events=(*self.events, event))
 
-    def start(self, candidate: Revision, rollout: Rollout, now: datetime) -> Memory:
-        """A rollout of the candidate begins, without traffic."""
-        plan = tuple(PlannedStep(weight=step.weight, hold=step.hold) for step in rollout.steps)
-        steps = plan if self.stable is not None else ()
+    def start(self, candidate: Revision, declared: Declared, now: datetime) -> Memory:
+        """A rollout of the candidate begins, without traffic, by what is declared now."""
+        course = course_of(declared.rollout) if self.stable is not None else first_course(declared.rollout)
+        begun = self._begin(candidate, course, declared.policy, now)
+        return begun.tell(
+            Event("Normal", Reason.DEPLOYING, f"rollout of {candidate.version} started ({candidate.revision})")
+        )
+
+    def go_back(self, target: Revision, now: datetime) -> Memory:
+        """A rollout of a revision that was in use before begins: everything at once, as soon as it is ready."""
+        target = target.model_copy(update={"since": now, "goes_at": None})
+        return replace(self._begin(target, Course(), None, now, undo=True), fallback=None)
+
+    def _begin(
+        self, candidate: Revision, course: Course, policy: PolicyUse | None, now: datetime, *, undo: bool = False
+    ) -> Memory:
         drains = any(one.revision == candidate.revision and one.had_traffic for one in self.retiring)
+        warm = self.previous if _is(self.previous, candidate) else None
         return replace(
             self,
-            candidate=candidate,
+            # It keeps the replicas that it has from its last time.
+            candidate=candidate.model_copy(update={"floor": warm.replicas if warm is not None else None}),
             # A candidate that was the previous revision, or still drained, is in use again.
-            previous=None if _is(self.previous, candidate) else self.previous,
+            previous=None if warm is not None else self.previous,
             retiring=tuple(leaving for leaving in self.retiring if leaving.revision != candidate.revision),
             rollout=RolloutStatus(
                 step=0,
-                steps=len(steps),
-                progress=f"0/{len(steps)}",
+                steps=len(course.steps),
+                progress=f"0/{len(course.steps)}",
                 weight=0,
-                plan=steps,
+                course=course,
+                policy=policy,
                 started_at=now,
                 waiting_since=now,
+                deadline_at=now + span(course.deadline) if course.deadline is not None else None,
                 # Of its last time, whose requests may still be under way.
-                had_traffic=drains or _is(self.previous, candidate),
+                had_traffic=drains or warm is not None,
+                undo=undo,
             ),
-        ).tell(Event("Normal", Reason.DEPLOYING, f"rollout of {candidate.version} started ({candidate.revision})"))
+        )
 
     def end(self, outcome: Outcome, reason: Reason, message: str, route: Route, now: datetime) -> Memory:
         """The rollout ends without a promotion: the candidate loses its place and drains."""
@@ -102,49 +134,84 @@ class Memory:
         if candidate is None or rollout is None:
             return self
         # The gateway may have carried out what it has not accepted yet, or what is not in the route any more.
-        had_traffic = rollout.had_traffic or candidate.revision in route.shares
+        had_traffic = rollout.had_traffic or route.reaches(candidate.revision)
         ended = self._ended(candidate, rollout, outcome, reason, message, now)
         return ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
 
-    def reject(self, reason: Reason, message: str, route: Route, now: datetime) -> Memory:
+    def reject(
+        self, reason: Reason, message: str, route: Route, now: datetime, outcome: Outcome = Outcome.ROLLED_BACK
+    ) -> Memory:
         """The candidate failed: it is not tried again until something about it changes."""
-        if self.candidate is None:
+        candidate = self.candidate
+        if candidate is None:
             return self
-        rejection = Rejection(
-            revision=self.candidate.revision,
-            version=self.candidate.version,
-            reason=reason,
-            message=message,
-            at=now,
-        )
-        others = tuple(old for old in self.rejected if old.revision != rejection.revision)
-        ended = self.end(Outcome.ROLLED_BACK, reason, message, route, now)
-        return replace(ended, rejected=(rejection, *others)[:REJECTED_LENGTH]).tell(
-            Event("Warning", Reason.ROLLED_BACK, f"{rejection.version} rejected: {message}")
+        ended = self.end(outcome, reason, message, route, now)
+        return ended.remember(candidate, reason, message, now).tell(
+            Event("Warning", Reason.ROLLED_BACK, f"{candidate.version} rejected: {message}")
         )
 
-    def promote(self, now: datetime, timeout: timedelta) -> Memory:
+    def remember(self, revision: Revision, reason: Reason, message: str, now: datetime) -> Memory:
+        """The revision is rejected: it gets no traffic until somebody asks for it."""
+        rejection = Rejection(
+            revision=revision.revision, version=revision.version, reason=reason, message=message, at=now
+        )
+        others = tuple(old for old in self.rejected if old.revision != rejection.revision)
+        return replace(self, rejected=(rejection, *others)[:REJECTED_LENGTH])
+
+    def forgive(self, revision: str) -> Memory:
+        """The revision may be tried again."""
+        return replace(self, rejected=tuple(old for old in self.rejected if old.revision != revision))
+
+    def promote(self, now: datetime, spec: ModelDeploymentSpec) -> Memory:
         """The candidate, which has all traffic, becomes the stable revision; the one before stays warm, and the one
-        before that goes when its last requests, which may take ``timeout``, are answered."""
+        before that goes when its last requests are answered."""
         if self.candidate is None or self.rollout is None:
             return self
-        candidate, stable, previous = self.candidate, self.stable, self.previous
+        candidate, stable, previous, rollout = self.candidate, self.stable, self.previous, self.rollout
+        timeout = span(spec.traffic.timeout)
+        baked = bakes(rollout.course, rollout.step) and rollout.step_started_at is not None
+        since = rollout.step_started_at if baked and rollout.step_started_at is not None else now
         message = f"{candidate.version} has all traffic"
-        promoted = self._ended(candidate, self.rollout, Outcome.PROMOTED, Reason.PROMOTED, message, now)
+        promoted = self._ended(candidate, rollout, Outcome.PROMOTED, Reason.PROMOTED, message, now)
         if previous is not None and stable is not None:
             # It lost its traffic when the stable one was promoted, which may be only moments ago.
             promoted = promoted.leave(Retiring(revision=previous.revision, drained_at=stable.since + timeout))
-        return replace(promoted, stable=candidate.model_copy(update={"since": now}), previous=stable).tell(
+        if stable is not None:
+            if rollout.undo:
+                promoted = promoted.undone(stable, now)
+            kept = max(span(rollout.course.keep_previous), span(rollout.course.bake), timeout)
+            keeps = {"goes_at": since + kept, "floor": crowd(spec, rollout.base)}
+            stable = stable.model_copy(update=keeps)
+        promoted = replace(
+            promoted.forgive(candidate.revision),
+            stable=candidate.model_copy(update={"since": since, "floor": None}),
+            previous=stable,
+            fallback=None,
+        )
+        return promoted.tell(
             Event("Normal", Reason.PROMOTED, f"{candidate.version} has all traffic ({candidate.revision})")
         )
 
-    def route(self, traffic: tuple[Share, ...]) -> Memory:
+    def undone(self, revision: Revision, now: datetime) -> Memory:
+        """The revision was in use and a person took it back."""
+        entry = HistoryEntry(
+            version=revision.version,
+            revision=revision.revision,
+            outcome=Outcome.UNDONE,
+            reason=Reason.UNDONE,
+            message=TAKEN_BACK,
+            started_at=revision.since,
+            ended_at=now,
+        )
+        history = (entry, *self.history)[:HISTORY_LENGTH]
+        return replace(self, history=history).remember(revision, Reason.UNDONE, TAKEN_BACK, now)
+
+    def route(self, traffic: tuple[Share, ...], route: Route) -> Memory:
         """The gateway sends the requests like this."""
         rollout, candidate = self.rollout, self.candidate
-        if rollout is not None and any(
-            candidate is not None and share.revision == candidate.revision for share in traffic
-        ):
-            rollout = rollout.model_copy(update={"had_traffic": True})
+        if rollout is not None and candidate is not None and not rollout.had_traffic:
+            got = any(share.revision == candidate.revision for share in traffic) or route.reaches(candidate.revision)
+            rollout = rollout.model_copy(update={"had_traffic": got})
         return replace(self, traffic=traffic, rollout=rollout)
 
     def leave(self, leaving: Retiring) -> Memory:

@@ -10,10 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from serin.api.rollout import CANDIDATE
+from serin.api.rollout import DIRECT_HEADER
+from serin.api.rollout import STABLE
+from serin.api.status import PlannedStep
+from serin.rollout.course import ALL
 from serin.rollout.memory import Memory
+from serin.rollout.observed import Match
+from serin.rollout.observed import Mirror
 from serin.rollout.observed import Observed
-
-ALL = 100
 
 
 def shares(memory: Memory, weight: int) -> dict[str, int]:
@@ -24,6 +29,30 @@ def shares(memory: Memory, weight: int) -> dict[str, int]:
     if memory.candidate is not None and (memory.stable is not None or weight == ALL):
         percent[memory.candidate.revision] = weight
     return {revision: share for revision, share in percent.items() if share > 0}
+
+
+def matches(memory: Memory, stage: PlannedStep | None) -> tuple[Match, ...]:
+    """Requests that go to one revision whatever the weights are, in the order in which they count.
+
+    While a stage runs a person reaches either revision by a header. More headers count more, whatever the order
+    (Gateway API, HTTPRouteRule), so that header is paired with those of the step, too.
+    """
+    stable, candidate = memory.stable, memory.candidate
+    if stable is None or candidate is None or stage is None:
+        return ()
+    to_stable, to_candidate = (DIRECT_HEADER, STABLE), (DIRECT_HEADER, CANDIDATE)
+    found = [Match((to_stable,), stable.revision), Match((to_candidate,), candidate.revision)]
+    if stage.headers:
+        chosen = tuple(sorted(stage.headers.items()))
+        found += [Match(tuple(sorted((to_stable, *chosen))), stable.revision), Match(chosen, candidate.revision)]
+    return tuple(found)
+
+
+def mirror(memory: Memory, stage: PlannedStep | None) -> Mirror | None:
+    """The copies that the candidate gets."""
+    if memory.stable is None or memory.candidate is None or stage is None or stage.mirror is None:
+        return None
+    return Mirror(memory.candidate.revision, stage.mirror)
 
 
 def weights(memory: Memory, observed: Observed, weight: int, now: datetime) -> tuple[tuple[str, int], ...]:

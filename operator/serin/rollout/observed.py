@@ -14,7 +14,9 @@ from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Protocol
 from serin.api.reasons import Reason
+from serin.api.rollout import Rollout
 from serin.api.status import ModelDeploymentStatus
+from serin.api.status import PolicyUse
 from serin.api.status import Resolved
 
 
@@ -76,12 +78,32 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """Requests that go to one revision whatever the weights are."""
+
+    headers: tuple[tuple[str, str], ...]
+    """Names and values that a request must all have, sorted."""
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Copies of requests. What is answered to them is thrown away."""
+
+    revision: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """The route as it is in the cluster, and what the gateway says of it."""
 
     exists: bool = False
     weights: Mapping[str, int] = field(default_factory=dict)
     """Percent of each revision that the route names, zeros included."""
+    matches: tuple[Match, ...] = ()
+    """In the order in which they count."""
+    mirror: Mirror | None = None
     accepted: bool = False
     """The gateway accepted this very generation of it."""
     refusal: str | None = None
@@ -92,13 +114,18 @@ class Route:
         """Percent of each revision that gets requests."""
         return {revision: weight for revision, weight in self.weights.items() if weight > 0}
 
+    def reaches(self, revision: str) -> bool:
+        """Whether any request goes to the revision by this route: by weight, by its headers, or as a copy."""
+        mirrored = self.mirror is not None and self.mirror.revision == revision
+        return self.weights.get(revision, 0) > 0 or mirrored or any(one.revision == revision for one in self.matches)
+
     def knows(self, revision: str) -> bool:
         """Whether the gateway can send requests to the revision at once: it accepted a route that names it."""
-        return revision in self.weights and (self.accepted or self.weights[revision] > 0)
+        return revision in self.weights and (self.accepted or self.reaches(revision))
 
     def spares(self, revision: str) -> bool:
         """Whether the gateway sends nothing new to the revision: it accepted a route that gives it nothing."""
-        return self.weights.get(revision, 0) == 0 and (self.accepted or not self.exists)
+        return not self.reaches(revision) and (self.accepted or not self.exists)
 
     def forgot(self, revision: str) -> bool:
         """Whether the gateway does not know the revision any more: it accepted a route that does not name it."""
@@ -115,6 +142,15 @@ class ServingState:
     def health(self, revision: str) -> Health:
         """Health of a revision; of one that does not exist, all zeros."""
         return self.revisions.get(revision, Health())
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """How a rollout that starts now would go."""
+
+    rollout: Rollout = field(default_factory=Rollout)
+    policy: PolicyUse | None = None
+    """The RolloutPolicy that says so, where it is not the ModelDeployment itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +171,10 @@ class Observed:
     """Set while the registry does not answer although the version is known."""
     unmet: Problem | None = None
     """Set by :func:`decide`: why what is declared now cannot be met. A rollout of what was declared before holds."""
+    rollout: Declared | Problem = field(default_factory=Declared)
+    """How a rollout shall go, or why that is not known."""
+    orders: Mapping[str, str] = field(default_factory=dict)
+    """What people ordered: the values of the order annotations by verb."""
     serving: ServingState = field(default_factory=ServingState)
     obstacles: tuple[Problem, ...] = ()
     """What the last attempt to carry out a decision met: refusals, conflicts, missing kinds."""

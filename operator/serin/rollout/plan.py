@@ -7,34 +7,37 @@ from datetime import datetime
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.status import Revision
+from serin.rollout.course import crowd
 from serin.rollout.decision import PlannedRevision
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.decision import ServingPlan
 from serin.rollout.memory import Memory
+from serin.rollout.naming import matches
+from serin.rollout.naming import mirror
 from serin.rollout.naming import weights
 from serin.rollout.observed import Observed
 from serin.rollout.steps import replicas_for
-from serin.rollout.steps import weight_of
+from serin.rollout.steps import stage_of
 
 
 def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> ServingPlan:
     """Everything that shall exist now."""
-    revisions = []
-    for role in memory.revisions():
-        least = spec.serving.min_replicas
-        if role is memory.candidate and memory.rollout is not None:
-            least = replicas_for(spec, memory.rollout, now)
-        revisions.append(_planned(role, spec, least))
-    named = weights(memory, observed, weight_of(memory, observed, spec, now), now)
     return ServingPlan(
         name=observed.name,
         namespace=observed.namespace,
         uid=observed.uid,
-        revisions=tuple(revisions),
-        # Without a gateway a route that exists stays as it is: it may still serve.
-        route=_route(observed, spec, named) if named and gateways(observed, spec) else None,
+        revisions=tuple(_planned(role, spec, least_replicas(spec, memory, role, now)) for role in memory.revisions()),
+        route=_route(memory, observed, spec, now),
         keep=frozenset(leaving.revision for leaving in memory.retiring),
     )
+
+
+def least_replicas(spec: ModelDeploymentSpec, memory: Memory, role: Revision, now: datetime) -> int:
+    """Replicas that a revision shall have at least. Those that may have to take all the traffic stay able to."""
+    if role is memory.candidate:
+        return replicas_for(spec, memory, now)
+    base = memory.rollout.base if memory.rollout is not None else None
+    return crowd(spec, base if role is memory.stable else role.floor)
 
 
 def hostnames(observed: Observed, spec: ModelDeploymentSpec) -> tuple[str, ...]:
@@ -60,10 +63,18 @@ def _planned(role: Revision, spec: ModelDeploymentSpec, least: int) -> PlannedRe
     )
 
 
-def _route(observed: Observed, spec: ModelDeploymentSpec, named: tuple[tuple[str, int], ...]) -> PlannedRoute:
+def _route(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> PlannedRoute | None:
+    """None while nothing can serve, and without a gateway: a route that exists stays as it is, it may still serve."""
+    aim = stage_of(memory, observed, spec, now)
+    named = weights(memory, observed, aim.weight if aim is not None else 0, now)
+    if not named or not gateways(observed, spec):
+        return None
+    stage = aim.stage if aim is not None and not aim.last else None
     return PlannedRoute(
         hostnames=hostnames(observed, spec),
         gateways=gateways(observed, spec),
         timeout=spec.traffic.timeout,
         weights=named,
+        matches=matches(memory, stage),
+        mirror=mirror(memory, stage),
     )

@@ -6,21 +6,20 @@ from datetime import datetime
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.status import ModelDeploymentStatus
-from serin.api.status import PlannedStep
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.api.status import Share
 from serin.rollout.conditions import conditions
 from serin.rollout.conditions import shorten
+from serin.rollout.course import course_of
 from serin.rollout.facts import facts_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
-from serin.rollout.standing import candidate_replicas
-from serin.rollout.standing import least_replicas
 from serin.rollout.standing import standing_of
 from serin.rollout.standing import waiting_for
+from serin.rollout.standing import wanted_replicas
 
 
 def report(
@@ -40,14 +39,16 @@ def report(
         conditions=conditions(observed.status.conditions, facts, observed.generation, now),
         url=f"http://{hostnames(observed, spec)[0]}" if spec is not None else observed.status.url,
         resolved=memory.resolved,
-        stable=_counted(memory.stable, observed, least_replicas(spec, memory.stable)),
-        candidate=_counted(memory.candidate, observed, candidate_replicas(memory, spec, now)),
-        previous=_counted(memory.previous, observed, least_replicas(spec, memory.previous)),
+        stable=_counted(memory, memory.stable, observed, spec, now),
+        candidate=_counted(memory, memory.candidate, observed, spec, now),
+        previous=_counted(memory, memory.previous, observed, spec, now),
+        fallback=memory.fallback,
         rollout=_rollout(memory, observed, spec, now),
         traffic=memory.traffic,
         retiring=memory.retiring,
         history=memory.history,
         rejected=memory.rejected,
+        handled=dict(memory.handled),
     )
 
 
@@ -60,9 +61,11 @@ def shares(memory: Memory, observed: Observed) -> tuple[Share, ...]:
         return memory.traffic
     versions = {share.revision: share.version for share in memory.traffic}
     versions |= {revision.revision: revision.version for revision in memory.revisions()}
+    copies = {route.mirror.revision: route.mirror.percent} if route.mirror is not None else {}
+    percents = {**dict.fromkeys(copies, 0), **route.shares}
     return tuple(
-        Share(revision=revision, version=versions.get(revision, "?"), weight=weight)
-        for revision, weight in sorted(route.shares.items(), key=lambda item: (-item[1], item[0]))
+        Share(revision=revision, version=versions.get(revision, "?"), weight=weight, mirror=copies.get(revision))
+        for revision, weight in sorted(percents.items(), key=lambda item: (-item[1], item[0]))
     )
 
 
@@ -75,14 +78,24 @@ def _rollout(
         waiting = "a spec that can be read" if spec is None else "spec.suspend to be false"
         return memory.rollout.model_copy(update={"waiting_for": waiting})
     waiting = waiting_for(memory, observed, spec, now)
-    declared = tuple(PlannedStep(weight=step.weight, hold=step.hold) for step in spec.rollout.steps)
-    if memory.stable is not None and memory.rollout.plan != declared:
-        waiting += "; spec.rollout.steps changed since: this rollout goes on by the steps it started with"
-    return memory.rollout.model_copy(update={"waiting_for": shorten(waiting)})
+    return memory.rollout.model_copy(update={"waiting_for": shorten(waiting + _outdated(memory, observed))})
 
 
-def _counted(revision: Revision | None, observed: Observed, replicas: int) -> Revision | None:
-    if revision is None:
+def _outdated(memory: Memory, observed: Observed) -> str:
+    """That the rollout does not go as is declared now, where it does not."""
+    rollout, declared = memory.rollout, observed.rollout
+    if rollout is None or rollout.undo or memory.stable is None:
+        return ""
+    if not isinstance(declared, Problem) and rollout.course == course_of(declared.rollout):
+        return ""
+    source = f"RolloutPolicy {rollout.policy.name}" if rollout.policy is not None else "spec.rollout"
+    return f"; {source} changed since: this rollout goes on as it started"
+
+
+def _counted(
+    memory: Memory, role: Revision | None, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime
+) -> Revision | None:
+    if role is None:
         return None
-    ready = observed.serving.health(revision.revision).ready
-    return revision.model_copy(update={"replicas": replicas, "ready": ready})
+    ready = observed.serving.health(role.revision).ready
+    return role.model_copy(update={"replicas": wanted_replicas(memory, role, spec, now), "ready": ready})

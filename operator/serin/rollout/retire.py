@@ -12,21 +12,14 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 
 
-def previous_goes_at(memory: Memory, spec: ModelDeploymentSpec) -> datetime | None:
-    """When the previous revision's time is over. Its last requests are answered by then too."""
-    if memory.previous is None or memory.stable is None:
-        return None
-    kept = max(span(spec.rollout.keep_previous), span(spec.traffic.timeout))
-    return memory.stable.since + kept
-
-
 def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Roles and drains that are over at this moment."""
-    goes_at = previous_goes_at(memory, spec)
-    if memory.previous is not None and goes_at is not None and goes_at <= now:
+    previous = memory.previous
+    if previous is not None and previous.goes_at is not None and previous.goes_at <= now:
         # It has had no traffic since the promotion: its drain is over already.
-        gone = Retiring(revision=memory.previous.revision, drained_at=now)
-        memory = replace(memory, previous=None).leave(gone)
+        cold = previous.model_copy(update={"replicas": 0, "ready": 0, "floor": None, "goes_at": None})
+        gone = Retiring(revision=previous.revision, drained_at=now)
+        memory = replace(memory, previous=None, fallback=cold).leave(gone)
     timeout = span(spec.traffic.timeout)
     route = observed.serving.route
     drained = tuple(

@@ -10,7 +10,6 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
-from serin.rollout.retire import previous_goes_at
 from serin.rollout.steps import aim_of
 from serin.rollout.steps import obstacle_to
 
@@ -35,8 +34,7 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         yield now + LOOK_AGAIN
     rollout = memory.rollout
     if rollout is not None:
-        if rollout.next_at is not None:
-            yield rollout.next_at
+        yield from (moment for moment in (rollout.next_at, rollout.deadline_at) if moment is not None)
         deadline = startup_deadline(memory, spec)
         if deadline is not None:
             yield deadline
@@ -44,7 +42,6 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         wait = obstacle_to(aim, memory, observed, spec, now) if aim is not None else None
         if wait is not None and wait.until is not None:
             yield wait.until
-    goes_at = previous_goes_at(memory, spec)
-    if goes_at is not None:
-        yield goes_at
+    if memory.previous is not None and memory.previous.goes_at is not None:
+        yield memory.previous.goes_at
     yield from (leaving.drained_at for leaving in memory.retiring if leaving.drained_at is not None)

@@ -14,17 +14,20 @@ from serin.api.reasons import Reason
 from serin.api.status import Phase
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
+from serin.rollout.course import ALL
+from serin.rollout.course import bakes
 from serin.rollout.health import hopeless
 from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
-from serin.rollout.naming import ALL
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.plan import least_replicas
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.steps import aim_of
+from serin.rollout.steps import awaits_approval
 from serin.rollout.steps import gateway_answer
+from serin.rollout.steps import held
 from serin.rollout.steps import obstacle_to
-from serin.rollout.steps import replicas_for
 
 ACCEPT = "to accept the route"
 # Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
@@ -60,7 +63,7 @@ def standing_of(
     rejection = memory.rejection(goal.revision)
     if rejection is not None and not _is(memory.stable, goal):
         return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}")
-    return _steady(memory, observed, spec)
+    return _steady(memory, observed, spec, now)
 
 
 def _problem(problem: Problem, memory: Memory, observed: Observed) -> Standing:
@@ -92,33 +95,53 @@ def _rolling(
     now: datetime,
 ) -> Standing:
     waiting = waiting_for(memory, observed, spec, now)
-    stable = f"; stable {memory.stable.version}" if memory.stable is not None else ""
-    aim = aim_of(rollout, now)
     if memory.stable is None:
-        failure = trouble(observed.serving.health(candidate.revision))
-        if failure is not None and (
-            hopeless(observed.serving.health(candidate.revision), None) or _late(memory, spec, now)
-        ):
-            return Standing(
-                Phase.FAILED,
-                failure.reason,
-                f"{candidate.version} cannot start: {failure.message}",
-                stalled=True,
-            )
-        if _late(memory, spec, now):
-            return Standing(
-                Phase.FAILED,
-                Reason.STARTUP_DEADLINE_EXCEEDED,
-                f"{candidate.version} is late: waiting for {waiting}",
-                stalled=True,
-            )
-        return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}")
-    if aim is not None and aim.step > rollout.steps and rollout.step == rollout.steps and rollout.steps > 0:
+        return _first(memory, candidate, observed, spec, now)
+    stable = f"; stable {memory.stable.version}"
+    share = f"step {rollout.progress}: {rollout.weight} % to {candidate.version}"
+    if rollout.undo:
+        return Standing(
+            Phase.ROLLING_BACK, Reason.UNDONE, f"going back to {candidate.version}: waiting for {waiting}{stable}"
+        )
+    if rollout.paused is not None:
+        needs_somebody = rollout.paused.reason is not Reason.PAUSED
+        return Standing(
+            Phase.PAUSED, rollout.paused.reason, f"{share}, waiting for {waiting}{stable}", stalled=needs_somebody
+        )
+    aim = aim_of(rollout, now)
+    if aim is not None and aim.last and (rollout.skip or rollout.step > 0):
         return Standing(Phase.PROMOTING, Reason.PROMOTING, f"{candidate.version}: waiting for {waiting}{stable}")
     if rollout.step == 0:
         return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}{stable}")
-    share = f"step {rollout.progress}: {rollout.weight} % to {candidate.version}"
+    if awaits_approval(rollout) and held(rollout, now):
+        return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, f"{share}, waiting for {waiting}{stable}")
+    if bakes(rollout.course, rollout.step) and rollout.step_started_at is not None:
+        warm = f"; {memory.stable.version} is kept warm"
+        return Standing(
+            Phase.BAKING, Reason.BAKING, f"{candidate.version} has all traffic, waiting for {waiting}{warm}"
+        )
     return Standing(Phase.PROGRESSING, Reason.PROGRESSING, f"{share}, waiting for {waiting}{stable}")
+
+
+def _first(
+    memory: Memory, candidate: Revision, observed: Observed, spec: ModelDeploymentSpec, now: datetime
+) -> Standing:
+    """A first version: it gets all traffic when it is ready, and nothing else serves until then."""
+    waiting = waiting_for(memory, observed, spec, now)
+    failure = trouble(observed.serving.health(candidate.revision))
+    late = _late(memory, spec, now)
+    if failure is not None and (hopeless(observed.serving.health(candidate.revision), None) or late):
+        return Standing(
+            Phase.FAILED, failure.reason, f"{candidate.version} cannot start: {failure.message}", stalled=True
+        )
+    if late:
+        return Standing(
+            Phase.FAILED,
+            Reason.STARTUP_DEADLINE_EXCEEDED,
+            f"{candidate.version} is late: waiting for {waiting}",
+            stalled=True,
+        )
+    return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}")
 
 
 def _late(memory: Memory, spec: ModelDeploymentSpec, now: datetime) -> bool:
@@ -133,12 +156,12 @@ def _rolled_back(memory: Memory, observed: Observed, rejected: str) -> Standing:
     return Standing(Phase.ROLLED_BACK, Reason.ROLLED_BACK, message, stalled=True)
 
 
-def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None) -> Standing:
+def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Standing:
     stable = memory.stable
     if stable is None:
         return Standing(Phase.PENDING, Reason.PENDING, "nothing is deployed yet")
     health = observed.serving.health(stable.revision)
-    wanted = least_replicas(spec, stable)
+    wanted = wanted_replicas(memory, stable, spec, now)
     pods = f": {health.failures[0].message}" if health.failures else ""
     if health.ready == 0:
         return Standing(
@@ -173,8 +196,7 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
         return ""
     aim = aim_of(rollout, now)
     if aim is None:
-        until = format_time(rollout.next_at) if rollout.next_at is not None else ""
-        return f"the hold to end at {until}"
+        return _patience(rollout, now)
     wait = obstacle_to(aim, memory, observed, spec, now)
     if wait is None:
         return gateway_answer(observed, f"{ACCEPT} with {aim.weight} %")
@@ -184,19 +206,32 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
     return f"{wait.message} (until {format_time(deadline)})" if deadline is not None else wait.message
 
 
+def _patience(rollout: RolloutStatus, now: datetime) -> str:
+    """What ends a step that is where it shall be: somebody, or time."""
+    if rollout.paused is not None:
+        return f"somebody to resume, promote or abort it ({rollout.paused.message})"
+    if not awaits_approval(rollout):
+        what = "the bake" if bakes(rollout.course, rollout.step) else "the hold"
+        return f"{what} to end at {_moment(rollout.next_at)}"
+    approval = f"somebody to approve step {rollout.progress}"
+    until = f" (until {format_time(rollout.deadline_at)})" if rollout.deadline_at is not None else ""
+    return (
+        f"{approval}{until}"
+        if held(rollout, now)
+        else f"the hold to end at {_moment(rollout.next_at)}, then {approval}"
+    )
+
+
+def _moment(when: datetime | None) -> str:
+    return format_time(when) if when is not None else "once"
+
+
 def _is(revision: Revision | None, other: Revision) -> bool:
     return revision is not None and revision.revision == other.revision
 
 
-def least_replicas(spec: ModelDeploymentSpec | None, revision: Revision | None) -> int:
-    """Replicas that a revision shall have at least; without a readable spec as many as before."""
-    if spec is not None:
-        return spec.serving.min_replicas
-    return revision.replicas if revision is not None else 0
-
-
-def candidate_replicas(memory: Memory, spec: ModelDeploymentSpec | None, now: datetime) -> int:
-    """Replicas that the candidate shall have; while nothing is carried out as many as before, whatever falls due."""
-    if spec is None or spec.suspend or memory.rollout is None:
-        return memory.candidate.replicas if memory.candidate is not None else 0
-    return replicas_for(spec, memory.rollout, now)
+def wanted_replicas(memory: Memory, role: Revision | None, spec: ModelDeploymentSpec | None, now: datetime) -> int:
+    """Replicas that a revision shall have; while nothing is carried out as many as before, whatever falls due."""
+    if role is None:
+        return 0
+    return role.replicas if spec is None or spec.suspend else least_replicas(spec, memory, role, now)

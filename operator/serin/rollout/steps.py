@@ -15,59 +15,111 @@ from datetime import datetime
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.reasons import Reason
+from serin.api.status import PlannedStep
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
-from serin.rollout.decision import Event
+from serin.rollout.course import ALL
+from serin.rollout.course import bakes
+from serin.rollout.course import crowd
+from serin.rollout.course import stages
 from serin.rollout.health import capacity
 from serin.rollout.health import ready_at
 from serin.rollout.memory import Memory
-from serin.rollout.naming import ALL
+from serin.rollout.naming import matches
+from serin.rollout.naming import mirror
 from serin.rollout.naming import shares
 from serin.rollout.observed import Observed
+
+EVERYTHING = PlannedStep(weight=ALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """The step that shall be established next."""
+    """The stage that shall be established next."""
 
     step: int
-    """From 1; one more than there are steps for the end, when the candidate gets everything."""
-    weight: int
+    """From 1; one more than there are stages for the end, when the candidate is promoted."""
+    stage: PlannedStep
     forward: bool
     """False where the step was established before and lost its replicas."""
+    last: bool = False
+    """True for the end: nothing but the candidate is routed to any more."""
+
+    @property
+    def weight(self) -> int:
+        """Percent of the requests for the candidate."""
+        return self.stage.weight
 
 
 def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
-    """What to establish next; None while the current step holds."""
+    """What to establish next; None while the current step holds, or waits for a person."""
+    ahead = stages(rollout.course)
     if rollout.step > 0 and rollout.step_started_at is None:
-        return Aim(rollout.step, rollout.plan[rollout.step - 1].weight, forward=False)
+        return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
+    end = Aim(len(ahead) + 1, EVERYTHING, forward=True, last=True)
+    if rollout.skip:
+        return end
+    if rollout.paused is not None or awaits_approval(rollout):
+        return None
     if rollout.next_at is not None and now < rollout.next_at:
         return None
-    weight = rollout.plan[rollout.step].weight if rollout.step < len(rollout.plan) else ALL
-    return Aim(rollout.step + 1, weight, forward=True)
+    return Aim(rollout.step + 1, ahead[rollout.step], forward=True) if rollout.step < len(ahead) else end
 
 
-def replicas_for(spec: ModelDeploymentSpec, rollout: RolloutStatus, now: datetime) -> int:
-    """Replicas that the candidate needs: those of the weight it shall get next, before it gets it."""
+def awaits_approval(rollout: RolloutStatus) -> bool:
+    """Whether the step it is in needs a person's word that it has not got yet. Its hold may still run."""
+    ahead = stages(rollout.course)
+    asks = 0 < rollout.step <= len(ahead) and ahead[rollout.step - 1].approval
+    return asks and rollout.approved_step != rollout.step
+
+
+def held(rollout: RolloutStatus, now: datetime) -> bool:
+    """Whether the hold of the step it is in is over."""
+    return rollout.step_started_at is not None and (rollout.next_at is None or rollout.next_at <= now)
+
+
+def needed_replicas(spec: ModelDeploymentSpec, rollout: RolloutStatus, now: datetime) -> int:
+    """Replicas without which the candidate does not move on: those of the weight it shall get next."""
     aim = aim_of(rollout, now)
-    return capacity(spec.serving.min_replicas, rollout.weight if aim is None else aim.weight)
+    return _needed(spec, rollout, aim.stage if aim is not None else _stage(rollout))
 
 
-def weight_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> int:
-    """Percent of the requests that the candidate shall have now. Never more than what it has earned."""
+def replicas_for(spec: ModelDeploymentSpec, memory: Memory, now: datetime) -> int:
+    """Replicas that the candidate shall have: those that it needs, before it needs them, and those it came with."""
     rollout, candidate = memory.rollout, memory.candidate
     if rollout is None or candidate is None:
-        return 0
+        return spec.serving.min_replicas
+    return max(needed_replicas(spec, rollout, now), candidate.floor or 0)
+
+
+def _needed(spec: ModelDeploymentSpec, rollout: RolloutStatus, stage: PlannedStep) -> int:
+    """Replicas for a stage. How many requests have its headers is not known: the weight must cover them."""
+    return capacity(crowd(spec, rollout.base), max(stage.weight, stage.mirror or 0))
+
+
+def _stage(rollout: RolloutStatus) -> PlannedStep:
+    """The stage it is in; before the first nothing."""
+    return stages(rollout.course)[rollout.step - 1] if rollout.step > 0 else PlannedStep(weight=0)
+
+
+def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Aim | None:
+    """The stage by which the requests shall be routed now; None while the candidate shall get nothing. Never more than
+    what it has earned."""
+    rollout, candidate = memory.rollout, memory.candidate
+    if rollout is None or candidate is None:
+        return None
     serving = observed.serving
     if serving.health(candidate.revision).ready == 0:
-        return 0
+        return None
     if memory.stable is not None and serving.route.exists and not serving.route.knows(candidate.revision):
         # Also where somebody took it out of the route by hand: it comes back as it came in.
-        return 0
+        return None
     aim = aim_of(rollout, now)
     if aim is not None and obstacle_to(aim, memory, observed, spec, now) is None:
-        return aim.weight
-    return rollout.weight if rollout.step_started_at is not None else 0
+        return aim
+    if rollout.step == 0 or rollout.step_started_at is None:
+        return None
+    return Aim(rollout.step, _stage(rollout), forward=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +133,37 @@ class Wait:
 
 def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Wait | None:
     """What keeps the candidate from the weight it aims at; None where nothing does."""
-    candidate, stable = memory.candidate, memory.stable
-    if candidate is None:
+    candidate, stable, rollout = memory.candidate, memory.stable, memory.rollout
+    if candidate is None or rollout is None:
         return None
-    needed = capacity(spec.serving.min_replicas, aim.weight)
-    stable_for = spec.rollout.readiness.stable_for
+    wait = _replicas_missing(aim, candidate, rollout, observed, spec, now)
+    if wait is not None:
+        return wait
+    # A person who orders to skip what is left has been told what is missing, and means it.
+    stopped = observed.unmet or observed.registry_down
+    if aim.forward and stopped is not None and not rollout.skip:
+        return Wait(stopped.reason, stopped.message)
+    if stable is not None and observed.serving.health(stable.revision).ready == 0 and not rollout.skip:
+        return Wait(
+            Reason.STABLE_UNAVAILABLE,
+            f"a ready replica of the stable {stable.version}, or the order to promote {candidate.version} all the same",
+        )
+    if stable is not None and not observed.serving.route.knows(candidate.revision):
+        return Wait(Reason.WAITING_FOR_GATEWAY, gateway_answer(observed, f"to know {candidate.version}"))
+    return None
+
+
+def _replicas_missing(
+    aim: Aim,
+    candidate: Revision,
+    rollout: RolloutStatus,
+    observed: Observed,
+    spec: ModelDeploymentSpec,
+    now: datetime,
+) -> Wait | None:
+    needed = _needed(spec, rollout, aim.stage)
     health = observed.serving.health(candidate.revision)
+    stable_for = rollout.course.stable_for
     at = ready_at(health, needed, span(stable_for))
     if at is None:
         pods = f": {health.failures[0].message}" if health.failures else ""
@@ -100,13 +177,6 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
             f"replicas of {candidate.version} to be ready for {stable_for}",
             until=at,
         )
-    held = observed.unmet or observed.registry_down
-    if aim.forward and held is not None:
-        return Wait(held.reason, held.message)
-    if stable is not None and observed.serving.health(stable.revision).ready == 0:
-        return Wait(Reason.STABLE_UNAVAILABLE, f"a ready replica of the stable {stable.version}")
-    if stable is not None and not observed.serving.route.knows(candidate.revision):
-        return Wait(Reason.WAITING_FOR_GATEWAY, gateway_answer(observed, f"to know {candidate.version}"))
     return None
 
 
@@ -117,12 +187,12 @@ def gateway_answer(observed: Observed, wanted: str) -> str:
 
 
 def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
-    """The rollout, moved as far as replicas, clock and gateway allow at this moment."""
+    """The rollout, moved as far as replicas, clock, people and gateway allow at this moment."""
     while memory.rollout is not None and memory.candidate is not None:
-        rollout, candidate = memory.rollout, memory.candidate
+        rollout, candidate = _sized(memory.rollout, memory.stable, observed, spec), memory.candidate
         if rollout.step_started_at is not None and _lost(candidate, rollout, observed):
             rollout = _interrupted(rollout, now)
-            memory = replace(memory, rollout=rollout)
+        memory = replace(memory, rollout=rollout)
         aim = aim_of(rollout, now)
         if aim is None:
             return memory
@@ -130,12 +200,23 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         if wait is not None:
             return replace(memory, rollout=_waiting(rollout, wait, now))
         memory = replace(memory, rollout=rollout.model_copy(update={"waiting_since": None}))
-        if not _routed(memory, observed, aim.weight):
+        if not routed(memory, observed, aim):
             return memory
-        if aim.step > len(rollout.plan):
-            return memory.promote(now, span(spec.traffic.timeout))
-        memory = _establish(memory, aim, now)
+        if aim.last:
+            return memory.promote(now, spec)
+        memory = replace(memory, rollout=_established(rollout, aim, now))
     return memory
+
+
+def _sized(
+    rollout: RolloutStatus, stable: Revision | None, observed: Observed, spec: ModelDeploymentSpec
+) -> RolloutStatus:
+    """With an autoscaler the stable revision shows how many replicas the traffic needs. As it loses traffic it shrinks,
+    so the most that it had counts."""
+    if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
+        return rollout
+    most = max(rollout.base or 0, observed.serving.health(stable.revision).ready)
+    return rollout if most == rollout.base else rollout.model_copy(update={"base": most})
 
 
 def _lost(candidate: Revision, rollout: RolloutStatus, observed: Observed) -> bool:
@@ -152,35 +233,41 @@ def _interrupted(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
 
 
 def _waiting(rollout: RolloutStatus, wait: Wait, now: datetime) -> RolloutStatus:
-    """The startup deadline runs only while replicas are missing."""
-    for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS and wait.until is None
+    """The startup deadline runs until the replicas are ready for long enough: readiness that comes and goes is none."""
+    for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS
     # From now, not from the end of the hold: that may be long ago, and the replicas are asked for only now.
     since = (rollout.waiting_since or now) if for_replicas else None
     return rollout.model_copy(update={"waiting_since": since})
 
 
-def _routed(memory: Memory, observed: Observed, weight: int) -> bool:
-    """Whether the gateway has accepted exactly these weights."""
-    route = observed.serving.route
-    return route.accepted and route.shares == shares(memory, weight)
+def routed(memory: Memory, observed: Observed, aim: Aim) -> bool:
+    """Whether the gateway has accepted exactly this stage."""
+    route, stage = observed.serving.route, None if aim.last else aim.stage
+    return (
+        route.accepted
+        and route.shares == shares(memory, aim.weight)
+        and route.matches == matches(memory, stage)
+        and route.mirror == mirror(memory, stage)
+    )
 
 
-def _establish(memory: Memory, aim: Aim, now: datetime) -> Memory:
-    rollout, candidate = memory.rollout, memory.candidate
-    if rollout is None or candidate is None:
-        return memory
-    hold = rollout.plan[aim.step - 1].hold
-    established = rollout.model_copy(
+def _established(rollout: RolloutStatus, aim: Aim, now: datetime) -> RolloutStatus:
+    ends = now + span(aim.stage.hold)
+    paused = rollout.paused
+    baking = bakes(rollout.course, aim.step)
+    return rollout.model_copy(
         update={
             "step": aim.step,
-            "progress": f"{aim.step}/{rollout.steps}",
+            "progress": f"{min(aim.step, rollout.steps)}/{rollout.steps}",
             "weight": aim.weight,
+            "mirror": aim.stage.mirror,
             # Kept when a step begins anew: a pod may show that it is not ready before it shows that it has crashed.
             "trial_since": rollout.trial_since or now,
             "step_started_at": now,
-            "next_at": now + span(hold),
+            "next_at": ends if paused is None else None,
+            "paused": paused.model_copy(update={"next_at": ends}) if paused is not None else None,
+            # It has all traffic: that was in time.
+            "deadline_at": None if baking else rollout.deadline_at,
             "waiting_since": None,
         }
     )
-    told = f"step {aim.step}/{rollout.steps}: {aim.weight} % of the requests go to {candidate.version} for {hold}"
-    return replace(memory, rollout=established).tell(Event("Normal", Reason.PROGRESSING, told))

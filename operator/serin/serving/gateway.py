@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from serin.api.kinds import HTTP_ROUTE
+from serin.rollout.course import ALL
 from serin.rollout.decision import PlannedRoute
+from serin.rollout.observed import Match
+from serin.rollout.observed import Mirror
 from serin.rollout.observed import Route
 from serin.serving.live import Json
 from serin.serving.live import Live
@@ -17,8 +20,33 @@ from serin.serving.live import Live
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 
 
-def render_route(route: PlannedRoute, metadata: Json, service: Callable[[str], str], port: int) -> Json:
-    """The HTTPRoute. ``service`` names the Service of a revision."""
+# What a Gateway API implementation does with RequestMirror.percent cannot be asked: Contour up to 1.33 copies every
+# request (internal/dag/gatewayapi_processor.go, Weight: 100). It gives each request a random x-request-id before it
+# looks for the route, as every Envoy does, so a share is told by the first digits of that.
+COPIES_ALL = frozenset({"projectcontour.io/gateway-controller"})
+REQUEST_ID = "x-request-id"
+PATH = {"type": "PathPrefix", "value": "/"}
+
+
+def render_route(
+    route: PlannedRoute, metadata: Json, service: Callable[[str], str], port: int, *, by_request_id: bool = False
+) -> Json:
+    """The HTTPRoute. ``service`` names the Service of a revision; ``by_request_id`` is for gateways of COPIES_ALL."""
+
+    def backend(revision: str) -> Json:
+        return {"group": "", "kind": "Service", "name": service(revision), "port": port}
+
+    shared = [{**backend(revision), "weight": weight} for revision, weight in route.weights]
+    rules = [_rule(route, one.headers, [{**backend(one.revision), "weight": 1}]) for one in route.matches]
+    if route.mirror is None:
+        rules.append(_rule(route, (), shared))
+    else:
+        percent, copies = route.mirror.percent, {"backendRef": backend(route.mirror.revision)}
+        if percent < ALL and by_request_id:
+            rules.append(_rule(route, (), shared, copies, share_of_ids(percent)))
+            rules.append(_rule(route, (), shared))
+        else:
+            rules.append(_rule(route, (), shared, copies | ({"percent": percent} if percent < ALL else {})))
     return {
         "apiVersion": HTTP_ROUTE.api_version,
         "kind": HTTP_ROUTE.kind,
@@ -35,18 +63,47 @@ def render_route(route: PlannedRoute, metadata: Json, service: Callable[[str], s
                 for gateway in route.gateways
             ],
             "hostnames": list(route.hostnames),
-            "rules": [
-                {
-                    "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-                    "timeouts": {"request": route.timeout},
-                    "backendRefs": [
-                        {"group": "", "kind": "Service", "name": service(revision), "port": port, "weight": weight}
-                        for revision, weight in route.weights
-                    ],
-                }
-            ],
+            "rules": rules,
         },
     }
+
+
+def _rule(
+    route: PlannedRoute,
+    headers: tuple[tuple[str, str], ...],
+    backends: list[Json],
+    mirror: Json | None = None,
+    request_ids: str | None = None,
+) -> Json:
+    wanted = [{"type": "Exact", "name": name, "value": value} for name, value in headers]
+    if request_ids is not None:
+        wanted.append({"type": "RegularExpression", "name": REQUEST_ID, "value": request_ids})
+    return {
+        "matches": [{"path": PATH, **({"headers": wanted} if wanted else {})}],
+        **({"filters": [{"type": "RequestMirror", "requestMirror": mirror}]} if mirror is not None else {}),
+        "timeouts": {"request": route.timeout},
+        "backendRefs": backends,
+    }
+
+
+def share_of_ids(percent: int) -> str:
+    """A regular expression (RE2, whole text) for this percentage of all request ids.
+
+    They are UUIDs, whose first digits are random: of 4,096 beginnings the first ones match.
+    """
+    first, rest = divmod(round(percent * 4096 / ALL), 256)
+    second, third = divmod(rest, 16)
+    parts = [
+        f"{_below(first)}.." if first else "",
+        f"{first:x}{_below(second)}." if second else "",
+        f"{first:x}{second:x}{_below(third)}" if third else "",
+    ]
+    return f"({'|'.join(part for part in parts if part)}).*"
+
+
+def _below(digit: int) -> str:
+    """The hexadecimal digits below this one, as a character class."""
+    return f"[{'0123456789abcdef'[:digit]}]"
 
 
 def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
@@ -58,18 +115,46 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
     refusals = [answer for answer in answers if answer not in (None, "")]
     return Route(
         exists=True,
-        weights=_weights(live, revision),
+        **_rules(live, revision),
         accepted=bool(answers) and all(answer == "" for answer in answers),
         refusal="; ".join(str(refusal) for refusal in refusals) or None,
     )
 
 
-def _weights(live: Live, revision: Callable[[str], str]) -> dict[str, int]:
+def copies_all(live: Live | None) -> bool:
+    """Whether a gateway that answered for the route copies every request, whatever percentage it is asked for."""
+    parents = live.status.get("parents") or [] if live is not None else []
+    return any(parent.get("controllerName") in COPIES_ALL for parent in parents)
+
+
+def _rules(live: Live, revision: Callable[[str], str]) -> dict[str, Any]:
+    """Weights, matches and mirror of a route. What is not of the form that is written here was changed by hand."""
     weights: dict[str, int] = {}
+    matches: list[Match] = []
+    mirror = None
     for rule in live.spec.get("rules") or []:
-        for backend in rule.get("backendRefs") or []:
-            weights[revision(backend["name"])] = backend.get("weight", 1)
-    return weights
+        backends = {revision(one["name"]): one.get("weight", 1) for one in rule.get("backendRefs") or []}
+        headers = [header for match in rule.get("matches") or [] for header in match.get("headers") or []]
+        exact = tuple((one["name"], one["value"]) for one in headers if one.get("type", "Exact") == "Exact")
+        ids = next((one["value"] for one in headers if one["name"].lower() == REQUEST_ID), None)
+        mirror = _mirror(rule, ids, revision) or mirror
+        if exact:
+            matches += [Match(exact, name) for name in backends]
+        else:
+            weights |= backends
+    return {"weights": weights, "matches": tuple(matches), "mirror": mirror}
+
+
+def _mirror(rule: Json, ids: str | None, revision: Callable[[str], str]) -> Mirror | None:
+    for one in rule.get("filters") or []:
+        copies = one.get("requestMirror")
+        if copies is not None:
+            percent = _PERCENTS.get(ids, 0) if ids is not None else copies.get("percent", ALL)
+            return Mirror(revision(copies["backendRef"]["name"]), percent)
+    return None
+
+
+_PERCENTS = {share_of_ids(percent): percent for percent in range(1, ALL)}
 
 
 def _answer(parent: Json, live: Live) -> str | None:

@@ -30,6 +30,7 @@ from serin.serving.backend import Manifest
 from serin.serving.backend import Rendered
 from serin.serving.backend import Scale
 from serin.serving.compare import merge
+from serin.serving.gateway import copies_all
 from serin.serving.gateway import observe_route
 from serin.serving.gateway import render_route
 from serin.serving.live import Json
@@ -81,7 +82,9 @@ class KServe:
                 scales.append(Scale(workload, planned.min_replicas))
         route = None
         if plan.route is not None:
-            body = render_route(plan.route, _metadata(plan, plan.name, {}), _service, SERVICE_PORT)
+            by_request_id = copies_all(live.of(HTTP_ROUTE).get(plan.name))
+            metadata = _metadata(plan, plan.name, {})
+            body = render_route(plan.route, metadata, _service, SERVICE_PORT, by_request_id=by_request_id)
             route = Manifest(HTTP_ROUTE, body)
         return Rendered(route=route, objects=tuple(objects), scales=tuple(scales))
 

@@ -72,6 +72,7 @@ def _status(kind: Kind, status: Json) -> Json:
         "parents": [
             {
                 "parentRef": parent.get("parentRef") or {},
+                "controllerName": parent.get("controllerName"),
                 "conditions": [
                     {key: condition[key] for key in kept if key in condition}
                     for condition in parent.get("conditions") or []

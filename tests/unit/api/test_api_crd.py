@@ -87,6 +87,10 @@ def test_a_fresh_object_is_not_ready_by_default() -> None:
     """kstatus takes an object without a status for ready: the default says that nobody has looked yet."""
     for definition in definitions().values():
         schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        if definition["spec"]["names"]["kind"] == "RolloutPolicy":
+            # Nothing is done with it, so there is nothing to wait for: it has no status at all.
+            assert "status" not in schema["properties"]
+            continue
         assert schema["properties"]["status"]["default"] == {"observedGeneration": -1}
         assert schema["properties"]["status"]["properties"]["observedGeneration"]["type"] == "integer"
 
@@ -140,7 +144,12 @@ def changed(path: str, value: Any) -> Schema:
         ("rollout.steps", [{"weight": 101, "hold": "1m"}]),
         ("rollout.steps", [{"weight": -1, "hold": "1m"}]),
         ("rollout.steps", [{"weight": 5}]),
-        ("rollout.steps", [{"weight": 5, "hold": "1m", "approval": True}]),
+        ("rollout.steps", [{"weight": 5, "approval": False}]),
+        ("rollout.steps", [{"weight": 5, "hold": "1m", "wait": True}]),
+        ("rollout.steps", [{"weight": 5, "hold": "1m", "mirror": 0}]),
+        ("rollout.steps", [{"weight": 5, "hold": "1m", "match": {"headers": {}}}]),
+        ("rollout", {"policy": "cautious", "bake": "1h"}),
+        ("rollout", {"onInconclusive": "Maybe"}),
         ("novel", {}),
     ],
 )
@@ -159,6 +168,9 @@ def test_what_the_schema_refuses_the_model_refuses(path: str, value: Any) -> Non
         ("serving.env", [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}]),
         ("traffic.hostnames", ["*.example.com", "fraud.example.com"]),
         ("traffic.gateways", [{"name": "a", "namespace": "b", "sectionName": "https"}]),
+        ("rollout", {"policy": "cautious"}),
+        ("rollout", {"bake": "30m", "deadline": "4h", "onInconclusive": "Rollback"}),
+        ("rollout.steps", [{"weight": 0, "approval": True, "mirror": 20, "match": {"headers": {"x-cohort": "beta"}}}]),
         ("rollout.steps", [{"weight": 0, "hold": "0s"}, {"weight": 100, "hold": "1h30m"}]),
         ("suspend", True),
     ],

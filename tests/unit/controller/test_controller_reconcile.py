@@ -25,7 +25,9 @@ from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
 from serin.controller.perform import Performer
+from serin.controller.policies import Policies
 from serin.controller.queue import Key
+from serin.controller.queue import Queue
 from serin.controller.reconcile import PATIENCE
 from serin.controller.reconcile import Outcome
 from serin.controller.reconcile import Reconciler
@@ -53,10 +55,12 @@ class Stage:
         self.sections = {"rollout": STEPS, **sections}
         self.resolves: Resolved | Problem = resolved(1)
         self.parents, self.children, self.telemetry = Parents(), Children(), Telemetry()
+        self.going: set[str] = set()
         self.declare(1)
+        self.policies = Policies("serin-system", Queue(), self.parents)
         backend, client = KServe(), self.api.client
         self.reconciler = Reconciler(
-            Gatherer(self.parents, self.children, self, backend, client, PLATFORM),
+            Gatherer(self.parents, self.children, self, self.policies, backend, client, PLATFORM),
             Performer(client, self.children, backend),
             client,
             self.parents,
@@ -70,6 +74,9 @@ class Stage:
         assert key == KEY
         assert model.name == "fraud-detector"
         return self.resolves, None
+
+    def leaving(self, namespace: str) -> bool:
+        return namespace in self.going
 
     def declare(self, version: int, **sections: Any) -> None:
         self.resolves = resolved(version)
@@ -162,7 +169,7 @@ class Stage:
 
     def shares(self) -> dict[str, int]:
         """Percent of each revision that gets requests by the route."""
-        rule = self.api.of(HTTP_ROUTE, *KEY)["spec"]["rules"][0]
+        rule = self.api.of(HTTP_ROUTE, *KEY)["spec"]["rules"][-1]
         weights = {one["name"].removesuffix("-predictor"): one["weight"] for one in rule["backendRefs"]}
         return {name: weight for name, weight in weights.items() if weight}
 

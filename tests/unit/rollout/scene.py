@@ -20,12 +20,15 @@ from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Protocol
 from serin.api.reasons import Reason
+from serin.api.rollout import Rollout
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.api.status import Resolved
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
+from serin.rollout.decision import PlannedRoute
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
 from serin.rollout.observed import Observed
@@ -34,6 +37,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.observed import Runtime
 from serin.rollout.observed import ServingState
+from serin.rollout.orders import Verb
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 GATEWAY = GatewayRef(name="public", namespace="gateways")
@@ -63,6 +67,23 @@ def resolved(version: int, **changes: Any) -> Resolved:
 def spec(version: int = 1, **sections: Any) -> ModelDeploymentSpec:
     """A spec; ``sections`` are serving, traffic, rollout (mappings as on the wire) and suspend."""
     return ModelDeploymentSpec.model_validate({"model": {"name": "fraud-detector", "version": version}, **sections})
+
+
+def declared(spec: ModelDeploymentSpec | Problem) -> Declared:
+    """What a spec itself says about its rollout."""
+    inline = None if isinstance(spec, Problem) else spec.rollout
+    return Declared() if inline is None else Declared(Rollout.model_validate(inline.model_dump(exclude={"policy"})))
+
+
+def routed(planned: PlannedRoute, *, accepted: bool) -> Route:
+    """The route as it is once it is written."""
+    return Route(
+        exists=True,
+        weights=dict(planned.weights),
+        matches=planned.matches,
+        mirror=planned.mirror,
+        accepted=accepted,
+    )
 
 
 def kstatus(status: ModelDeploymentStatus, generation: int, *, deleting: bool = False) -> str:
@@ -101,6 +122,10 @@ class Scene:
     """Whether replicas are ready as soon as they are asked for."""
     accepts: bool = True
     """Whether the gateway accepts a route as soon as it is written."""
+    policy: Declared | Problem | None = None
+    """What a RolloutPolicy says, where one is named."""
+    orders: dict[str, str] = field(default_factory=dict)
+    """What people have ordered, by verb."""
     told: list[str] = field(default_factory=list)
     """Reasons of the events so far."""
     writes: int = 0
@@ -130,6 +155,11 @@ class Scene:
         self.failures[revision] = (failure,)
         return self.ready(revision, ready)
 
+    def order(self, verb: Verb, revision: str, nonce: str = "") -> Scene:
+        """A person annotates the ModelDeployment."""
+        self.orders[verb.value] = f"{revision}#{nonce}" if nonce else revision
+        return self
+
     def accept(self) -> Scene:
         """The gateway accepts the route as it is."""
         self.route = replace(self.route, accepted=True, refusal=None)
@@ -149,6 +179,8 @@ class Scene:
             deleting=self.deleting,
             target=self.target,
             registry_down=self.down,
+            rollout=self.policy or declared(self.spec),
+            orders=dict(self.orders),
             serving=ServingState(
                 revisions={
                     name: Health(
@@ -200,9 +232,11 @@ class Scene:
         plan = decision.plan
         if plan is None:
             return
-        if plan.route is not None and dict(plan.route.weights) != dict(self.route.weights):
-            self.route = Route(exists=True, weights=dict(plan.route.weights), accepted=self.accepts)
-            self.writes += 1
+        if plan.route is not None:
+            route = routed(plan.route, accepted=self.accepts)
+            if replace(route, accepted=self.route.accepted, refusal=self.route.refusal) != self.route:
+                self.route = route
+                self.writes += 1
         for planned in plan.revisions:
             before = self.pods.get(planned.revision)
             if before is None:

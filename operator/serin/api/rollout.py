@@ -1,0 +1,152 @@
+"""How a new revision takes over from the one in use: the same form inline in a ModelDeployment and in a RolloutPolicy.
+
+Defaults are the operator's, not the API server's: only so can a rule tell a policy beside inline settings from a policy
+alone. Each description names its default.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from typing import Any
+from typing import Self
+
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import model_validator
+
+from serin.api.base import SpecModel
+from serin.api.quantities import Duration
+from serin.api.quantities import ObjectName
+
+DIRECT_HEADER = "x-serin-revision"
+"""Requests with this header and the value ``stable`` or ``candidate`` reach that revision while a rollout runs."""
+STABLE, CANDIDATE = "stable", "candidate"
+
+HEADER_NAME_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+"""A token of RFC 7230, as the Gateway API's HTTPHeaderName."""
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Settings(SpecModel):
+    """Settings whose defaults the API server does not know."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
+class OnInconclusive(StrEnum):
+    """What happens to a rollout that has not got through by its deadline."""
+
+    HOLD = "Hold"
+    ROLLBACK = "Rollback"
+    PROMOTE = "Promote"
+
+
+class Match(Settings):
+    """Which requests always go to the candidate."""
+
+    headers: dict[str, Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
+        min_length=1,
+        max_length=8,
+        description="Headers that a request must all have, with exactly these values. Names in any case.",
+    )
+
+
+class Step(Settings):
+    """One step of a rollout."""
+
+    weight: int = Field(ge=0, le=100, description="Percent of the requests for the candidate.")
+    mirror: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Percent of the requests of which the candidate gets a copy; its answers are thrown away.",
+    )
+    match: Match | None = Field(
+        default=None,
+        description="Requests that always go to the candidate. The weight shares out the rest.",
+    )
+    hold: Duration | None = Field(
+        default=None,
+        description=(
+            "How long the step lasts, from the moment the gateway accepted it. 0s passes at once. It may be left out "
+            "only where approval is true."
+        ),
+    )
+    approval: bool = Field(
+        default=False,
+        description="Whether the step, once its hold is over, waits for a person: serin approve. Default false.",
+    )
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.hold is None and not self.approval:
+            raise ValueError("hold must be set where approval is not true")
+        return self
+
+
+class Readiness(Settings):
+    """What counts as ready."""
+
+    stable_for: Duration = Field(
+        default="10s",
+        description="Replicas are ready without a break for this long before they get traffic. Default 10s.",
+    )
+
+
+class Rollout(Settings):
+    """The steps, and what is around them."""
+
+    steps: tuple[Step, ...] = Field(
+        default=(),
+        max_length=20,
+        description="What the candidate gets, one after the other, then all. Without steps all once it is ready.",
+    )
+    readiness: Readiness = Field(default=Readiness(), description="What counts as ready.")
+    bake: Duration = Field(
+        default="0s",
+        description=(
+            "How long the candidate has all traffic before it is promoted. Until then the stable revision keeps its "
+            "replicas, and a failure takes the traffic back within seconds. Default 0s."
+        ),
+    )
+    keep_previous: Duration = Field(
+        default="10m",
+        description=(
+            "How long the previous revision keeps its replicas, untouched and warm, from when the new one has all "
+            "traffic; at least as long as bake. Default 10m."
+        ),
+    )
+    deadline: Duration | None = Field(
+        default=None,
+        description="How long a rollout may take until the candidate has all traffic. By default there is no limit.",
+    )
+    on_inconclusive: OnInconclusive = Field(
+        default=OnInconclusive.HOLD,
+        description=(
+            "At the deadline: Hold keeps the weight and waits for a person, Rollback takes the candidate back, Promote "
+            "gives it all traffic (not past a step that asks for approval). Default Hold."
+        ),
+    )
+
+
+class RolloutOrPolicy(Rollout):
+    """The rollout of one ModelDeployment: the name of a RolloutPolicy, or the same settings inline."""
+
+    policy: ObjectName | None = Field(
+        default=None,
+        description=(
+            "Name of a RolloutPolicy in the operator's namespace, and then nothing else. A ModelDeployment without "
+            "rollout uses the policy named default, where there is one."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _policy_alone(self) -> Self:
+        if self.policy is not None and self != RolloutOrPolicy.model_construct(policy=self.policy):
+            raise ValueError("policy must stand alone: the settings beside it belong into the RolloutPolicy")
+        return self

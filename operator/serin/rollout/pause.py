@@ -1,0 +1,30 @@
+"""A rollout that stays where it is until somebody decides. Its clocks stand still meanwhile."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from serin.api.reasons import Reason
+from serin.api.status import Pause
+from serin.api.status import RolloutStatus
+
+
+def pause(rollout: RolloutStatus, reason: Reason, message: str, now: datetime) -> RolloutStatus:
+    """The same rollout, standing still."""
+    stopped = Pause(reason=reason, message=message, since=now, next_at=rollout.next_at, deadline_at=rollout.deadline_at)
+    return rollout.model_copy(update={"paused": stopped, "next_at": None, "deadline_at": None})
+
+
+def resume(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
+    """The same rollout, going on: what was left of its times is left. A deadline that has passed is not set anew."""
+    paused = rollout.paused
+    if paused is None:
+        return rollout
+    next_at = paused.next_at
+    if next_at is not None:
+        # A step that began anew meanwhile has stood still only since then; a hold that was over is over.
+        stood = now - max(paused.since, rollout.step_started_at or paused.since)
+        next_at = next_at if next_at <= paused.since else next_at + stood
+    late = paused.reason is Reason.DEADLINE_EXCEEDED
+    deadline_at = None if late or paused.deadline_at is None else paused.deadline_at + (now - paused.since)
+    return rollout.model_copy(update={"paused": None, "next_at": next_at, "deadline_at": deadline_at})
