@@ -57,6 +57,9 @@ generated: generate ## Check that what is generated is up to date
 bench: $(READY) ## Measure latency, writes and memory beside a bare client; keeps the table in bench/
 	@$(RUN) -m bench $(ARGS)
 
+judge: $(READY) ## Simulate the judge beside the field's others; keeps the table in bench/, fails where a promise is broken
+	@PYTHONPATH=operator nice $(VENV)/bin/python -m bench.judge $(ARGS)
+
 up: $(READY) ## Bring up the local cluster with everything that Serin runs on, and Serin
 	@$(RUN) -m e2e.up
 
@@ -80,4 +83,4 @@ $(READY): requirements/dev.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo test check unit integration e2e lint format types contracts generate generated bench up down lock clean
+.PHONY: help demo test check unit integration e2e lint format types contracts generate generated bench judge up down lock clean

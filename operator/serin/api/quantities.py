@@ -1,4 +1,4 @@
-"""Durations, quantities, names and times as Kubernetes users write them, with what the schema needs to check them.
+"""Durations, percentages, quantities, names and times as Kubernetes users write them, with what their schema needs.
 
 They stay the strings that people wrote: normalising them would be a difference for GitOps tools.
 """
@@ -23,6 +23,9 @@ DURATION_PATTERN = r"^([0-9]+(ms|s|m|h))+$"
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
+# A space before the sign is how some languages write it; YAML and CEL are easier without.
+PERCENTAGE_PATTERN = r"^[0-9]{1,4}(\.[0-9]{1,4})?%$"
+
 # resource.Quantity of k8s.io/apimachinery, as controller-gen writes it into CRDs.
 QUANTITY_PATTERN = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
@@ -39,6 +42,9 @@ _QUANTITY_FACTORS = {
 
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=20)]
 """A length of time such as ``90s``, ``10m`` or ``1h30m``."""
+
+Percentage = Annotated[str, StringConstraints(pattern=PERCENTAGE_PATTERN, max_length=10)]
+"""Hundredths, such as ``5%`` or ``0.25%``."""
 
 Quantity = Annotated[
     int | str,
@@ -68,6 +74,13 @@ def seconds(duration: str) -> float:
 def span(duration: str) -> timedelta:
     """A :data:`Duration` as a timedelta."""
     return timedelta(seconds=seconds(duration))
+
+
+def fraction(percentage: str) -> float:
+    """A :data:`Percentage` as a number: ``5%`` is 0.05. Raises ValueError for anything the schema would refuse."""
+    if not re.fullmatch(PERCENTAGE_PATTERN, percentage):
+        raise ValueError(f"{percentage!r} is not a percentage such as 5% or 0.25%")
+    return float(Decimal(percentage.removesuffix("%")) / 100)
 
 
 def amount(quantity: float | str) -> Decimal | str:
