@@ -2,11 +2,11 @@
 
 Exit codes, which scripts may rely on:
 
-0  done, or: settled, or on its way
-1  an error: no cluster, no permission, a manifest that is wrong
+0  done; of status and watch --until settled: settled, or on its way
+1  an error: no cluster, no permission, a wrong manifest
 2  the command line was wrong
 3  there is no such ModelDeployment
-4  status, watch --until settled: rolled back, failed or suspended; somebody has to do something
+4  status and watch --until settled: rolled back, failed or suspended, so that somebody has to do something
 5  timed out; what was asked for may still happen
 6  an order was refused, here or by the operator
 """
@@ -70,7 +70,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Model versions on their way to users: see where they are, and say how they go on.",
-    epilog="Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + ".",
+    epilog="\b\nExit codes:\n" + "\n".join(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items()),
 )
 app.command()(status)
 app.command()(watch)

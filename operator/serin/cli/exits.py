@@ -21,10 +21,10 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.FINE: "done, or: settled, or on its way",
-    Exit.ERROR: "an error: no cluster, no permission, a manifest that is wrong",
+    Exit.ERROR: "an error: no cluster, no permission, a wrong manifest",
     Exit.USAGE: "the command line was wrong",
     Exit.NOT_FOUND: "there is no such ModelDeployment",
-    Exit.STALLED: "status, watch --until settled: rolled back, failed or suspended; somebody has to do something",
+    Exit.STALLED: "status, watch --until: rolled back, failed or suspended",
     Exit.TIMED_OUT: "timed out; what was asked for may still happen",
     Exit.REFUSED: "an order was refused, here or by the operator",
 }

@@ -15,8 +15,8 @@ from serin.cli.reach import FORBIDDEN
 from serin.cli.reach import GONE
 from serin.cli.reach import NOT_FOUND
 from serin.cli.reach import UNAUTHORIZED
+from serin.cli.reach import absent
 from serin.cli.reach import explain
-from serin.cli.reach import read
 from serin.cli.seen import Seen
 from serin.errors import ClusterError
 
@@ -68,7 +68,7 @@ def follow(
     while not deadline.passed:
         try:
             if stale:
-                fresh = read(session, known.namespace, known.name)
+                fresh = Seen(session.get(MODEL_DEPLOYMENT, known.namespace, known.name))
                 stale, wait = False, FIRST_PAUSE
                 if _same(known, fresh).version != known.version:
                     yield fresh
@@ -94,6 +94,8 @@ def follow(
             stale = True
             if error.status == GONE:
                 continue
+            if absent(error, known.name):
+                raise _deleted(known) from error
             if error.status in FINAL:
                 raise explain(error, session.server, f"watch ModelDeployment {known.name}") from error
             yield Away(error.message)

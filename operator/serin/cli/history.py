@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +26,9 @@ def history(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """List the rollouts that ended: when, how, why, and how long they took. The last ten are kept.
+    """List the rollouts that ended: when, how and why.
+
+    The last ten are kept.
 
     -o json prints status.history as the API has it.
 
@@ -39,14 +43,15 @@ def history(
     elif not seen.history:
         terminal.err().print(f"no rollout of {name} has ended yet")
     else:
-        terminal.table(_table(seen))
+        terminal.table(partial(_table, seen))
 
 
-def _table(seen: Seen) -> Table:
+def _table(seen: Seen, *, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("ENDED", "VERSION", "OUTCOME", "TOOK", "WHY"):
-        # On a terminal the reason may take more than a line; it is what people come for.
-        table.add_column(column, no_wrap=column != "WHY", overflow="fold", ratio=1 if column == "WHY" else None)
+    for column in ("ENDED", "VERSION", "OUTCOME", "TOOK"):
+        table.add_column(column, no_wrap=True)
+    # On a terminal the reason may take more than a line: it is what people come for.
+    table.add_column("WHY", overflow="fold", max_width=width)
     for entry in seen.history:
         table.add_row(*_row(entry))
     return table

@@ -76,9 +76,10 @@ def command(verb: Verb) -> Callable[..., None]:
         f"{verb.purpose}\n\n"
         "The order is an annotation that names the revision; it is carried out once. Exit code 6 where it is refused, "
         "5 where the operator did not answer in time.\n\n"
-        "With kubectl alone:\n\n"
-        f"kubectl annotate --overwrite modeldeployment NAME {GROUP}/{verb.word}="
-        f"\"$(kubectl get modeldeployment NAME -o jsonpath='{{{verb.path}}}')#$(date +%s)\""
+        # A paragraph that begins with \b is not wrapped.
+        "\b\nWith kubectl alone:\n"
+        f"  revision=$(kubectl get modeldeployment NAME -o jsonpath='{{{verb.path}}}')\n"
+        f'  kubectl annotate --overwrite modeldeployment NAME {GROUP}/{verb.word}="$revision#$(date +%s)"'
     )
     return give
 

@@ -90,13 +90,18 @@ def explain(error: ClusterError, server: str, what: str) -> CommandError:
     return CommandError(f"the API server refused to {what}: {said} (HTTP {error.status})")
 
 
+def absent(error: ClusterError, name: str) -> bool:
+    """Whether there is no object of that name. A kind that is not installed is answered with 404, too."""
+    return error.status == NOT_FOUND and f'"{name}" not found' in error.message
+
+
 def read(session: Session, namespace: str, name: str) -> Seen:
     """The ModelDeployment. Raises CommandError, with names that are near where there is none of that name."""
     what = f"get ModelDeployment {name} in namespace {namespace}"
     try:
         return Seen(session.get(MODEL_DEPLOYMENT, namespace, name))
     except ClusterError as error:
-        if error.status != NOT_FOUND or f'"{name}" not found' not in error.message:
+        if not absent(error, name):
             raise explain(error, session.server, what) from error
     raise CommandError(
         f"there is no ModelDeployment {name} in namespace {namespace}",

@@ -1,7 +1,8 @@
 """What would change the state of a ModelDeployment: one sentence for each phase, and one for each reason of Ready.
 
 Reasons say why it is so (``api/reasons.py`` has their sentences); these say what comes next, and who makes it come. A
-test holds both tables complete. ``{name}`` and ``{candidate}`` are filled in.
+reason that only says what its phase says has none of its own. A test holds both tables complete. ``{name}`` and
+``{candidate}`` are filled in.
 """
 
 from __future__ import annotations
@@ -29,23 +30,22 @@ BY_PHASE: dict[str, str] = {
     "Terminating": "Kubernetes' garbage collector removes what it owned.",
 }
 
-_WAIT = "Nothing needs to be done: the operator goes on as soon as it can."
 _PODS = "Mend what the pods say and declare the result: a changed spec.serving or another version is a new revision."
 _PLATFORM = "The platform team has to mend it; the operator looks again by itself."
 
 BY_REASON: dict[str, str] = {
     "Healthy": "",
-    "Pending": _WAIT,
-    "Resolving": _WAIT,
-    "Deploying": _WAIT,
+    "Pending": "",
+    "Resolving": "",
+    "Deploying": "",
     "WaitingForReplicas": "Replicas that become ready; their pods say what keeps them: kubectl get pods "
     "-l serin.dev/modeldeployment={name}.",
     "WaitingForGateway": "The gateway's controller has to accept the HTTPRoute {name}: is it running?",
-    "Progressing": _WAIT,
-    "Promoting": _WAIT,
-    "RollingBack": _WAIT,
+    "Progressing": "",
+    "Promoting": "",
+    "RollingBack": "",
     "Suspended": "Set spec.suspend to false where the manifest comes from.",
-    "RolledBack": "status.rejected says why. Declaring another version starts anew.",
+    "RolledBack": "",
     "LoadFailed": "The model server cannot load the model: compare the model's MLflow flavor and requirements with the "
     "runtime, or choose spec.serving.runtime. " + _PODS,
     "Crashed": "Look at the container's end (memory, exit code): spec.serving.resources may be too small. " + _PODS,

@@ -61,7 +61,7 @@ def render(
     flavor: Flavors = None,
     namespace: InNamespace = None,
 ) -> None:
-    """Print the objects a manifest would come to, without a cluster.
+    """Print the objects of a manifest, without a cluster.
 
     They are those of the moment when the declared version has all traffic. What only the registry knows is made up,
     unless options say it: the version behind an alias, the artifacts' location, the flavors. The hash in a revision's

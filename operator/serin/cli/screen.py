@@ -119,8 +119,8 @@ def model(seen: Seen) -> str:
 
 
 def role(one: Role, now: datetime) -> str:
-    """A revision in its role: version, since when, replicas, name."""
-    return f"{one.version} since {times.when(one.since, now)}, {one.ready}/{one.replicas} ready, {one.revision}"
+    """A revision in its role: version, replicas, since when, name."""
+    return f"{one.version} {one.ready}/{one.replicas} ready since {times.when(one.since, now)} {one.revision}"
 
 
 def traffic(seen: Seen) -> str:

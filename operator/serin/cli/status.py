@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from serin.cli.screen import screen
 from serin.cli.seen import Json
 from serin.cli.seen import Seen
 from serin.cli.seen import text
+from serin.cli.seen import whole
 
 if TYPE_CHECKING:
     from serin.cluster.session import Session
@@ -38,6 +40,11 @@ Name = Annotated[
 All = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces, where no name is given.")]
 
 
+GAP = 2
+# Less of a message tells nothing.
+LEAST_MESSAGE = 12
+
+
 def status(
     name: Name = None,
     namespace: options.Namespace = None,
@@ -46,7 +53,7 @@ def status(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Show what serves, since when, what is on its way, and what it waits for.
+    """Show what serves, what is on its way and what it waits for.
 
     Exit code 4 where somebody has to do something: the declared version was rolled back, failed or is suspended.
 
@@ -97,24 +104,32 @@ def _all(session: Session, namespace: str | None, *, machine: bool) -> None:
     elif not found:
         terminal.err().print(f"no ModelDeployments in {place}")
     else:
-        terminal.table(_table(found, everywhere=namespace is None))
+        terminal.table(partial(_table, found, everywhere=namespace is None))
 
 
-def _table(found: list[Seen], *, everywhere: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    head = ["NAME", "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE", "MESSAGE"]
-    for column in ["NAMESPACE"] * everywhere + head:
-        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column == "MESSAGE" else None)
-    for one in found:
-        rolling = bool(one.rollout)
-        cells = [
-            Text(one.name),
-            Text(one.stable.version if one.stable else "-"),
-            Text(one.candidate.version if one.candidate else "-"),
-            Text(f"{text(one.rollout.get('weight')) or 0} %" if rolling else "-"),
-            Text(text(one.rollout.get("progress")) or "-" if rolling else "-"),
-            terminal.phase(one.phase),
-            Text(one.message),
-        ]
-        table.add_row(*([Text(one.namespace)] if everywhere else []), *cells)
+def _table(found: list[Seen], *, everywhere: bool, width: int) -> Table:
+    """Every column as wide as it is; the message takes what is left of the width."""
+    head = [*["NAMESPACE"] * everywhere, "NAME", "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE"]
+    rows = [[Text(one.namespace)] * everywhere + _cells(one) for one in found]
+    widths = [max(len(title), *(len(row[at]) for row in rows)) for at, title in enumerate(head)]
+    left = width - sum(widths) - GAP * len(head)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for title in [*head, *["MESSAGE"] * (left >= LEAST_MESSAGE)]:
+        table.add_column(title, no_wrap=True, overflow="ignore")
+    for one, row in zip(found, rows, strict=True):
+        message = Text(one.message)
+        message.truncate(left, overflow="ellipsis")
+        table.add_row(*row, *[message] * (left >= LEAST_MESSAGE))
     return table
+
+
+def _cells(one: Seen) -> list[Text]:
+    rollout = one.rollout
+    return [
+        Text(one.name),
+        Text(one.stable.version if one.stable else "-"),
+        Text(one.candidate.version if one.candidate else "-"),
+        Text(f"{whole(rollout.get('weight'))} %" if rollout else "-"),
+        Text(text(rollout.get("progress")) or "-"),
+        terminal.phase(one.phase),
+    ]

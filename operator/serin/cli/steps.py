@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +22,7 @@ def step_table(seen: Seen, now: datetime) -> Table:
     columns += ["Always"] if any(step.match for step in steps) else []
     columns += ["Hold"]
     columns += ["Approval"] if any(step.approval for step in steps) else []
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, no_wrap=column != "Always", justify="right" if column == "Weight" else "left")
     table.add_column("")
@@ -63,7 +62,7 @@ def _place(number: int, seen: Seen, now: datetime) -> Text:
     started = times.parse(seen.rollout.get("stepStartedAt"))
     if started is None:
         return Text("begins anew when the candidate has its weight again")
-    return Text(f"since {times.when(started, now)}")
+    return Text(f"since {times.moment(started, now)}")
 
 
 def _after(seen: Seen) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Protocol
 
 from rich.console import Console
 from rich.console import RenderableType
@@ -43,14 +44,20 @@ def machine(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def table(rows: RenderableType) -> None:
+class Rows(Protocol):
+    """Makes a table for a width."""
+
+    def __call__(self, *, width: int) -> RenderableType:
+        """The table."""
+        ...
+
+
+def table(rows: Rows) -> None:
     """A table: fitted to a terminal; in a pipe no row is broken or cut."""
     console = out()
-    if console.is_terminal:
-        console.print(rows)
-    else:
-        plain = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=UNBROKEN)
-        plain.print(rows)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=UNBROKEN)
+    console.print(rows(width=console.width))
 
 
 def phase(word: str) -> Text:

@@ -37,9 +37,9 @@ def length(span: timedelta) -> str:
 
 
 def moment(at: datetime, present: datetime) -> str:
-    """The moment in UTC, with its date unless it is today's."""
+    """The moment in UTC: today's to the second, another day's with its date to the minute."""
     at = at.astimezone(UTC)
-    return at.strftime("%H:%M:%SZ" if at.date() == present.astimezone(UTC).date() else "%Y-%m-%d %H:%M:%SZ")
+    return at.strftime("%H:%M:%SZ" if at.date() == present.astimezone(UTC).date() else "%Y-%m-%d %H:%MZ")
 
 
 def distance(at: datetime, present: datetime) -> str:

@@ -190,11 +190,11 @@ def _running(seen: Seen) -> str:
 _CANDIDATE = ".status.candidate.revision"
 
 VERBS = (
-    Verb("promote", "Give the candidate all requests now, skipping the steps that are left.", _CANDIDATE, promote),
-    Verb("approve", "Let the candidate go on from a step that waits for approval.", _CANDIDATE, approve),
-    Verb("abort", "End the running rollout: the candidate loses its requests and is rejected.", _CANDIDATE, abort),
+    Verb("promote", "Give the candidate all requests now, without further steps.", _CANDIDATE, promote),
+    Verb("approve", "Let a candidate that waits for approval go on.", _CANDIDATE, approve),
+    Verb("abort", "End the rollout: the candidate is taken back.", _CANDIDATE, abort),
     Verb("retry", "Try a rejected revision again.", ".status.rejected[0].revision", retry, _again),
-    Verb("pause", "Keep the running rollout at its weight.", _CANDIDATE, pause),
+    Verb("pause", "Keep the rollout at its weight.", _CANDIDATE, pause),
     Verb("resume", "Let a paused rollout go on.", _CANDIDATE, resume),
     Verb("undo", "Go back to the version before the stable one.", ".status.stable.revision", undo),
 )

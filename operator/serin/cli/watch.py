@@ -53,7 +53,7 @@ def watch(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Show one ModelDeployment as it changes; in a pipe one line a change.
+    """Show the same as it changes; in a pipe a line a change.
 
     In a script: kubectl apply -f fraud.yaml && serin watch fraud --until settled --timeout 30m
 

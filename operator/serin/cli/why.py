@@ -28,7 +28,7 @@ def why(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Explain in words what serves, what it waits for and until when, and what would change that.
+    """Explain the state in words, and what would change it.
 
     With kubectl alone: kubectl get modeldeployment NAME -o jsonpath='{.status.message}'
     """
@@ -50,6 +50,7 @@ def explanation(seen: Seen, now: datetime, pods: list[str]) -> Iterator[tuple[st
     yield "What is declared", _declared(seen)
     yield "What serves", _serving(seen, now)
     yield "What is on its way", _rolling(seen, now)
+    yield "What was taken back last", _taken_back(seen, now)
     yield "What the pods say", pods
     yield "What would change it", _changes(seen)
 
@@ -96,6 +97,15 @@ def _rolling(seen: Seen, now: datetime) -> list[str]:
         if at is not None and at > now:
             sentences.append(f"{told} {times.when(at, now)}.")
     return sentences
+
+
+def _taken_back(seen: Seen, now: datetime) -> list[str]:
+    """The newest rejection, as long as it is what the state is about."""
+    if not seen.rejected or seen.phase not in ("RolledBack", "RollingBack"):
+        return []
+    last = seen.rejected[0]
+    when = times.when(times.parse(last.get("at")), now)
+    return [f"{text(last.get('revision'))}, {when}: {text(last.get('reason'))}: {text(last.get('message'))}"]
 
 
 def _changes(seen: Seen) -> list[str]:

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from serin.cli import orders
+from serin.cli.verbs import VERBS
+from tests.unit.cli import objects
+from tests.unit.cli.api_server import ApiServer
+from tests.unit.cli.api_server import Json
+from tests.unit.cli.conftest import Run
+
+CANDIDATE, STABLE = objects.CANDIDATE, objects.STABLE
+NEWER = "fraud-v14-99887766"
+
+PAUSED: Json = {"paused": {"reason": "Paused", "message": "by jane", "since": "2026-11-20T22:12:00Z"}}
+REJECTION = {"revision": CANDIDATE, "version": "v13", "reason": "LoadFailed", "message": "ValueError: no"}
+OLDER = {"revision": "fraud-v11-0a0a0a0a", "version": "v11", "reason": "Crashed", "message": "OOMKilled"}
+
+GIVEN: dict[str, tuple[Json, str, str]] = {
+    # verb: the object, the revision that is ordered about, what is said will happen
+    "promote": (objects.rolling(), CANDIDATE, "v13 gets all requests as soon as its replicas are ready, skipping 1 of"),
+    "approve": (objects.rolling(phase="AwaitingApproval"), CANDIDATE, "v13 may go on from step 3 to 50 %"),
+    "abort": (objects.rolling(), CANDIDATE, "v13 loses its 25 % of the requests and is not tried again"),
+    "pause": (objects.rolling(), CANDIDATE, "v13 stays at 25 % until resumed"),
+    "resume": (objects.rolling(phase="Paused", **PAUSED), CANDIDATE, "v13 goes on from 25 %"),
+    "retry": (
+        objects.deployment(rejected=[REJECTION, OLDER]),
+        CANDIDATE,
+        "v13 is tried again from the first step (rejected: ValueError: no)",
+    ),
+    "undo": (
+        objects.deployment(previous=objects.role("fraud-v11-0a0a0a0a")),
+        STABLE,
+        "v11, still warm, gets all requests again; v12 is rejected",
+    ),
+}
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def carry_out(api: ApiServer, result: str, message: str) -> None:
+    """The operator answers every order that it sees."""
+
+    def answer(stored: Json) -> None:
+        (verb, value), *_ = stored["metadata"]["annotations"].items()
+        handled = {verb.removeprefix("serin.dev/"): objects.order(verb, result, message, value)}
+        api.put({**stored, "status": {**stored["status"], "handled": handled}})
+
+    api.on_patch = answer
+
+
+def annotated(api: ApiServer) -> Json:
+    found: Json = api.of("fraud")["metadata"].get("annotations") or {}
+    return found
+
+
+def test_every_verb_is_tried() -> None:
+    assert set(GIVEN) == {verb.word for verb in VERBS}
+
+
+@pytest.mark.parametrize("verb", GIVEN)
+def test_an_order_names_the_revision_and_who_gives_it(api: ApiServer, serin: Run, verb: str) -> None:
+    body, revision, effect = GIVEN[verb]
+    stored = api.put(body)
+    carry_out(api, "Done", "as you say")
+    given = serin(verb, "fraud")
+    assert given.exit_code == 0, given.output
+    assert one_line(given.stdout).startswith(f"{verb} {revision}: {effect}")
+    assert given.stdout.endswith("done: as you say\n")
+    value = f"{revision}#jane/2026-11-20T22:12:30.000Z"
+    version = stored["metadata"]["resourceVersion"]
+    assert api.patches == [{"metadata": {"resourceVersion": version, "annotations": {f"serin.dev/{verb}": value}}}]
+    patch = api.requests.index("PATCH /apis/serin.dev/v1alpha1/namespaces/payments/modeldeployments/fraud")
+    assert api.queries[patch] == {"fieldManager": "serin-cli"}
+
+
+@pytest.mark.parametrize("verb", GIVEN)
+def test_the_operator_has_the_last_word(api: ApiServer, serin: Run, verb: str) -> None:
+    api.put(GIVEN[verb][0])
+    carry_out(api, "Refused", "it is too late for that")
+    given = serin(verb, "fraud")
+    assert given.exit_code == 6
+    assert f"{verb} was refused: it is too late for that" in one_line(given.stderr)
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "refusal"),
+    [
+        ("promote", objects.deployment(), "no rollout of fraud is running serin why fraud -n payments"),
+        ("promote", objects.rejected(), "v13 was rejected; serin retry fraud -n payments tries it again"),
+        ("abort", objects.deployment(phase="Baking"), "v12 has all traffic already; serin undo fraud -n payments"),
+        ("approve", objects.deployment(), "there is nothing to approve"),
+        ("approve", objects.rolling(step=2), "nothing of fraud awaits approval; it is Progressing serin promote fraud"),
+        ("approve", objects.rolling(approvedStep=3), "nothing of fraud awaits approval"),
+        (
+            "pause",
+            objects.rolling(phase="Paused", **PAUSED),
+            "paused already since 22:12:00Z (30s ago) serin resume",
+        ),
+        ("resume", objects.rolling(), "fraud is not paused; it is Progressing serin why fraud"),
+        ("retry", objects.deployment(), "no revision of fraud is rejected"),
+        ("undo", objects.rolling(), "a rollout of v13 is running serin abort fraud -n payments ends it"),
+        ("undo", objects.deployment(), "no revision before v12 is known Declare the version you want in spec.model"),
+        ("undo", objects.deployment(stable=None), "nothing of fraud has been promoted yet"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_remedy(
+    api: ApiServer, serin: Run, verb: str, body: Json, refusal: str
+) -> None:
+    api.put(body)
+    given = serin(verb, "fraud")
+    assert given.exit_code == 6
+    assert refusal in one_line(given.stderr)
+    assert api.patches == []
+
+
+@pytest.mark.parametrize("verb", GIVEN)
+def test_nothing_is_ordered_of_what_is_suspended_or_going(api: ApiServer, serin: Run, verb: str) -> None:
+    body = GIVEN[verb][0]
+    api.put({**body, "spec": {**body["spec"], "suspend": True}})
+    suspended = serin(verb, "fraud")
+    assert (suspended.exit_code, "spec.suspend to false first" in one_line(suspended.stderr)) == (6, True)
+    api.put({**body, "metadata": {**body["metadata"], "deletionTimestamp": "2026-11-20T22:12:00Z"}})
+    going = serin(verb, "fraud")
+    assert (going.exit_code, "is being deleted" in going.stderr) == (6, True)
+    assert api.patches == []
+
+
+def test_undo_without_a_warm_revision_goes_back_to_the_one_that_is_remembered(api: ApiServer, serin: Run) -> None:
+    api.put(objects.deployment(fallback="fraud-v11-0a0a0a0a"))
+    given = serin("undo", "fraud", "--no-wait")
+    assert "fraud-v11-0a0a0a0a is deployed again and gets all requests once it is ready" in one_line(given.stdout)
+    assert annotated(api)["serin.dev/undo"].startswith(f"{STABLE}#")
+
+
+def test_another_revision_than_the_named_one_is_not_hit(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    late = serin("promote", "fraud", "--revision", "fraud-v12-0b0b0b0b")
+    assert late.exit_code == 6
+    assert f"--revision says fraud-v12-0b0b0b0b, but promote would be for {CANDIDATE} now" in one_line(late.stderr)
+    assert api.patches == []
+    assert serin("promote", "fraud", "--revision", CANDIDATE, "--no-wait").exit_code == 0
+
+
+def test_any_rejected_revision_may_be_retried(api: ApiServer, serin: Run) -> None:
+    api.put(objects.deployment(rejected=[REJECTION, OLDER]))
+    assert serin("retry", "fraud", "--revision", "fraud-v11-0a0a0a0a", "--no-wait").exit_code == 0
+    assert annotated(api)["serin.dev/retry"].startswith("fraud-v11-0a0a0a0a#")
+    unknown = serin("retry", "fraud", "--revision", STABLE)
+    assert unknown.exit_code == 6
+    assert f"Rejected of fraud: {CANDIDATE}, fraud-v11-0a0a0a0a" in one_line(unknown.stderr)
+
+
+def test_a_conflict_is_overcome_while_it_is_the_same_revision(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    api.refuse("PATCH", 409, times=3)
+    assert serin("promote", "fraud", "--no-wait").exit_code == 0
+    assert annotated(api)["serin.dev/promote"].startswith(f"{CANDIDATE}#")
+
+
+def test_an_order_never_hits_a_revision_that_nobody_looked_at(api: ApiServer, serin: Run) -> None:
+    """Between the look and the write another version was declared: the write meets a conflict, and nothing is
+    ordered about the newcomer."""
+    api.put(objects.rolling())
+    read = api.fault
+
+    def meanwhile(request: str) -> tuple[int, str] | None:
+        if request.startswith("PATCH"):
+            newer = objects.rolling(step=1)
+            newer["status"]["candidate"] = objects.role(NEWER)
+            api.put(newer)
+        return read(request)
+
+    api.fault = meanwhile  # type: ignore[method-assign]
+    given = serin("promote", "fraud")
+    assert given.exit_code == 6
+    refusal = f"meanwhile it would be for {NEWER}, no longer for {CANDIDATE}: nothing was ordered"
+    assert refusal in one_line(given.stderr)
+    assert annotated(api) == {}
+
+
+def test_an_object_that_never_rests_is_given_up(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    api.refuse("PATCH", 409, times=orders.ATTEMPTS)
+    given = serin("promote", "fraud")
+    assert given.exit_code == 1
+    assert "changes faster than an order can be written" in one_line(given.stderr)
+
+
+def test_an_operator_that_does_not_answer(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    given = serin("promote", "fraud", "--timeout", "200ms")
+    assert given.exit_code == 5
+    assert "the operator has not answered within 200ms; the order stands" in one_line(given.stderr)
+    assert "serin.dev/promote" in annotated(api)
+
+
+def test_an_order_that_another_took_the_place_of(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+
+    def overwrite(stored: Json) -> None:
+        stored["metadata"]["annotations"]["serin.dev/promote"] = f"{CANDIDATE}#joe/t"
+        api.put(stored)
+
+    api.on_patch = overwrite
+    given = serin("promote", "fraud")
+    assert given.exit_code == 6
+    assert f"another order took the place of this one: promote {CANDIDATE}#joe/t" in one_line(given.stderr)
+
+
+def test_who_may_not_is_told_what_to_ask_for(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    api.refuse("PATCH", 403, 'User "jane" cannot patch resource "modeldeployments"')
+    given = serin("promote", "fraud")
+    assert given.exit_code == 1
+    assert "Ask for the ClusterRole view in the namespace to look, and edit to give orders" in one_line(given.stderr)
+
+
+@pytest.mark.parametrize("verb", GIVEN)
+def test_the_help_says_how_kubectl_does_it(serin: Run, verb: str) -> None:
+    shown = serin(verb, "--help").stdout
+    path = {"retry": ".status.rejected[0].revision", "undo": ".status.stable.revision"}.get(
+        verb, ".status.candidate.revision"
+    )
+    assert f"revision=$(kubectl get modeldeployment NAME -o jsonpath='{{{path}}}')\n" in shown
+    assert f'kubectl annotate --overwrite modeldeployment NAME serin.dev/{verb}="$revision#$(date +%s)"\n' in shown
+
+
+@pytest.mark.parametrize(
+    ("user", "written"),
+    [
+        ("jane@example.com", "jane@example.com"),
+        ("arn:aws:eks:eu-west-1:1:cluster/x", "arn-aws-eks-eu-west-1-1-cluster-x"),
+        ("Jane Doe#/\n", "Jane-Doe"),
+        ("x" * 100, "x" * 63),
+        ("###", "unknown"),
+    ],
+)
+def test_who(user: str, written: str) -> None:
+    assert orders.who(user) == written
+
+
+def test_without_a_user_in_the_kubeconfig_it_is_the_one_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "joe")
+    assert orders.who("") == "joe"
+
+
+def test_each_order_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", orders.stamp())

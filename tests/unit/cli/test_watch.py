@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serin.cli import follow as following
+from serin.cli.exits import CommandError
+from serin.cli.exits import Exit
+from serin.cli.follow import Away
+from serin.cli.follow import Deadline
+from serin.cli.follow import follow
+from serin.cli.reach import Where
+from serin.cli.seen import Seen
+from tests.unit.cli import objects
+from tests.unit.cli.api_server import HANG_UP
+from tests.unit.cli.api_server import ApiServer
+from tests.unit.cli.conftest import Run
+
+COLLECTION = "GET /apis/serin.dev/v1alpha1/namespaces/payments/modeldeployments"
+
+
+def told(output: str) -> list[str]:
+    return [line.split(" ", 1)[1] for line in output.splitlines()]
+
+
+def test_one_line_a_change_until_it_is_settled(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling(step=3))
+    api.on_watch = [
+        # The same once more, but for what no person would notice.
+        lambda: api.put(objects.rolling(step=3, stepStartedAt="2026-11-20T22:10:06Z")),
+        lambda: api.put(objects.rolling(step=4)),
+        lambda: api.put(objects.deployment(message="v13 has all traffic")),
+    ]
+    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "20s")
+    assert watched.exit_code == 0, watched.output
+    assert told(watched.stdout) == [
+        "fraud Progressing 3/4 | v12 75 %, v13 25 % | step 3/4: 25 % to v13, waiting for the hold to end at "
+        "2026-11-20T22:20:05Z; stable v12",
+        "fraud Progressing 4/4 | v12 50 %, v13 50 % | step 4/4: 50 % to v13, waiting for the hold to end at "
+        "2026-11-20T22:20:05Z; stable v12",
+        "fraud Healthy | v12 100 % | v13 has all traffic",
+    ]
+    assert watched.stdout.startswith("2026-11-20T22:12:30Z fraud ")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (objects.rejected, 4),
+        (lambda: objects.deployment(phase="Suspended", conditions=[]), 4),
+        (objects.deployment, 0),
+    ],
+)
+def test_waiting_ends_where_nothing_will_change_by_itself(
+    api: ApiServer, serin: Run, change: Callable[[], object], code: int
+) -> None:
+    api.put(objects.rolling())
+    api.on_watch = [lambda: api.put(change())]  # type: ignore[arg-type]
+    assert serin("watch", "fraud", "--until", "settled", "--timeout", "20s").exit_code == code
+
+
+def test_a_state_of_an_earlier_generation_settles_nothing(api: ApiServer, serin: Run) -> None:
+    """Between kubectl apply and the operator's first look the old status still says Healthy."""
+    api.put(objects.deployment(observedGeneration=2))
+    api.on_watch = [lambda: api.put(objects.rejected())]
+    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "20s")
+    assert watched.exit_code == 4
+    assert "Healthy (of an earlier generation)" in watched.stdout
+
+
+def test_a_timeout(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "300ms")
+    assert watched.exit_code == 5
+    assert "fraud is Progressing after 300ms: step 3/4" in " ".join(watched.stderr.split())
+
+
+def test_one_that_is_deleted(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    api.on_watch = [lambda: api.remove("fraud")]
+    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "20s")
+    assert watched.exit_code == 3
+    assert "was deleted" in watched.stderr
+
+
+def test_usage(serin: Run) -> None:
+    assert serin("watch", "fraud", "--until", "tomorrow").exit_code == 2
+    assert serin("watch", "fraud", "--timeout", "soon").exit_code == 2
+    assert serin("watch").exit_code == 2
+
+
+def changes(
+    api: ApiServer, path: Path, count: int, pause: Callable[[float], None] = lambda _: None
+) -> list[Seen | Away]:
+    """The first changes that a follower sees."""
+    session = Where(str(api.kubeconfig(path / "kubeconfig"))).session()
+    found: list[Seen | Away] = []
+    for change in follow(session, Seen(api.of("fraud")), Deadline(20), pause):
+        found.append(change)
+        if len(found) == count:
+            break
+    return found
+
+
+def steps(found: list[Seen | Away]) -> list[int | str]:
+    return [one.step if isinstance(one, Seen) else "away" for one in found]
+
+
+def test_a_version_that_is_too_old_is_no_end(api: ApiServer, tmp_path: Path) -> None:
+    """410 after a compaction: the object is read anew, and what was missed is seen."""
+    api.put(objects.rolling(step=1))
+
+    def compact() -> None:
+        api.put(objects.rolling(step=2))
+        api.forget()
+
+    api.on_watch = [compact, lambda: api.put(objects.rolling(step=3))]
+    assert steps(changes(api, tmp_path, 3)) == [1, 2, 3]
+
+
+def test_an_api_server_that_goes_and_comes_back(api: ApiServer, tmp_path: Path) -> None:
+    api.put(objects.rolling(step=1))
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            api.put(objects.rolling(step=2))
+
+    api.refuse(f"{COLLECTION}?watch", HANG_UP)
+    api.refuse(f"{COLLECTION}/fraud", 503, times=2)
+    api.refuse(f"{COLLECTION}/fraud", HANG_UP)
+    assert steps(changes(api, tmp_path, 6, pause)) == [1, "away", "away", "away", "away", 2]
+    assert pauses == [0.5, 1, 2, 4]
+
+
+def test_pauses_do_not_grow_for_ever(api: ApiServer, tmp_path: Path) -> None:
+    api.put(objects.rolling())
+    api.refuse(f"{COLLECTION}?watch", 500)
+    api.refuse(f"{COLLECTION}/fraud", 500, times=20)
+    session = Where(str(api.kubeconfig(tmp_path / "kubeconfig"))).session()
+    pauses: list[float] = []
+    for _ in zip(range(12), follow(session, Seen(api.of("fraud")), Deadline(None), pauses.append), strict=False):
+        pass
+    assert pauses[-1] == following.LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_what_will_not_pass_ends_the_watch(api: ApiServer, tmp_path: Path, code: int) -> None:
+    api.put(objects.rolling())
+    api.refuse(f"{COLLECTION}?watch", code)
+    with pytest.raises(CommandError):
+        changes(api, tmp_path, 2)
+
+
+def test_another_object_of_the_same_name_is_not_followed(api: ApiServer, tmp_path: Path) -> None:
+    api.put(objects.rolling())
+
+    def replace() -> None:
+        body = objects.rolling()
+        body["metadata"]["uid"] = "uid-2"
+        api.put(body)
+
+    api.on_watch = [replace]
+    with pytest.raises(CommandError) as ended:
+        changes(api, tmp_path, 2)
+    assert ended.value.code is Exit.NOT_FOUND
+
+
+def test_a_quiet_watch_is_begun_again_where_it_ended(api: ApiServer, tmp_path: Path) -> None:
+    api.put(objects.rolling(step=1))
+    api.watch_seconds = 0.05
+    api.on_watch = [lambda: None, lambda: None, lambda: api.put(objects.rolling(step=2))]
+    assert steps(changes(api, tmp_path, 2)) == [1, 2]
+    watched = [query["resourceVersion"] for query in api.queries if "watch" in query]
+    assert watched == ["101", "101", "101"]
