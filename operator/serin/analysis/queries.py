@@ -1,6 +1,7 @@
 """What is asked of Prometheus for a check with a measure, and how its answer is read: one request a check and look.
 
-One query gives requests and bad requests of both revisions since the step began::
+One query gives all requests and the bad ones (or the good ones, where a server counts those) of both revisions since
+the step began::
 
     label_replace(sum by (revision) (<requests>), "serin_count", "requests", "", "")
     or label_replace(sum by (revision) (<bad>), "serin_count", "bad", "", "")
@@ -10,9 +11,11 @@ where the growth of a counter ``c`` since the moment ``s`` is ``(last_over_time(
 - plain differences, never ``increase``: that extrapolates, so counts are no integers and grow with the scrape interval,
   and it loses the first value of a series that is born within the step, as the series of the first error is;
 - a series without a value at ``s`` was born later, and one that fell was reset: what it shows now is what it counted;
-- a pod that went since ``s`` still has its last value in the window.
+- a pod that went since ``s`` still has its last value in the window, which reaches a look-back further than ``s``: in
+  one shorter than the scrape interval a living series would have no value, and all that it ever counted would be new.
 
-The ``@`` modifier needs Prometheus 2.33, Thanos 0.23 or Mimir.
+A source that had not scraped in the five minutes before ``s`` cannot tell what is new: then all counts as new. The
+``@`` modifier needs Prometheus 2.33, Thanos 0.23 or Mimir.
 """
 
 from __future__ import annotations
@@ -35,6 +38,10 @@ from serin.api.analysis import Tally
 COUNT_LABEL = "serin_count"
 REQUESTS = "requests"
 BAD = "bad"
+GOOD = "good"
+
+LOOK_BACK_SECONDS = 300
+"""How far back Prometheus looks for a series' value at a moment (query.lookback-delta)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +69,8 @@ class Scope:
 
 
 def counts_query(how: Counted, scope: Scope) -> str:
-    """Requests and bad requests of both revisions since the step began."""
-    requests = _sum(how.requests, scope)
-    if how.bad is not None:
-        bad = _sum(how.bad, scope)
-    else:
-        good = how.good or how.requests
-        # A server that had no good answer yet has no series of it.
-        bad = f"({requests} - ({_sum(good, scope)} or 0 * {requests}))"
-    return f"{_called(requests, REQUESTS)} or {_called(bad, BAD)}"
+    """All requests and some of them, of both revisions, since the step began."""
+    return f"{_called(how.requests, REQUESTS, scope)} or {_called(how.part, BAD if how.part_is_bad else GOOD, scope)}"
 
 
 def read_counts(result: Iterable[Series], how: Counted, scope: Scope) -> Sample | Unknown:
@@ -83,8 +83,8 @@ def read_counts(result: Iterable[Series], how: Counted, scope: Scope) -> Sample 
         found[key] = series.value
     boundary = "" if how.boundary is None else f"counted at {how.boundary:g} s, the histogram's boundary below"
     return Sample(
-        candidate=_tally(found, scope.candidate),
-        stable=_tally(found, scope.stable),
+        candidate=_tally(found, scope.candidate, how),
+        stable=_tally(found, scope.stable, how),
         since=scope.since,
         at=scope.at,
         concurrent=scope.concurrent,
@@ -101,16 +101,19 @@ def read_number(result: Sequence[Series], requests: int | None = None) -> Number
     return Number(value if value is not None and math.isfinite(value) else None, requests)
 
 
-def _tally(found: Mapping[tuple[str, str], float], revision: str | None) -> Tally:
+def _tally(found: Mapping[tuple[str, str], float], revision: str | None, how: Counted) -> Tally:
     if revision is None:
         return Tally()
     requests = max(0, round(found.get((revision, REQUESTS), 0.0)))
+    # A server that had no such request yet has no series of them.
+    part = max(0, round(found.get((revision, BAD if how.part_is_bad else GOOD), 0.0)))
+    bad = part if how.part_is_bad else requests - part
     # Two counters of one scrape may be a request apart.
-    return Tally(requests=requests, bad=min(requests, max(0, round(found.get((revision, BAD), 0.0)))))
+    return Tally(requests=requests, bad=min(requests, max(0, bad)))
 
 
-def _called(expression: str, count: str) -> str:
-    return f'label_replace({expression}, "{COUNT_LABEL}", "{count}", "", "")'
+def _called(counter: Counter, count: str, scope: Scope) -> str:
+    return f'label_replace({_sum(counter, scope)}, "{COUNT_LABEL}", "{count}", "", "")'
 
 
 def _sum(counter: Counter, scope: Scope) -> str:
@@ -119,6 +122,6 @@ def _sum(counter: Counter, scope: Scope) -> str:
     matchers = f'namespace="{scope.namespace}",{REVISION_SERIES_LABEL}=~"{revisions}"'
     series = f"{counter.name}{{{matchers}{',' if counter.matchers else ''}{counter.matchers}}}"
     since = scope.since.timestamp()
-    window = max(1, math.ceil((scope.at - scope.since).total_seconds()))
+    window = LOOK_BACK_SECONDS + max(0, math.ceil((scope.at - scope.since).total_seconds()))
     growth = f"(last_over_time({series}[{window}s]) - ({series} @ {since:.3f}) >= 0) or {series}"
     return f"sum by ({REVISION_SERIES_LABEL}) ({growth})"

@@ -46,11 +46,11 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How one measure is counted: ``requests`` are all, and bad are those of ``bad``, or all less those of ``good``."""
+    """How one measure is counted: all requests, and those of them that are bad, or that are good."""
 
     requests: Counter
-    bad: Counter | None = None
-    good: Counter | None = None
+    part: Counter
+    part_is_bad: bool
     boundary: float | None = None
     """Seconds above which an answer is slow, where it is not the threshold itself."""
 
@@ -60,8 +60,9 @@ class Server:
     """A family of model servers."""
 
     requests: Counter
-    bad: Counter | None
-    good: Counter | None
+    part: Counter
+    part_is_bad: bool
+    """Whether ``part`` counts the requests that failed; otherwise those that did not."""
     durations: str
     """Name of the histogram, without suffix."""
     answered: str
@@ -85,8 +86,8 @@ _FAILED = 'status_code=~"400|5.."'
 SERVERS: dict[str, Server] = {
     "MLServer": Server(
         requests=Counter("rest_server_requests_total", f"{_INFERENCE},{_REACHED}"),
-        bad=Counter("rest_server_requests_total", f"{_INFERENCE},{_FAILED}"),
-        good=None,
+        part=Counter("rest_server_requests_total", f"{_INFERENCE},{_FAILED}"),
+        part_is_bad=True,
         durations="rest_server_request_duration_seconds",
         answered=f'{_INFERENCE},status_code=~"2.."',
         port=8082,
@@ -97,8 +98,8 @@ SERVERS: dict[str, Server] = {
     # kserve/metrics.py, kserve/model.py Model.__call__; kserve/protocol/rest/server.py metrics_handler.
     "KServe": Server(
         requests=Counter("request_predict_seconds_count"),
-        bad=None,
-        good=Counter("request_postprocess_seconds_count"),
+        part=Counter("request_postprocess_seconds_count"),
+        part_is_bad=False,
         durations="request_predict_seconds",
         answered="",
         port=8080,
@@ -117,14 +118,15 @@ def counted(server: str, workers: int | None, measure: Measure, threshold: str |
     if one.one_process and (workers or 1) > 1:
         return f"each of the {workers} workers of a {server} server counts for itself: use one, or a query of your own"
     if measure is Measure.ERROR_RATE:
-        return Counted(one.requests, bad=one.bad, good=one.good)
+        return Counted(one.requests, one.part, one.part_is_bad)
     boundary = boundary_of(seconds(threshold or "0s"))
     if boundary is None:
         return f"{server}'s histogram begins at {_text(BUCKETS[0])} s: threshold {threshold} is below"
     quick = f"{one.answered},{_le(boundary)}".lstrip(",")
     return Counted(
         requests=Counter(f"{one.durations}_count", one.answered),
-        good=Counter(f"{one.durations}_bucket", quick),
+        part=Counter(f"{one.durations}_bucket", quick),
+        part_is_bad=False,
         boundary=None if math.isclose(boundary, seconds(threshold or "0s")) else boundary,
     )
 

@@ -92,7 +92,7 @@ def render(template: str, values: Mapping[str, str | int]) -> str:
 
 
 def check(template: str) -> None:
-    """Raises RefusedTemplateError for a template that must not be rendered. Takes milliseconds, whatever it is given."""
+    """Raises RefusedTemplateError for what must not be rendered. Takes milliseconds, whatever it is given."""
     if len(template) > QUERY_MAX_LENGTH:
         raise RefusedTemplateError(
             f"the template is {len(template)} characters long; at most {QUERY_MAX_LENGTH} are allowed"
