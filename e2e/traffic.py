@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from types import TracebackType
 
 import aiohttp
@@ -72,11 +73,11 @@ class Endpoint:
         options = " ".join(f"-H '{name}: {value}'" for name, value in self.headers.items())
         return f"curl -s {options} {self.url} -d '{self.body()}'"
 
-    def ask(self, number: float) -> tuple[int, str]:
+    def ask(self, number: float, headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, str]:
         """One request on a connection of its own; status and text of the answer."""
         connection = http.client.HTTPConnection(self.gateway, timeout=_TIMEOUT_SECONDS)
         with contextlib.closing(connection):
-            connection.request("POST", self.path, self.body(number), self.headers)
+            connection.request("POST", self.path, self.body(number), {**self.headers, **headers})
             response = connection.getresponse()
             return response.status, response.read().decode()
 

@@ -1,6 +1,7 @@
 """A namespace for one scenario, and the ModelDeployments in it with what a scenario does to them and asks of them."""
 
 import json
+import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -69,11 +70,13 @@ def manifest_of(
     *,
     version: int | None = None,
     model: Object | None = None,
-    steps: Sequence[tuple[int, str]] = (),
+    steps: Sequence[tuple[int, str] | Object] = (),
     keep_previous: str = "5s",
+    rollout: Object | None = None,
     **serving: Any,
 ) -> Object:
-    """A ModelDeployment that hurries, with whatever else `serving` says."""
+    """A ModelDeployment that hurries, with whatever else `serving` and `rollout` say."""
+    written = [step if isinstance(step, dict) else {"weight": step[0], "hold": step[1]} for step in steps]
     return {
         "apiVersion": "serin.dev/v1alpha1",
         "kind": "ModelDeployment",
@@ -83,9 +86,10 @@ def manifest_of(
             "serving": {"serviceAccountName": registry.SERVICE_ACCOUNT, "resources": _RESOURCES, **serving},
             "traffic": {"timeout": "5s"},
             "rollout": {
-                "steps": [{"weight": weight, "hold": hold} for weight, hold in steps],
+                "steps": written,
                 "readiness": {"stableFor": "1s"},
                 "keepPrevious": keep_previous,
+                **(rollout or {}),
             },
         },
     }
@@ -124,6 +128,21 @@ class Deployment:
     def merge(self, patch: Object) -> None:
         """Change anything of it."""
         self.patch(_KIND, self.name, patch)
+
+    def order(self, verb: str, revision: str) -> float:
+        """Annotate it as a person would; the moment of it (unix time)."""
+        moment = time.time()
+        self._run("annotate", _KIND, self.name, "--overwrite", f"serin.dev/{verb}={revision}#scenario/{moment}")
+        return moment
+
+    def handled(self, verb: str, since: float) -> Object:
+        """Wait until an order that was given since then is handled; what became of it."""
+
+        def told(seen: Seen) -> Object | None:
+            entry: Object | None = (seen.status.get("handled") or {}).get(verb)
+            return entry if entry is not None and float(entry["value"].rpartition("/")[2]) >= since else None
+
+        return self.watch.until(f"{verb} is handled", told, READY_SECONDS, since)
 
     def patch(self, kind: str, name: str, patch: Object) -> None:
         """Change another object of its namespace, as somebody's hand would."""

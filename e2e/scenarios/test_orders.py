@@ -1,0 +1,112 @@
+"""What people order, measured by a client: an abort moves all traffic at once, whatever the candidate does."""
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+from e2e.scenarios.room import Room
+from e2e.scenarios.world import BETTER
+from e2e.scenarios.world import FRAGILE
+from e2e.scenarios.world import GOOD
+from e2e.scenarios.world import POISON
+from e2e.scenarios.world import wait_until
+from e2e.traffic import Traffic
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800, func_only=True)]
+
+Record = Callable[[str, object], None]
+
+_ROUNDS = 20 if os.environ.get("SERIN_LONG") else 5
+_SECONDS = 2.0
+
+
+def test_abort_takes_all_traffic_back_at_once(room: Room, measured: Record) -> None:
+    ping = room.deployment(alias=GOOD, steps=[(50, "10m")])
+    ping.settled(GOOD)
+    times = []
+    with ping.traffic() as traffic:
+        ping.move_alias(BETTER)
+        since = 0.0
+        for _ in range(_ROUNDS):
+            begun = ping.step(1, since=since)
+            candidate = ping.revision("v2")
+            wait_until("v2 answers", lambda since=begun.at: _last(traffic, "v2", since), 10)  # type: ignore[misc]
+            ordered = ping.order("abort", candidate)
+            ended = ping.until("aborted", lambda seen: seen.phase == "RolledBack", since=ordered)
+            wait_until("answers follow", lambda since=ended.at: traffic.answers(since + 1), 10)  # type: ignore[misc]
+            times.append((_last(traffic, "v2", ordered) or ordered) - ordered)
+            since = ping.order("retry", candidate)
+    assert traffic.failures == []
+    measured("from the order to the last request at the candidate", f"{max(times):.2f} s at most in {len(times)}")
+    assert max(times) < _SECONDS
+    assert ping.watch.latest is not None
+    assert ping.watch.latest.status["rejected"] == [] or len(ping.watch.latest.status["rejected"]) == 1
+
+
+def test_abort_of_a_candidate_in_trouble(room: Room, measured: Record) -> None:
+    """One that has no room for its next replicas, and has crashed just now."""
+    ping = room.deployment(alias=GOOD, steps=[(50, "10m")], minReplicas=2)
+    ping.settled(GOOD)
+    with ping.traffic() as traffic:
+        moved = time.time()
+        ping.move_alias(FRAGILE)
+        ping.step(1, since=moved)
+        paused = ping.order("pause", ping.revision("v4"))
+        assert ping.handled("pause", paused)["result"] == "Done"
+        still = ping.until("paused", lambda seen: seen.phase == "Paused", since=paused)
+        assert still.condition("Paused")["reason"] == "Paused"
+        # The poison reaches the candidate only.
+        ping.endpoint.ask(POISON, {"x-serin-revision": "candidate"})
+        ordered = ping.order("abort", ping.revision("v4"))
+        ended = ping.until("over", lambda seen: seen.phase == "RolledBack", since=ordered)
+        wait_until("answers follow", lambda: traffic.answers(ended.at + 1), 10)
+        late = [answer for answer in traffic.answers(ordered + _SECONDS) if answer.version != "v1"]
+    measured("answers of the candidate after 2 s", len(late))
+    assert late == []
+
+
+def test_orders_that_come_too_late_hit_nothing(room: Room) -> None:
+    ping = room.deployment(alias=GOOD, steps=[(20, "10m")])
+    ping.settled(GOOD)
+    moved = time.time()
+    ping.move_alias(BETTER)
+    ping.step(1, since=moved)
+    old = ping.revision("v2")
+    promoted = ping.order("promote", old)
+    ping.settled(BETTER, since=promoted)
+    for verb in ("abort", "pause", "approve"):
+        given = ping.order(verb, old)
+        answer = ping.handled(verb, given)
+        assert answer["result"] == "Refused"
+        assert answer["by"] == "scenario"
+        assert "v2 is in use already" in answer["message"]
+    assert ping.watch.latest is not None
+    assert ping.watch.latest.settled("v2")
+
+
+def test_undo_when_the_one_before_is_gone(room: Room) -> None:
+    """Its replicas are started anew; what is in use serves until they are ready."""
+    ping = room.deployment(alias=GOOD)
+    ping.settled(GOOD)
+    with ping.traffic(20) as traffic:
+        moved = time.time()
+        ping.move_alias(BETTER)
+        ping.settled(BETTER, since=moved)
+        gone = ping.until("v1 is gone", lambda seen: seen.status.get("fallback"), since=moved)
+        wait_until("its pods are gone", lambda: not ping.pods("v1"), 60)
+        ordered = ping.order("undo", ping.revision("v2"))
+        going = ping.until("it goes back", lambda seen: seen.phase == "RollingBack", since=ordered)
+        assert going.condition("Available")["status"] == "True"
+        back = ping.until("v1 is back", lambda seen: seen.phase == "RolledBack", since=ordered)
+        wait_until("answers follow", lambda: traffic.answers(back.at + 1), 10)
+    assert gone.stable == "v2"
+    assert traffic.failures == []
+    assert {answer.version for answer in traffic.answers(back.at + 0.5)} == {"v1"}
+    assert [entry["outcome"] for entry in back.status["history"]][:2] == ["Undone", "Promoted"]
+
+
+def _last(traffic: Traffic, version: str, since: float) -> float | None:
+    """When the last request was sent that this version answered."""
+    return max((answer.sent for answer in traffic.answers(since) if answer.version == version), default=None)
