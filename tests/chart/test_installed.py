@@ -127,4 +127,5 @@ def holds(accepted: object, declared: object) -> bool:
 
 
 def test_there_are_samples() -> None:
-    assert {"autoscaled", "canary", "model-registry", "shortest"} == {sample.stem for sample in SAMPLES}
+    known = {"autoscaled", "blue-green", "by-policy", "canary", "model-registry", "rollout-policy", "shortest"}
+    assert known == {sample.stem for sample in SAMPLES}
