@@ -106,6 +106,8 @@ class Route:
     mirror: Mirror | None = None
     accepted: bool = False
     """The gateway accepted this very generation of it."""
+    since: datetime | None = None
+    """When a gateway said so last, as far as it tells."""
     refusal: str | None = None
     """The gateway's own words where it refused this generation."""
 

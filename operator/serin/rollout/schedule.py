@@ -12,6 +12,7 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.steps import aim_of
 from serin.rollout.steps import obstacle_to
+from serin.rollout.steps import spread_at
 
 # What is missing may be made at any time, and not every maker tells us.
 LOOK_AGAIN = timedelta(minutes=1)
@@ -38,6 +39,9 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         deadline = startup_deadline(memory, spec)
         if deadline is not None:
             yield deadline
+        spread = spread_at(memory, observed)
+        if spread is not None:
+            yield spread
         aim = aim_of(rollout, now)
         wait = obstacle_to(aim, memory, observed, spec, now) if aim is not None else None
         if wait is not None and wait.until is not None:

@@ -28,6 +28,8 @@ from serin.rollout.steps import awaits_approval
 from serin.rollout.steps import gateway_answer
 from serin.rollout.steps import held
 from serin.rollout.steps import obstacle_to
+from serin.rollout.steps import routed
+from serin.rollout.steps import spread_at
 
 ACCEPT = "to accept the route"
 # Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
@@ -199,6 +201,9 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
         return _patience(rollout, now)
     wait = obstacle_to(aim, memory, observed, spec, now)
     if wait is None:
+        spread = spread_at(memory, observed) if routed(memory, observed, aim) else None
+        if spread is not None:
+            return f"the gateway's proxies to take over the new route, at {format_time(spread)}"
         return gateway_answer(observed, f"{ACCEPT} with {aim.weight} %")
     if wait.until is not None:
         return f"{wait.message}, at {format_time(wait.until)}"

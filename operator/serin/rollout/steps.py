@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import replace
 from datetime import datetime
+from datetime import timedelta
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
@@ -30,6 +31,8 @@ from serin.rollout.naming import mirror
 from serin.rollout.naming import shares
 from serin.rollout.observed import Observed
 
+# Contour accepts a route up to 0.6 s before its Envoys have it (seen on a loaded machine); it tells whole seconds.
+SPREADING = timedelta(seconds=2)
 EVERYTHING = PlannedStep(weight=ALL)
 
 
@@ -186,6 +189,15 @@ def gateway_answer(observed: Observed, wanted: str) -> str:
     return f"the gateway {wanted}" if refusal is None else f"the gateway, which refused the route: {refusal}"
 
 
+def spread_at(memory: Memory, observed: Observed) -> datetime | None:
+    """When the gateway's proxies have a route that is new to them; None where they knew it before.
+
+    A first version is not called ready before: whoever waits for Ready and then asks would be told 404.
+    """
+    since = observed.serving.route.since
+    return since + SPREADING if memory.stable is None and since is not None else None
+
+
 def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """The rollout, moved as far as replicas, clock, people and gateway allow at this moment."""
     while memory.rollout is not None and memory.candidate is not None:
@@ -203,7 +215,8 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         if not routed(memory, observed, aim):
             return memory
         if aim.last:
-            return memory.promote(now, spec)
+            spread = spread_at(memory, observed)
+            return memory if spread is not None and now < spread else memory.promote(now, spec)
         memory = replace(memory, rollout=_established(rollout, aim, now))
     return memory
 

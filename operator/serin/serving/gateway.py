@@ -6,6 +6,7 @@ Every field the API server would default is set here, so that the live rules can
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from serin.api.kinds import HTTP_ROUTE
@@ -116,6 +117,7 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
     return Route(
         exists=True,
         **_rules(live, revision),
+        since=_since(live),
         accepted=bool(answers) and all(answer == "" for answer in answers),
         refusal="; ".join(str(refusal) for refusal in refusals) or None,
     )
@@ -155,6 +157,17 @@ def _mirror(rule: Json, ids: str | None, revision: Callable[[str], str]) -> Mirr
 
 
 _PERCENTS = {share_of_ids(percent): percent for percent in range(1, ALL)}
+
+
+def _since(live: Live) -> datetime | None:
+    """When the last of the gateways changed its mind."""
+    times = [
+        condition["lastTransitionTime"]
+        for parent in live.status.get("parents") or []
+        for condition in parent.get("conditions") or []
+        if condition.get("lastTransitionTime")
+    ]
+    return max(map(datetime.fromisoformat, times), default=None)
 
 
 def _answer(parent: Json, live: Live) -> str | None:

@@ -67,7 +67,7 @@ def _status(kind: Kind, status: Json) -> Json:
     """Only a route's answers from its gateways are read; the rest is told better by the pods."""
     if kind is not HTTP_ROUTE:
         return {}
-    kept = ("type", "status", "reason", "message", "observedGeneration")
+    kept = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
     return {
         "parents": [
             {

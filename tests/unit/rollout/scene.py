@@ -234,7 +234,8 @@ class Scene:
             return
         if plan.route is not None:
             route = routed(plan.route, accepted=self.accepts)
-            if replace(route, accepted=self.route.accepted, refusal=self.route.refusal) != self.route:
+            said = {"accepted": self.route.accepted, "since": self.route.since, "refusal": self.route.refusal}
+            if replace(route, **said) != self.route:  # type: ignore[arg-type]
                 self.route = route
                 self.writes += 1
         for planned in plan.revisions:

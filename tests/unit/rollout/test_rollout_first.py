@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from serin.api.reasons import Reason
@@ -133,3 +134,16 @@ def test_the_version_is_pinned_with_the_time_it_was_resolved_first() -> None:
     assert scene.status.resolved == resolved(1, resolved_at=START)
     assert scene.status.stable is not None
     assert scene.status.stable.since == START + timedelta(seconds=10)
+
+
+def test_a_first_version_is_not_ready_before_the_proxies_have_its_route() -> None:
+    """A gateway accepts a route some hundred milliseconds before the last of its proxies has it."""
+    scene = Scene()
+    scene.accepts = False
+    scene.run(30)
+    scene.route = replace(scene.route, accepted=True, since=scene.now)
+    early = scene.settle()
+    assert early.status.phase is Phase.DEPLOYING
+    assert early.status.rollout is not None
+    assert "proxies to take over the new route" in early.status.rollout.waiting_for
+    assert scene.run(2).status.phase is Phase.HEALTHY

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -97,8 +96,5 @@ def test_of_a_route_the_gateways_answers_are_kept_and_of_others_no_status() -> N
         ]
     }
     kept = live(HTTP_ROUTE, {**body(), "status": status}).status
-    assert kept["parents"][0]["conditions"] == [
-        {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "observedGeneration": 3}
-    ]
+    assert kept == status
     assert live(INFERENCE_SERVICE, {**body(), "status": {"conditions": []}}).status == {}
-    assert "lastTransitionTime" not in json.dumps(kept)
