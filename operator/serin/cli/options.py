@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from serin.api import quantities
 from serin.cli import completion
 
 Name = Annotated[
@@ -51,9 +52,6 @@ def as_json(output: str) -> bool:
 
 def seconds(duration: str | None, option: str) -> float | None:
     """A duration in seconds; None where none is given."""
-    # pydantic, which it builds upon, is a tenth of a second that --help need not take.
-    from serin.api import quantities
-
     if duration is None:
         return None
     try:

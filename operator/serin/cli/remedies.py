@@ -16,10 +16,11 @@ BY_PHASE: dict[str, str] = {
     "Progressing": "The end of the hold moves it on. serin pause keeps it here, serin promote skips what is left, "
     "serin abort takes {candidate} back.",
     "AwaitingApproval": "serin approve lets {candidate} go on, serin abort takes it back; nothing else moves it before "
-    "spec.rollout.deadline.",
+    "the deadline of the rollout.",
     "Paused": "serin resume lets it go on, serin promote skips what is left, serin abort takes {candidate} back.",
     "Promoting": "All replicas ready and the gateway's word end the rollout. serin abort still takes {candidate} back.",
-    "Baking": "The end of spec.rollout.bake settles it; a failed check takes it back, and so does serin undo.",
+    "Baking": "The end of the bake promotes {candidate}, and so does serin promote; serin abort takes it back within "
+    "seconds.",
     "Healthy": "Another version or alias target, or a changed spec.serving, starts a rollout. serin undo goes back to "
     "the version before.",
     "RollingBack": "The gateway's word that the candidate gets nothing any more ends it.",
@@ -40,10 +41,15 @@ BY_REASON: dict[str, str] = {
     "Deploying": "",
     "WaitingForReplicas": "Replicas that become ready; their pods say what keeps them: kubectl get pods "
     "-l serin.dev/modeldeployment={name}.",
-    "WaitingForGateway": "The gateway's controller has to accept the HTTPRoute {name}: is it running?",
+    "WaitingForGateway": "The gateway's controller has to accept the HTTPRoute {name}; look whether it runs.",
     "Progressing": "",
     "Promoting": "",
+    "AwaitingApproval": "",
+    "Paused": "",
+    "Baking": "",
     "RollingBack": "",
+    "Undone": "The revision before is deployed again; ready replicas and the gateway's word end it.",
+    "DeadlineExceeded": "The rollout took longer than its deadline: find out what held it up before you let it go on.",
     "Suspended": "Set spec.suspend to false where the manifest comes from.",
     "RolledBack": "",
     "LoadFailed": "The model server cannot load the model: compare the model's MLflow flavor and requirements with the "
@@ -67,6 +73,8 @@ BY_REASON: dict[str, str] = {
     "ArtifactNotAllowed": "Store the model under a prefix of the ModelRegistry's artifacts.allowed, or have that "
     "extended.",
     "NotAModel": "Name a registered model: a prompt cannot be served.",
+    "PolicyNotFound": "Correct spec.rollout.policy, or have the platform team make that RolloutPolicy.",
+    "InvalidPolicy": "The platform team has to correct the field of the RolloutPolicy that the message names.",
     "NoRuntime": "Log the model with a flavor that a runtime serves, or have the platform team add a runtime to the "
     "operator's settings.",
     "NameTooLong": "Use a namespace with a shorter name.",

@@ -76,15 +76,25 @@ def _facts(seen: Seen, now: datetime) -> Iterator[tuple[str, str]]:
     if seen.candidate:
         yield "Candidate", role(seen.candidate, now)
     if seen.previous:
-        yield "Previous", role(seen.previous, now) + ", warm"
+        goes = f", warm until {times.moment(seen.previous.goes_at, now)}" if seen.previous.goes_at else ", warm"
+        yield "Previous", role(seen.previous, now) + goes
     elif seen.fallback:
-        yield "Undo to", seen.fallback
+        yield "Before", f"{seen.fallback.version}, without replicas {seen.fallback.revision}"
     yield "Traffic", traffic(seen)
     if seen.rollout:
         yield "Waits for", text(seen.rollout.get("waitingFor")) or "nothing"
         yield from _moments(seen, now)
+    else:
+        yield from _next_time(seen)
+
+
+def _next_time(seen: Seen) -> Iterator[tuple[str, str]]:
+    """How a rollout would go, as far as the manifest says it."""
+    policy = text(record(seen.spec.get("rollout")).get("policy"))
+    if policy:
+        yield "Next time", f"by RolloutPolicy {policy}"
     elif seen.steps:
-        yield "Next time", " → ".join([f"{step.weight} % {step.hold}" for step in seen.steps] + ["100 %"])
+        yield "Next time", " → ".join([f"{step.weight} % {step.hold}".strip() for step in seen.steps] + ["100 %"])
 
 
 def _moments(seen: Seen, now: datetime) -> Iterator[tuple[str, str]]:
@@ -98,11 +108,11 @@ def _moments(seen: Seen, now: datetime) -> Iterator[tuple[str, str]]:
     deadline = times.parse(seen.rollout.get("deadlineAt"))
     if deadline is not None:
         yield "Deadline", times.when(deadline, now)
-    policy = record(seen.rollout.get("policy")) or record(seen.status.get("policy"))
+    policy = record(seen.rollout.get("policy"))
     if policy:
         yield "Policy", text(policy.get("name"))
     header = text(seen.rollout.get("directHeader"))
-    if header:
+    if header and seen.step > 0:
         yield "Try it", f"{header}: candidate (a request with this header reaches it)"
 
 

@@ -44,6 +44,8 @@ class Role:
     since: datetime | None
     replicas: int
     ready: int
+    goes_at: datetime | None
+    """When the replicas of a previous revision go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,7 @@ class Seen:
         self.stable = _role(self.status.get("stable"))
         self.candidate = _role(self.status.get("candidate"))
         self.previous = _role(self.status.get("previous"))
-        self.fallback = text(self.status.get("fallback"))
-        """The revision that undo goes back to when the previous one is gone."""
+        self.fallback = _role(self.status.get("fallback"))
         self.rollout = record(self.status.get("rollout"))
         self.traffic = records(self.status.get("traffic"))
         self.history = records(self.status.get("history"))
@@ -141,7 +142,7 @@ class Seen:
     @property
     def steps(self) -> list[Step]:
         """The steps of :attr:`course`, without the last move to everything."""
-        return [_step(one) for one in records(self.course.get("steps")) or records(self.rollout.get("plan"))]
+        return [_step(one) for one in records(self.course.get("steps"))]
 
     @property
     def step(self) -> int:
@@ -155,7 +156,7 @@ class Seen:
             return True
         steps = self.steps
         asked = 0 < self.step <= len(steps) and steps[self.step - 1].approval
-        return bool(self.rollout) and asked and self.rollout.get("approvedStep") != self.step
+        return asked and self.rollout.get("approvedStep") != self.step
 
     @property
     def paused(self) -> Json:
@@ -178,11 +179,13 @@ def _role(value: object) -> Role | None:
         times.parse(role.get("since")),
         whole(role.get("replicas")),
         whole(role.get("ready")),
+        times.parse(role.get("goesAt")),
     )
 
 
 def _step(step: Json) -> Step:
-    headers = record(record(step.get("match")).get("headers"))
+    # Flat in a status, under match in a spec.
+    headers = record(step.get("headers")) or record(record(step.get("match")).get("headers"))
     mirror = step.get("mirror")
     return Step(
         weight=whole(step.get("weight")),

@@ -30,8 +30,10 @@ def step_table(seen: Seen, now: datetime) -> Table:
         cells = _cells(number, step, seen)
         style = "bold" if number == seen.step else "dim" if number < seen.step else ""
         table.add_row(*[cells[column] for column in columns], _place(number, seen, now), style=style)
-    end = {"Step": "end", "Weight": f"{ALL} %", "Hold": _after(seen)}
-    table.add_row(*[end.get(column, "") for column in columns], "")
+    bakes = seen.step > len(steps)
+    end = {"Step": ">end" if bakes else " end", "Weight": f"{ALL} %", "Hold": _after(seen)}
+    place = _place(len(steps) + 1, seen, now)
+    table.add_row(*[end.get(column, "") for column in columns], place, style="bold" if bakes else "")
     return table
 
 

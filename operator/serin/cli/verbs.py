@@ -79,8 +79,8 @@ def _candidate(seen: Seen, verb: str) -> Role:
     if seen.candidate is not None:
         return seen.candidate
     remedy = f"serin why {_at(seen)} explains where it stands."
-    if seen.phase == "Baking" and seen.stable is not None:
-        remedy = f"{seen.stable.version} has all traffic already; serin undo {_at(seen)} takes it back."
+    if verb == "abort" and seen.stable is not None and (seen.previous or seen.fallback):
+        remedy = f"{seen.stable.version} is promoted already; serin undo {_at(seen)} takes it back."
     elif seen.rejected:
         remedy = f"{text(seen.rejected[0].get('version'))} was rejected; serin retry {_at(seen)} tries it again."
     raise _refuse(f"there is nothing to {verb}: no rollout of {seen.name} is running", remedy)
@@ -101,6 +101,8 @@ def approve(seen: Seen) -> Order:
 def promote(seen: Seen) -> Order:
     """The candidate gets everything, whatever steps are left."""
     candidate = _candidate(seen, "promote")
+    if seen.stable is None:
+        raise _first(candidate)
     left = len(seen.steps) - seen.step
     skipped = f", skipping {left} of {len(seen.steps)} steps" if left > 0 else ""
     return Order(
@@ -111,14 +113,20 @@ def promote(seen: Seen) -> Order:
 def abort(seen: Seen) -> Order:
     """The candidate is taken back and rejected."""
     candidate = _candidate(seen, "abort")
+    if seen.stable is None:
+        raise _first(candidate)
     weight = whole(seen.rollout.get("weight"))
-    serving = (
-        f"{seen.stable.version} serves everything" if seen.stable else "nothing serves, there is no earlier version"
-    )
     return Order(
         candidate.revision,
         f"{candidate.version} loses its {weight} % of the requests and is not tried again unless you retry it; "
-        f"{serving}",
+        f"{seen.stable.version} serves everything",
+    )
+
+
+def _first(candidate: Role) -> CommandError:
+    return _refuse(
+        f"{candidate.version} is the first version: nothing serves beside it; it gets all requests once it is ready",
+        "To serve another one, declare it.",
     )
 
 
@@ -158,7 +166,11 @@ def _again(seen: Seen, revision: str) -> Order:
         raise _refuse(f"{revision} is not rejected", f"Rejected of {seen.name}: {names}.")
     entry = known[revision]
     why = text(entry.get("message")) or text(entry.get("reason"))
-    return Order(revision, f"{text(entry.get('version'))} is tried again from the first step (rejected: {why})")
+    return Order(
+        revision,
+        f"{text(entry.get('version'))} is tried again from the first step, where it is what is declared; "
+        f"it was rejected: {why}",
+    )
 
 
 def undo(seen: Seen) -> Order:
@@ -173,8 +185,8 @@ def undo(seen: Seen) -> Order:
         raise _refuse(f"there is nothing to undo: nothing of {seen.name} has been promoted yet", _running(seen))
     if seen.previous is not None:
         effect = f"{seen.previous.version}, still warm, gets all requests again; {seen.stable.version} is rejected"
-    elif seen.fallback:
-        effect = f"{seen.fallback} is deployed again and gets all requests once it is ready"
+    elif seen.fallback is not None:
+        effect = f"{seen.fallback.version} is deployed again and gets all requests once it is ready"
     else:
         raise _refuse(
             f"there is nothing to go back to: no revision before {seen.stable.version} is known",

@@ -120,14 +120,18 @@ def _live(session: Session, changes: Iterator[Seen | Away], *, settled_ends: boo
         hint = Text(note or "Ctrl-C ends this; the rollout goes on", "yellow" if note else "dim")
         return Group(screen(last, times.now(), complaints), Text(), hint)
 
-    with Live(get_renderable=picture, console=terminal.out(), refresh_per_second=1, vertical_overflow="ellipsis"):
+    with Live(
+        get_renderable=picture, console=terminal.out(), refresh_per_second=1, vertical_overflow="ellipsis"
+    ) as view:
         for change in changes:
             if isinstance(change, Away):
                 note = f"no answer, trying again: {change.reason}"
-                continue
-            last, note = change, ""
-            complaints = trouble(session, change)
-            if settled_ends and _settled(last):
+            else:
+                complaints = trouble(session, change)
+                last, note = change, ""
+            # Not with the next second: it may be over by then.
+            view.refresh()
+            if last is not None and settled_ends and _settled(last):
                 break
     return _known(last)
 

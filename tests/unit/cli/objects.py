@@ -11,11 +11,18 @@ Json = dict[str, Any]
 NOW = datetime(2026, 11, 20, 22, 12, 30, tzinfo=UTC)
 STABLE = "fraud-v12-1a2b3c4d"
 CANDIDATE = "fraud-v13-5e6f7a8b"
-STEPS: list[Json] = [
+DECLARED: list[Json] = [
     {"weight": 0, "mirror": 20, "hold": "10m"},
     {"weight": 1, "hold": "5m", "match": {"headers": {"x-cohort": "beta"}}},
     {"weight": 25, "hold": "10m", "approval": True},
     {"weight": 50, "hold": "10m"},
+]
+# As the status keeps them.
+STEPS: list[Json] = [
+    {"weight": 0, "mirror": 20, "hold": "10m", "approval": False},
+    {"weight": 1, "hold": "5m", "headers": {"x-cohort": "beta"}, "approval": False},
+    {"weight": 25, "hold": "10m", "approval": True},
+    {"weight": 50, "hold": "10m", "approval": False},
 ]
 
 
@@ -57,14 +64,14 @@ def deployment(name: str = "fraud", namespace: str = "payments", **status: Any) 
             "generation": 3,
             "creationTimestamp": "2026-10-10T08:00:00Z",
         },
-        "spec": {"model": {"name": "fraud-detector", "alias": "champion"}, "rollout": {"steps": STEPS}},
+        "spec": {"model": {"name": "fraud-detector", "alias": "champion"}, "rollout": {"steps": DECLARED}},
         "status": {key: value for key, value in told.items() if value is not None},
     }
 
 
 def rolling(step: int = 3, phase: str = "Progressing", **rollout: Any) -> Json:
     """One in the middle of a rollout; ``rollout`` changes its status.rollout."""
-    weight = STEPS[step - 1]["weight"] if step else 0
+    weight = [0, *(one["weight"] for one in STEPS), 100][step]
     waiting = "the hold to end at 2026-11-20T22:20:05Z"
     message = f"step {step}/4: {weight} % to v13, waiting for {waiting}; stable v12"
     return deployment(

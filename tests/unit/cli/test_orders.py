@@ -6,6 +6,7 @@ import pytest
 
 from serin.cli import orders
 from serin.cli.verbs import VERBS
+from serin.rollout import orders as orders_of_the_operator
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.api_server import Json
@@ -13,10 +14,13 @@ from tests.unit.cli.conftest import Run
 
 CANDIDATE, STABLE = objects.CANDIDATE, objects.STABLE
 NEWER = "fraud-v14-99887766"
+OLD = "fraud-v11-0a0a0a0a"
 
 PAUSED: Json = {"paused": {"reason": "Paused", "message": "by jane", "since": "2026-11-20T22:12:00Z"}}
 REJECTION = {"revision": CANDIDATE, "version": "v13", "reason": "LoadFailed", "message": "ValueError: no"}
-OLDER = {"revision": "fraud-v11-0a0a0a0a", "version": "v11", "reason": "Crashed", "message": "OOMKilled"}
+OLDER = {"revision": OLD, "version": "v11", "reason": "Crashed", "message": "OOMKilled"}
+
+FIRST = {**objects.rolling(step=0), "status": {**objects.rolling(step=0)["status"], "stable": None}}
 
 GIVEN: dict[str, tuple[Json, str, str]] = {
     # verb: the object, the revision that is ordered about, what is said will happen
@@ -28,10 +32,10 @@ GIVEN: dict[str, tuple[Json, str, str]] = {
     "retry": (
         objects.deployment(rejected=[REJECTION, OLDER]),
         CANDIDATE,
-        "v13 is tried again from the first step (rejected: ValueError: no)",
+        "v13 is tried again from the first step, where it is what is declared; it was rejected: ValueError: no",
     ),
     "undo": (
-        objects.deployment(previous=objects.role("fraud-v11-0a0a0a0a")),
+        objects.deployment(previous=objects.role(OLD)),
         STABLE,
         "v11, still warm, gets all requests again; v12 is rejected",
     ),
@@ -58,8 +62,18 @@ def annotated(api: ApiServer) -> Json:
     return found
 
 
-def test_every_verb_is_tried() -> None:
-    assert set(GIVEN) == {verb.word for verb in VERBS}
+def test_the_verbs_are_the_operators() -> None:
+    assert set(GIVEN) == {verb.word for verb in VERBS} == set(orders_of_the_operator.Verb)
+
+
+@pytest.mark.parametrize("verb", GIVEN)
+def test_the_operator_reads_what_is_written(api: ApiServer, serin: Run, verb: str) -> None:
+    """Revision and author, from the annotation, by the operator's own code."""
+    api.put(GIVEN[verb][0])
+    assert serin(verb, "fraud", "--no-wait").exit_code == 0
+    [(word, value)] = orders_of_the_operator.annotated(annotated(api)).items()
+    order = orders_of_the_operator.Order(orders_of_the_operator.Verb(word), value)
+    assert (word, order.revision, order.by) == (verb, GIVEN[verb][1], "jane")
 
 
 @pytest.mark.parametrize("verb", GIVEN)
@@ -92,7 +106,13 @@ def test_the_operator_has_the_last_word(api: ApiServer, serin: Run, verb: str) -
     [
         ("promote", objects.deployment(), "no rollout of fraud is running serin why fraud -n payments"),
         ("promote", objects.rejected(), "v13 was rejected; serin retry fraud -n payments tries it again"),
-        ("abort", objects.deployment(phase="Baking"), "v12 has all traffic already; serin undo fraud -n payments"),
+        (
+            "abort",
+            objects.deployment(previous=objects.role(OLD)),
+            "v12 is promoted already; serin undo fraud -n payments",
+        ),
+        ("abort", FIRST, "v13 is the first version: nothing serves beside it"),
+        ("promote", FIRST, "v13 is the first version: nothing serves beside it"),
         ("approve", objects.deployment(), "there is nothing to approve"),
         ("approve", objects.rolling(step=2), "nothing of fraud awaits approval; it is Progressing serin promote fraud"),
         ("approve", objects.rolling(approvedStep=3), "nothing of fraud awaits approval"),
@@ -131,9 +151,9 @@ def test_nothing_is_ordered_of_what_is_suspended_or_going(api: ApiServer, serin:
 
 
 def test_undo_without_a_warm_revision_goes_back_to_the_one_that_is_remembered(api: ApiServer, serin: Run) -> None:
-    api.put(objects.deployment(fallback="fraud-v11-0a0a0a0a"))
+    api.put(objects.deployment(fallback=objects.role(OLD, ready=0, replicas=0)))
     given = serin("undo", "fraud", "--no-wait")
-    assert "fraud-v11-0a0a0a0a is deployed again and gets all requests once it is ready" in one_line(given.stdout)
+    assert "v11 is deployed again and gets all requests once it is ready" in one_line(given.stdout)
     assert annotated(api)["serin.dev/undo"].startswith(f"{STABLE}#")
 
 
@@ -148,7 +168,7 @@ def test_another_revision_than_the_named_one_is_not_hit(api: ApiServer, serin: R
 
 def test_any_rejected_revision_may_be_retried(api: ApiServer, serin: Run) -> None:
     api.put(objects.deployment(rejected=[REJECTION, OLDER]))
-    assert serin("retry", "fraud", "--revision", "fraud-v11-0a0a0a0a", "--no-wait").exit_code == 0
+    assert serin("retry", "fraud", "--revision", OLD, "--no-wait").exit_code == 0
     assert annotated(api)["serin.dev/retry"].startswith("fraud-v11-0a0a0a0a#")
     unknown = serin("retry", "fraud", "--revision", STABLE)
     assert unknown.exit_code == 6

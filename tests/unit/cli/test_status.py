@@ -31,7 +31,7 @@ Step  Weight  Mirror  Always          Hold      Approval
   2      1 %          x-cohort: beta  5m                  done
 > 3     25 %                          10m       needed    since 22:10:05Z
   4     50 %                          10m
-end    100 %                          bake 30m
+ end   100 %                          bake 30m
 
 History
 v12 Promoted 2026-11-17 09:30Z (3d12h ago): v12 has all traffic
@@ -165,6 +165,33 @@ def test_an_approval_that_is_awaited(api: ApiServer, serin: Run) -> None:
     assert "> 3     25 %                          10m       awaited " in serin("status", "fraud").stdout
     api.put(objects.rolling(approvedStep=3))
     assert "> 3     25 %                          10m       given " in serin("status", "fraud").stdout
+
+
+def test_a_bake_is_the_last_row(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling(step=5, phase="Baking"))
+    shown = lines(serin("status", "fraud").stdout)
+    assert ">end   100 %                          bake 30m            since 22:10:05Z" in shown
+    assert "  3     25 %                          10m       given     done" in shown
+
+
+def test_what_undo_would_go_back_to(api: ApiServer, serin: Run) -> None:
+    warm = {**objects.role("fraud-v11-0a0a0a0a"), "goesAt": "2026-11-20T22:40:00Z"}
+    api.put(objects.deployment(previous=warm))
+    shown = " ".join(serin("status", "fraud").stdout.split())
+    assert (
+        "Previous v11 2/2 ready since 2026-11-17 09:30Z (3d12h ago) fraud-v11-0a0a0a0a, warm until 22:40:00Z" in shown
+    )
+    api.put(objects.deployment(fallback=objects.role("fraud-v11-0a0a0a0a", ready=0, replicas=0)))
+    assert "Before     v11, without replicas fraud-v11-0a0a0a0a" in serin("status", "fraud").stdout
+
+
+def test_how_the_next_rollout_would_go(api: ApiServer, serin: Run) -> None:
+    body = objects.deployment()
+    api.put(body)
+    assert "Next time  0 % 10m → 1 % 5m → 25 % 10m → 50 % 10m → 100 %" in serin("status", "fraud").stdout
+    body["spec"]["rollout"] = {"policy": "cautious"}
+    api.put(body)
+    assert "Next time  by RolloutPolicy cautious" in serin("status", "fraud").stdout
 
 
 def test_a_table_of_all(api: ApiServer, serin: Run) -> None:

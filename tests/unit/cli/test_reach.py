@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from serin.cli.reach import Where
+from tests.unit.cli import objects
+from tests.unit.cli.api_server import HANG_UP
+from tests.unit.cli.api_server import ApiServer
+from tests.unit.cli.api_server import Json
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import run
+
+OBJECT = "GET /apis/serin.dev/v1alpha1/namespaces/payments/modeldeployments/fraud"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def refused(serin: Run, *arguments: str) -> str:
+    """The error of a command that cannot be carried out: a sentence, without a trace of where."""
+    ended = serin(*(arguments or ("status", "fraud")))
+    assert ended.exit_code == 1, ended.output
+    assert "Traceback" not in ended.output
+    assert ended.stdout == ""
+    return one_line(ended.stderr)
+
+
+def test_no_cluster_is_known() -> None:
+    told = refused(run)
+    assert told.startswith("error: no cluster is known: there is no kubeconfig at ~/.kube/config.")
+    assert "--kubeconfig or KUBECONFIG" in told
+
+
+def test_the_cluster_is_down(serin: Run) -> None:
+    told = refused(serin, "status", "fraud", "--context", "nowhere")
+    assert told.startswith("error: the API server http://127.0.0.1:1 does not answer:")
+    assert "Connection refused" in told
+    assert "kubectl config current-context" in told
+
+
+def test_an_unknown_context_is_answered_with_the_known_ones(serin: Run) -> None:
+    told = refused(serin, "status", "fraud", "--context", "prod")
+    assert "does not say how to reach context prod" in told
+    assert "Its contexts are: here, nowhere; choose one with --context" in told
+
+
+@pytest.mark.parametrize("content", ["{", "", "[]", "clusters: 7", '{"current-context": "x"}', "\udcff"])
+def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "broken"
+    file.write_bytes(content.encode(errors="surrogateescape"))
+    assert str(file) in refused(run, "status", "fraud", "--kubeconfig", str(file))
+
+
+def test_kinds_that_are_not_installed(api: ApiServer, serin: Run) -> None:
+    api.refuse("GET /apis/serin.dev", 404, "the server could not find the requested resource", times=2)
+    told = refused(serin)
+    assert "has no ModelDeployments: their CustomResourceDefinition is not installed" in told
+    assert "Install Serin's Helm chart" in told
+    assert "is not installed" in refused(serin, "status")
+
+
+def test_what_is_forbidden(api: ApiServer, serin: Run) -> None:
+    api.refuse(OBJECT, 403, 'User "jane" cannot get resource "modeldeployments"')
+    told = refused(serin)
+    assert 'you may not get ModelDeployment fraud in namespace payments: User "jane" cannot get' in told
+    assert "Ask for the ClusterRole view" in told
+
+
+def test_a_login_that_ended(api: ApiServer, serin: Run) -> None:
+    api.refuse(OBJECT, 401, "Unauthorized")
+    assert "does not know you: Unauthorized Log in again as you would for kubectl" in refused(serin)
+
+
+def test_any_other_refusal_has_the_servers_words(api: ApiServer, serin: Run) -> None:
+    api.refuse(OBJECT, 500, "etcdserver: leader changed")
+    assert (
+        "refused to get ModelDeployment fraud in namespace payments: etcdserver: leader changed (HTTP 500)"
+        in refused(serin)
+    )
+
+
+def test_an_answer_that_breaks_off(api: ApiServer, serin: Run) -> None:
+    api.refuse(OBJECT, HANG_UP)
+    assert "does not answer" in refused(serin)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["fruad"], "there is no ModelDeployment fruad in namespace payments Did you mean fraud? serin status -A"),
+        (["ranking"], "There is one in search: name it with -n."),
+        (["fraud", "-n", "search"], "There is one in payments: name it with -n."),
+        (["zzz"], "there is no ModelDeployment zzz in namespace payments serin status -A lists all."),
+    ],
+)
+def test_a_name_that_does_not_exist(api: ApiServer, serin: Run, asked: list[str], told: str) -> None:
+    api.put(objects.deployment())
+    api.put(objects.deployment("ranking", "search"))
+    ended = serin("status", *asked)
+    assert ended.exit_code == 3
+    assert told in one_line(ended.stderr)
+
+
+def test_names_are_near_also_for_who_may_not_look_everywhere(api: ApiServer, serin: Run) -> None:
+    api.put(objects.deployment())
+    everywhere = "GET /apis/serin.dev/v1alpha1/modeldeployments"
+    api.refuse(everywhere, 403)
+    assert "Did you mean fraud?" in serin("status", "fruad").stderr
+    api.refuse(everywhere, 403)
+    api.refuse("GET /apis/serin.dev/v1alpha1/namespaces/payments/modeldeployments?", 403)
+    assert serin("status", "fruad").exit_code == 3
+
+
+def test_the_namespace_is_the_named_one_or_the_contexts_or_default(api: ApiServer, tmp_path: Path) -> None:
+    for given, of_context, used in ((None, "payments", "payments"), ("x", "payments", "x"), (None, None, "default")):
+        file = api.kubeconfig(tmp_path / "kubeconfig", namespace=of_context)
+        where = Where(str(file), None, given)
+        assert where.namespace_of(where.session()) == used
+
+
+def test_several_kubeconfigs_are_read_together(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As kubectl reads KUBECONFIG: the first that says something counts; a file that is missing is left out."""
+    api.put(objects.deployment())
+    whole: Json = json.loads(api.kubeconfig(tmp_path / "whole").read_text())
+    (tmp_path / "people").write_text(json.dumps({"users": whole.pop("users")}))
+    (tmp_path / "places").write_text(json.dumps(whole))
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/missing:{tmp_path}/places:{tmp_path}/people")
+    assert run("status", "fraud").exit_code == 0
+    assert api.tokens[-1] == "Bearer secret-token"
+
+
+def helper(path: Path, script: str) -> Path:
+    """A kubeconfig whose user logs in by a helper."""
+    program = path / "login"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "Never"}
+    return program if not login else _with_user(path, {"exec": login})
+
+
+def _with_user(path: Path, user: Json) -> Path:
+    file = path / "kubeconfig"
+    config: Json = json.loads(file.read_text())
+    config["users"] = [{"name": "jane", "user": user}]
+    file.write_text(json.dumps(config))
+    return file
+
+
+def test_a_login_helper(api: ApiServer, serin: Run, tmp_path: Path) -> None:
+    api.put(objects.deployment())
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "fresh"},
+    }
+    helper(tmp_path, f"echo '{json.dumps(credential)}'")
+    assert serin("status", "fraud").exit_code == 0
+    assert api.tokens[-1] == "Bearer fresh"
+
+
+def test_a_login_helper_that_fails_is_named(api: ApiServer, serin: Run, tmp_path: Path) -> None:
+    """Its words would be lost: the request goes out as nobody, and the API server only says that it does not know
+    nobody."""
+    helper(tmp_path, "echo 'token has expired, run: cloud login' >&2; exit 1")
+    api.refuse(OBJECT, 401, "Unauthorized")
+    assert "token has expired, run: cloud login" in refused(serin)
+
+
+def test_a_bug_is_a_sentence_too(serin: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(Where, "session", broken)
+    told = refused(serin)
+    assert "this is a bug in serin, please report it: ZeroDivisionError: division by zero SERIN_DEBUG=1 shows" in told
+    monkeypatch.setenv("SERIN_DEBUG", "1")
+    assert isinstance(serin("status", "fraud").exception, ZeroDivisionError)
