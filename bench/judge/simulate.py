@@ -100,12 +100,13 @@ def _bad(rng: Array, requests: tuple[Array, Array], candidate: float, stable: fl
 
 def _evidence(steps: list[Counts]) -> Array:
     """Evidence at each look of all steps, one after the other."""
-    carried, told, parts = 0.0, Scatter(), []
+    carried: Array = 0.0
+    told, parts = Scatter(), []
     for stage, counts in enumerate(steps, start=1):
         seen = vector.scatter(counts, told)
-        log_e = vector.against_stable(counts, TOLERANCE, vector.dispersion(seen))
-        parts.append(vector.total(carried, stage, log_e))
-        carried = vector.carry(carried, stage, log_e[:, -1])
+        logs = vector.against_stable(counts, TOLERANCE, vector.dispersion(seen))
+        parts.append(vector.total(carried, stage, logs))
+        carried = vector.carry(carried, stage, logs[:, :, -1])
         told = Scatter(seen.looks[:, -1], seen.spread[:, -1])
     return np.concatenate(parts, axis=1)
 
@@ -116,7 +117,7 @@ def _passes(errors: Counts, slow: Counts, evidence: Array) -> Array:
     passed = (evidence[:, : at + 1] < LIMIT).all(axis=1) & (errors.candidate_requests[:, at] >= MIN_REQUESTS)
     for counts in (errors, slow):
         clump = vector.dispersion(vector.scatter(counts, Scatter()))
-        passed &= vector.against_stable(counts, TOLERANCE, clump, forgiven=clump)[:, at] <= 1e-9
+        passed &= vector.mixed(vector.against_stable(counts, TOLERANCE, clump, forgiven=clump))[:, at] <= 1.0 + 1e-9
     return passed
 
 

@@ -24,12 +24,10 @@ class Counts:
 
 
 def log_evidence(bad: Array, trials: Array, null: Array, clump: Array) -> Array:
-    """As the function of the same name."""
-    terms = [
-        np.log(mass) + (bad * np.log(m) - trials * np.log1p((m - 1.0) * null)) / clump
-        for m, mass in sequential.ALTERNATIVES
-    ]
-    return np.logaddexp.reduce(terms, axis=0)
+    """As the function of the same name: one layer an alternative."""
+    return np.stack(
+        [(bad * np.log(m) - trials * np.log1p((m - 1.0) * null)) / clump for m, _ in sequential.ALTERNATIVES]
+    )
 
 
 def against_stable(counts: Counts, tolerance: float, clump: Array, forgiven: Array = 0.0) -> Array:
@@ -42,7 +40,7 @@ def against_stable(counts: Counts, tolerance: float, clump: Array, forgiven: Arr
 
 @dataclass(frozen=True)
 class Scatter:
-    """What earlier steps told about clumps, by run."""
+    """What looks told about clumps, by run."""
 
     looks: Array = 0
     spread: Array = 0.0
@@ -50,12 +48,17 @@ class Scatter:
 
 def scatter(counts: Counts, before: Scatter) -> Scatter:
     """As ``look``, at each look of a step."""
-    requests, bad = counts.stable_requests, counts.stable_bad
-    batch, new = (np.diff(total, axis=1, prepend=0).astype(float) for total in (requests, bad))
-    rate = bad / np.maximum(requests, 1)
-    variance = rate * (1.0 - rate) * batch * (1.0 - batch / np.maximum(requests, 1))
+    requests, bad = (
+        np.diff(cumulative, axis=1, prepend=0).astype(float)
+        for cumulative in (counts.stable_requests, counts.stable_bad)
+    )
+    # The batch before the first has no requests.
+    earlier, bad_earlier = (np.pad(batch, ((0, 0), (1, 0)))[:, :-1] for batch in (requests, bad))
+    both = np.maximum(earlier + requests, 1.0)
+    rate = (bad_earlier + bad) / both
+    variance = rate * (1.0 - rate) * earlier * requests / both
     told = variance > 0
-    deviation = np.where(told, (new - rate * batch) ** 2 / np.where(told, variance, 1.0), 0.0)
+    deviation = np.where(told, (bad - rate * requests) ** 2 / np.where(told, variance, 1.0), 0.0)
     spread = np.minimum(deviation, sequential.LOUDEST_LOOK).cumsum(axis=1)
     return Scatter(_column(before.looks) + told.cumsum(axis=1), _column(before.spread) + spread)
 
@@ -65,17 +68,26 @@ def dispersion(told: Scatter) -> Array:
     return np.maximum(1.0, (told.spread + sequential.CALM_LOOKS) / (told.looks + sequential.CALM_LOOKS))
 
 
-def total(carried: Array, stage: int, log_e: Array) -> Array:
+def mixed(logs: Array) -> Array:
     """As the function of the same name."""
+    return _masses_of(np.exp(np.minimum(logs, 700.0)))
+
+
+def total(carried: Array, stage: int, logs: Array) -> Array:
+    """As the function of the same name, at each look of a step."""
     begun, ahead = sequential.masses(stage)
-    grown = (_column(carried) + begun) * np.exp(np.minimum(log_e, 700.0))
-    return np.minimum(sequential.MOST_EVIDENCE, grown + ahead)
+    grown = (_column(carried) + begun) * np.exp(np.minimum(logs, 700.0))
+    return np.minimum(sequential.MOST_EVIDENCE, _masses_of(np.minimum(sequential.MOST_EVIDENCE, grown)) + ahead)
 
 
-def carry(carried: Array, stage: int, log_e: Array) -> Array:
-    """As the function of the same name: of the step's last look."""
+def carry(carried: Array, stage: int, logs: Array) -> Array:
+    """As the function of the same name, after a step's last look."""
     begun, _ = sequential.masses(stage)
-    return np.minimum(sequential.MOST_EVIDENCE, (carried + begun) * np.exp(np.minimum(log_e, 700.0)))
+    return np.minimum(sequential.MOST_EVIDENCE, (carried + begun) * np.exp(np.minimum(logs, 700.0)))
+
+
+def _masses_of(layers: Array) -> Array:
+    return sum(mass * layer for (_, mass), layer in zip(sequential.ALTERNATIVES, layers, strict=True))
 
 
 def _column(values: Array) -> Array:

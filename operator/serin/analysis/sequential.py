@@ -24,22 +24,24 @@ statistics and safe anytime-valid inference", Statistical Science 2023). It is u
 stable one (1.6 times what a tolerance of 25 % allows) and one several times as bad. A uniform prior over the
 candidate's share spends most of its mass on catastrophes that any prior finds in a minute.
 
-**Steps.** Within a step the ratio of the requests is constant; counts begin anew with each step and the evidence is
-multiplied over the steps. Were that all, a candidate that did well at 1 % could not be caught at 50 % for a long time:
-its evidence would have to climb back. So the evidence is the mixture of all processes that begin at step 1, 2, 3, ...
-(Shin, Ramdas, Rinaldo, "E-detectors", NEJSDS 2023), with the masses of :func:`masses`; one float carries it.
+**Steps.** Within a step the ratio of the requests is constant; counts begin anew with each step, and the evidence for
+each ``m`` is multiplied over the steps. Were that all, a candidate that did well at 1 % could not be caught at 50 % for
+a long time: its evidence would have to climb back. So the evidence is the mixture of all processes that begin at step
+1, 2, 3, ... (Shin, Ramdas, Rinaldo, "E-detectors", arXiv 2203.03532), with the masses of :func:`masses`; one float for
+each ``m`` carries it.
 
 **Assumptions, and what breaks them.** Requests are bad independently of each other, given the version. *Bursts* break
 that: errors that come in clumps of c are c times as many as they are independent events, and the test would be sure of
-itself far too soon. The stable one shows how much its own errors clump: each look's batch is compared with all before
-by the chi-squared statistic of the two-by-two table, whose mean is 1 for independent errors and c for clumps of c, and
-the logarithm of the evidence is divided by their mean (:func:`dispersion`; Pearson's estimate as in McCullagh and
-Nelder, "Generalized Linear Models", 1989, 4.5). For clumps of a constant size that is exact, and no division by a
-number above 1 ever breaks the bound (Jensen). What stays: clumps longer than the time between two looks, and clumps
-that only the candidate has. *An incident that hits both* at one moment counts little, since a single look's part is
-limited. *Mirrored requests* fail together with their originals, which makes the test slower and never bolder.
-*Rates high above rare* make the bad requests scatter less than assumed, which is again the careful side. Weights that
-change *within* a step are wrong by as much as the ratio of the counts then lags behind.
+itself far too soon. The stable one shows how much its own errors clump: what it had between two looks is compared with
+what it had between the two before by the chi-squared statistic, whose mean is 1 for independent errors and c for clumps
+of c, and the logarithm of the evidence is divided by the mean of all (:func:`dispersion`; Pearson's estimate as in
+McCullagh and Nelder, "Generalized Linear Models", 1989, 4.5). With the true c that is exact, and no division by a
+number above 1 ever breaks the bound (Jensen). What stays: clumps that last longer than the time between two looks,
+clumps that only the candidate has, and the first looks, which cannot know yet. *An incident that hits both* breaks
+nothing, since the two share it as they share the requests; but what it adds to both counts hides a candidate that is a
+little worse until the next step. *Mirrored requests* fail together with their originals, which makes the test slower
+and never bolder. *Rates high above rare* make the bad requests scatter less than assumed, again the careful side.
+Weights that change *within* a step are wrong by as much as the ratio of the counts then lags behind.
 """
 
 from __future__ import annotations
@@ -63,47 +65,58 @@ MOST_EVIDENCE = 1e9
 """Nothing is surer than that. Cutting evidence never breaks the bound."""
 
 
+Logs = tuple[float, ...]
+"""Log evidence by alternative, in the order of :data:`ALTERNATIVES`."""
+NOTHING: Logs = (0.0,) * len(ALTERNATIVES)
+
+
 def against_stable(
     candidate: Tally, stable: Tally, tolerance: float, clump: float = 1.0, forgiven: float = 0.0
-) -> float:
+) -> Logs:
     """Log evidence that the candidate's rate is above ``(1 + tolerance)`` times the stable one's.
 
     ``clump`` is what :func:`dispersion` says, ``forgiven`` a number of the candidate's bad requests that shall not
-    count. Without requests to either there is no evidence: 0.
+    count. Without requests to either there is no evidence.
     """
     if candidate.requests <= 0 or stable.requests <= 0:
-        return 0.0
+        return NOTHING
     odds = (1.0 + tolerance) * candidate.requests / stable.requests
     bad = max(0.0, candidate.bad - forgiven)
     return log_evidence(bad, bad + stable.bad, odds / (1.0 + odds), clump)
 
 
-def against_bound(candidate: Tally, bound: float, clump: float = 1.0, forgiven: float = 0.0) -> float:
+def against_bound(candidate: Tally, bound: float, clump: float = 1.0, forgiven: float = 0.0) -> Logs:
     """Log evidence that the candidate's rate is above ``bound``, a share between 0 and 1."""
     if bound >= 1.0:
-        return 0.0
+        return NOTHING
     return log_evidence(max(0.0, candidate.bad - forgiven), candidate.requests, bound, clump)
 
 
-def log_evidence(bad: float, trials: float, null: float, clump: float = 1.0) -> float:
-    """ln of the mixture over m of ``(m^bad / (1 + (m - 1) null)^trials)^(1/clump)``."""
-    terms = [
-        math.log(mass) + (bad * math.log(m) - trials * math.log1p((m - 1.0) * null)) / clump for m, mass in ALTERNATIVES
-    ]
-    most = max(terms)
-    return most + math.log(math.fsum(math.exp(term - most) for term in terms))
+def log_evidence(bad: float, trials: float, null: float, clump: float = 1.0) -> Logs:
+    """ln of ``(m^bad / (1 + (m - 1) null)^trials)^(1/clump)`` for each m."""
+    return tuple((bad * math.log(m) - trials * math.log1p((m - 1.0) * null)) / clump for m, _ in ALTERNATIVES)
 
 
-def total(carried: float, stage: int, log_e: float) -> float:
-    """The evidence of all steps: ``carried`` of those before step ``stage`` (from 1), ``log_e`` of this one."""
-    begun, ahead = masses(stage)
-    return min(MOST_EVIDENCE, (carried + begun) * _exp(log_e) + ahead)
+def mixed(logs: Logs) -> float:
+    """Evidence of one step by itself: the mixture of all alternatives."""
+    return math.fsum(mass * _exp(log_e) for (_, mass), log_e in zip(ALTERNATIVES, logs, strict=True))
 
 
-def carry(carried: float, stage: int, log_e: float) -> float:
-    """What to carry into the step after ``stage``."""
+def total(carried: Logs, stage: int, logs: Logs) -> float:
+    """The evidence of all steps: ``carried`` of those before step ``stage`` (from 1), ``logs`` of this one."""
+    _, ahead = masses(stage)
+    grown = carry(carried, stage, logs)
+    return min(MOST_EVIDENCE, math.fsum(mass * one for (_, mass), one in zip(ALTERNATIVES, grown, strict=True)) + ahead)
+
+
+def carry(carried: Logs, stage: int, logs: Logs) -> Logs:
+    """What to carry into the step after ``stage``: evidence by alternative, so that each is multiplied with itself.
+
+    Another number of alternatives than now (an older operator's) is no evidence.
+    """
     begun, _ = masses(stage)
-    return min(MOST_EVIDENCE, (carried + begun) * _exp(log_e))
+    before = carried if len(carried) == len(logs) else NOTHING
+    return tuple(min(MOST_EVIDENCE, (one + begun) * _exp(log_e)) for one, log_e in zip(before, logs, strict=True))
 
 
 def masses(stage: int) -> tuple[float, float]:
@@ -119,26 +132,26 @@ def _exp(log_e: float) -> float:
 def look(evidence: Evidence, candidate: Tally, stable: Tally) -> Evidence:
     """The evidence after one more look at this step's counts. The same counts again change nothing.
 
-    What came since the last look is compared with all before it, by the chi-squared statistic of the two-by-two table.
+    What the stable one had since the last look is compared with what it had before that look, by the chi-squared
+    statistic of the two-by-two table: of two neighbours, so that a rate that drifts is not taken for clumps.
     """
-    batch = stable.requests - evidence.stable.requests
-    bad = stable.bad - evidence.stable.bad
-    seen = {"candidate": candidate, "stable": stable}
-    if batch <= 0 or bad < 0:
-        # A counter that went back tells nothing about clumps.
-        return evidence.model_copy(update=seen)
-    rate = stable.bad / stable.requests
-    variance = rate * (1.0 - rate) * batch * (1.0 - batch / stable.requests)
-    if variance <= 0.0:
-        return evidence.model_copy(update=seen)
-    deviation = (bad - rate * batch) ** 2 / variance
-    return evidence.model_copy(
-        update={
-            "looks": evidence.looks + 1,
-            "spread": evidence.spread + min(deviation, LOUDEST_LOOK),
-            **seen,
-        }
-    )
+    batch = Tally(requests=stable.requests - evidence.stable.requests, bad=stable.bad - evidence.stable.bad)
+    update: dict[str, object] = {"candidate": candidate, "stable": stable}
+    # A counter that went back tells nothing about clumps.
+    if batch.requests > 0 and 0 <= batch.bad <= batch.requests:
+        deviation = _deviation(evidence.batch, batch)
+        if deviation is not None:
+            update["looks"] = evidence.looks + 1
+            update["spread"] = evidence.spread + min(deviation, LOUDEST_LOOK)
+        update["batch"] = batch
+    return evidence.model_copy(update=update)
+
+
+def _deviation(before: Tally, batch: Tally) -> float | None:
+    requests = before.requests + batch.requests
+    rate = (before.bad + batch.bad) / requests
+    variance = rate * (1.0 - rate) * before.requests * batch.requests / requests
+    return (batch.bad - rate * batch.requests) ** 2 / variance if variance > 0.0 else None
 
 
 def dispersion(evidence: Evidence) -> float:

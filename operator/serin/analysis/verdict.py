@@ -29,11 +29,14 @@ from serin.analysis.checks import Number
 from serin.analysis.checks import Sample
 from serin.analysis.checks import Unknown
 from serin.analysis.checks import levels
+from serin.analysis.sequential import NOTHING
+from serin.analysis.sequential import Logs
 from serin.analysis.sequential import against_bound
 from serin.analysis.sequential import against_stable
 from serin.analysis.sequential import carry
 from serin.analysis.sequential import dispersion
 from serin.analysis.sequential import look
+from serin.analysis.sequential import mixed
 from serin.analysis.sequential import total
 from serin.analysis.sequential import upper_limit
 from serin.analysis.words import figures
@@ -49,7 +52,7 @@ from serin.api.quantities import milliseconds
 
 _SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 # Masses of the mixture add up to 1 only as far as floats do.
-_NOTHING = 1e-9
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,8 @@ class _Test:
 
     e_value: float
     limit: float
-    log_e: float
-    """Of this step alone, without the last clump of bad requests."""
+    leaning: float
+    """Evidence of this step alone, without the last clump of bad requests."""
 
 
 def _judge_sample(
@@ -174,7 +177,7 @@ def _judge_sample(
         whom = versions.candidate if lacking[0] > 0 else versions.stable
         return _said(status, Verdict.INCONCLUSIVE, f"{told}; {missing(max(lacking))} to {whom}")
     within = status.candidate is not None and status.candidate <= check.most
-    if not within or any(test.log_e > _NOTHING for test in tests.values()):
+    if not within or any(test.leaning > 1.0 + _ROUNDING for test in tests.values()):
         return _said(status, Verdict.INCONCLUSIVE, f"{told}: too early to tell whether that is chance")
     return _said(status, Verdict.PASS, told)
 
@@ -185,18 +188,18 @@ def _tests(check: Check, level: Levels, evidence: Evidence) -> dict[str, _Test]:
     if level.compared > 0:
         # With nothing to compare at the same time, half of the level is the chance that the record flatters.
         limit = (2.0 if evidence.apart else 1.0) / level.compared
-        log_e, lenient = (_compared(check, level.compared, evidence, forgiven) for forgiven in (0.0, clump))
-        found["compared"] = _Test(total(evidence.compared, evidence.stage, log_e), limit, lenient)
+        logs, lenient = (_compared(check, level.compared, evidence, forgiven) for forgiven in (0.0, clump))
+        found["compared"] = _Test(total(evidence.compared, evidence.stage, logs), limit, mixed(lenient))
     if level.bounded > 0:
-        log_e, lenient = (_bounded(check, evidence, forgiven) for forgiven in (0.0, clump))
-        found["bounded"] = _Test(total(evidence.bounded, evidence.stage, log_e), 1.0 / level.bounded, lenient)
+        logs, lenient = (_bounded(check, evidence, forgiven) for forgiven in (0.0, clump))
+        found["bounded"] = _Test(total(evidence.bounded, evidence.stage, logs), 1.0 / level.bounded, mixed(lenient))
     return found
 
 
-def _compared(check: Check, level: float, evidence: Evidence, forgiven: float = 0.0) -> float:
+def _compared(check: Check, level: float, evidence: Evidence, forgiven: float = 0.0) -> Logs:
     """This step's log evidence that the candidate is worse than the stable one."""
     if check.not_worse_than_stable is None:
-        return 0.0
+        return NOTHING
     tolerance, clump = fraction(check.not_worse_than_stable.tolerance), dispersion(evidence)
     if not evidence.apart:
         return against_stable(evidence.candidate, evidence.stable, tolerance, clump, forgiven)
@@ -204,10 +207,10 @@ def _compared(check: Check, level: float, evidence: Evidence, forgiven: float = 
     return against_bound(evidence.candidate, bound, clump, forgiven)
 
 
-def _bounded(check: Check, evidence: Evidence, forgiven: float = 0.0) -> float:
+def _bounded(check: Check, evidence: Evidence, forgiven: float = 0.0) -> Logs:
     """This step's log evidence that the candidate is above its bound."""
     if check.at_most is None:
-        return 0.0
+        return NOTHING
     return against_bound(evidence.candidate, check.most, dispersion(evidence), forgiven)
 
 
@@ -215,7 +218,7 @@ def _closed(check: Check, level: Levels, evidence: Evidence | None) -> Evidence 
     if evidence is None or evidence.candidate.requests == 0:
         return evidence
     added = Tally() if evidence.apart else evidence.stable
-    compared = _compared(check, level.compared, evidence) if level.compared > 0 else 0.0
+    compared = _compared(check, level.compared, evidence) if level.compared > 0 else NOTHING
     return Evidence(
         stage=evidence.stage + 1,
         compared=carry(evidence.compared, evidence.stage, compared),

@@ -213,12 +213,17 @@ class Evidence(StatusModel):
     """What a check carries from one look to the next: with it, a restarted operator comes to the same verdict."""
 
     stage: int = Field(default=1, description="Steps that were judged, with the one that runs.")
-    compared: float = Field(default=0.0, description="Evidence of earlier steps that it is worse than the stable one.")
-    bounded: float = Field(default=0.0, description="Evidence of earlier steps that it is above the bound.")
+    compared: tuple[float, ...] = Field(
+        default=(), description="Evidence of earlier steps that it is worse than the stable one, by how much worse."
+    )
+    bounded: tuple[float, ...] = Field(
+        default=(), description="Evidence of earlier steps that it is above the bound, by how much."
+    )
     looks: int = Field(default=0, description="Looks that told how much the stable one's figures scatter.")
     spread: float = Field(default=0.0, description="Sum of the squared, standardized deviations in those looks.")
     candidate: Tally = Field(default=Tally(), description="The candidate's requests in this step at the last look.")
     stable: Tally = Field(default=Tally(), description="The stable one's requests in this step at the last look.")
+    batch: Tally = Field(default=Tally(), description="Those of them since the look before the last.")
     record: Tally = Field(default=Tally(), description="The stable one's requests in earlier steps of the rollout.")
     apart: bool = Field(default=False, description="The candidate had all the traffic at the last look.")
 
