@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from serin.api.kinds import NAMESPACE
+from serin.cli.app import app
+from tests.unit.cli import objects
+from tests.unit.cli.api_server import ApiServer
+from tests.unit.cli.conftest import Run
+
+
+def completed(*words: str) -> list[str]:
+    """What bash would offer after these words, the last of which is not finished."""
+    environment = {
+        "_SERIN_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["serin", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    done = CliRunner().invoke(app, [], prog_name="serin", env=environment)
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.usefixtures("serin")
+def test_names_of_the_namespace(api: ApiServer) -> None:
+    api.put(objects.deployment())
+    api.put(objects.deployment("forecast"))
+    api.put(objects.deployment("ranking", "search"))
+    assert completed("status", "f") == ["forecast", "fraud"]
+    assert completed("promote", "fr") == ["fraud"]
+    assert completed("status", "-n", "search", "") == ["ranking"]
+
+
+@pytest.mark.usefixtures("serin")
+def test_namespaces_and_contexts(api: ApiServer) -> None:
+    for name in ("payments", "search", "serin-system"):
+        api.put({"metadata": {"name": name}}, NAMESPACE)
+    assert completed("status", "-n", "se") == ["search", "serin-system"]
+    assert completed("why", "--context", "") == ["here", "nowhere"]
+
+
+def test_a_completion_never_complains(api: ApiServer, serin: Run) -> None:
+    assert completed("status", "--context", "nowhere", "f") == []
+    assert completed("status", "--context", "unknown", "f") == []
+    assert completed("status", "--kubeconfig", "/nowhere", "f") == []
+    assert completed("status", "--kubeconfig", "/nowhere", "--context", "") == []
+    api.refuse("GET", 403)
+    assert completed("status", "f") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_scripts_for_shells(shell: str) -> None:
+    shown = CliRunner().invoke(app, [], prog_name="serin", env={"_SERIN_COMPLETE": f"source_{shell}"})
+    assert shown.exit_code == 0
+    assert f"_SERIN_COMPLETE=complete_{shell}" in shown.stdout
