@@ -192,10 +192,12 @@ class Operator:
                 service = self.seen.services.get(planned.revision)
                 if service is None or service.replicas != planned.min_replicas:
                     yield SERVICES, lambda p=planned: self._write_service(p.revision, p.min_replicas)  # type: ignore[misc]
-            for name in self._surplus(plan):
-                yield SERVICES, lambda n=name: self._delete(n)  # type: ignore[misc]
-        if decision.status != observed.status and not (routed and decision.may_wait):
+        if routed and decision.may_wait:
+            return
+        if decision.status != observed.status:
             yield PARENT, lambda: self._write_status(decision.status)
+        for name in self._surplus(plan) if plan is not None else ():
+            yield SERVICES, lambda n=name: self._delete(n)  # type: ignore[misc]
 
     def _surplus(self, plan: ServingPlan) -> list[str]:
         names = [name for name in self.seen.services if name not in plan.names]

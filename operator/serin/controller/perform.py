@@ -1,8 +1,9 @@
 """Carrying out a plan: every write to children, in the order that keeps requests answered.
 
 The route first: it takes traffic from a failing revision, and it only ever names revisions that were ready. Then what
-must exist, then sizes, then what may go. Each write is one that :mod:`serin.serving.compare` found missing, so a plan
-that is carried out already costs nothing, and a crash between two writes is repaired by doing it again.
+must exist, then sizes. What may go goes last, when the status has told why: a failed candidate that is gone before it
+is remembered as rejected would be made again. Each write is one that :mod:`serin.serving.compare` found missing, so a
+plan that is carried out already costs nothing, and a crash between two writes is repaired by doing it again.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Performer:
         self._backend = backend
 
     async def perform(self, plan: ServingPlan) -> Done:
-        """Make it so. Raises Blocked for what people must know, ClusterError for what passes."""
+        """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
         key = Key(plan.namespace, plan.name)
         live = self._children.of(key)
         rendered = self._backend.render(plan, live)
@@ -78,20 +79,18 @@ class Performer:
             others += await self._ensure(plan, manifest, live)
         for scale in rendered.scales:
             others += await self._scale(plan, scale, live)
-        others += await self._clear(plan, live)
         return Done(route=route, others=others)
 
-    async def _clear(self, plan: ServingPlan, live: LiveObjects) -> int:
+    async def clear(self, plan: ServingPlan) -> None:
         """Delete what is not needed any more, and nothing that the route, read live, still names."""
-        if not self._backend.surplus(plan, live):
-            return 0
+        if not self._backend.surplus(plan, self._children.of(Key(plan.namespace, plan.name))):
+            return
         # The answer to the last write of the route may have been lost, and its watch may be late.
         await self._read(HTTP_ROUTE, plan.namespace, plan.name)
         surplus = self._backend.surplus(plan, self._children.of(Key(plan.namespace, plan.name)))
         for kind, one in surplus:
             log.info("object is not needed any more", kind=kind.kind, name=one.name, namespace=one.namespace)
             await self._client.delete(kind, one.namespace, one.name, uid=one.uid, version=one.resource_version)
-        return len(surplus)
 
     async def _ensure(self, plan: ServingPlan, manifest: Manifest, live: LiveObjects) -> bool:
         """The object as it shall be. True where it had to be written."""

@@ -83,17 +83,20 @@ class Reconciler:
         observed, body = gathered
         now = self._clock()
         decision = decide(observed, now)
-        done = Done()
-        if decision.plan is not None:
+        plan, done = decision.plan, Done()
+        if plan is not None:
             try:
-                done = await self._performer.perform(decision.plan)
+                done = await self._performer.perform(plan)
             except Blocked as blocked:
+                plan = None
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
                 told = decide(replace(observed, obstacles=(blocked.problem,)), now)
                 decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
         if done.route and decision.may_wait:
             return Outcome("requeue_after", now + PATIENCE)
         await self._tell(key, observed, body, decision, now)
+        if plan is not None:
+            await self._performer.clear(plan)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
 
     async def _tell(

@@ -235,6 +235,31 @@ async def test_the_route_is_written_before_anything_else() -> None:
     assert stage.all(INFERENCE_SERVICE) == {old}
 
 
+async def test_a_failed_candidate_stays_until_its_rejection_is_written() -> None:
+    """Gone before it is remembered as rejected, it would be made again, and fail again."""
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    await stage.look()
+    new = stage.status["candidate"]["revision"]
+    kserve_controls(stage.api)
+    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-11-20T12:00:09Z"}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    container = {"name": "kserve-container", "restartCount": 2, "ready": False, "state": waiting}
+    labels = stage.service(new)["metadata"]["labels"]
+    pod = {"name": "p", "namespace": "payments", "labels": labels}
+    container["lastState"] = {"terminated": ended}
+    stage.api.put(POD, {"metadata": pod, "status": {"containerStatuses": [container]}})
+    stage.api.refuse("status", MODEL_DEPLOYMENT, 500, "etcdserver: request timed out")
+    with pytest.raises(ClusterError, match="timed out"):
+        await stage.look()
+    assert stage.all(INFERENCE_SERVICE) == {old, new}
+    stage.api.written.clear()
+    await stage.look()
+    assert stage.api.written == ["status ModelDeployment fraud", f"delete InferenceService {new}"]
+    assert stage.status["rejected"][0]["revision"] == new
+
+
 async def test_a_status_that_only_waits_is_held_back_and_told_a_moment_later() -> None:
     stage = Stage()
     await stage.look()
