@@ -114,8 +114,9 @@ def _follow(
         return memory
     candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
     settled = stable is not None and stable.revision == goal.revision
-    if settled and memory.rollout is not None and memory.rollout.undo:
-        # What is declared is what a person takes back.
+    unwanted = settled or memory.rejection(goal.revision) is not None
+    if unwanted and memory.rollout is not None and memory.rollout.undo:
+        # What is declared is what a person takes back, or what was taken back before.
         return memory
     if candidate is not None and candidate.revision != goal.revision:
         if stable is None and candidate.revision in route.weights:

@@ -97,8 +97,7 @@ class Memory:
 
     def go_back(self, target: Revision, now: datetime) -> Memory:
         """A rollout of a revision that was in use before begins: everything at once, as soon as it is ready."""
-        target = target.model_copy(update={"since": now, "goes_at": None})
-        return replace(self._begin(target, Course(), None, now, undo=True), fallback=None)
+        return self._begin(target.model_copy(update={"since": now}), Course(), None, now, undo=True)
 
     def _begin(
         self, candidate: Revision, course: Course, policy: PolicyUse | None, now: datetime, *, undo: bool = False
@@ -108,9 +107,12 @@ class Memory:
         return replace(
             self,
             # It keeps the replicas that it has from its last time.
-            candidate=candidate.model_copy(update={"floor": warm.replicas if warm is not None else None}),
+            candidate=candidate.model_copy(
+                update={"floor": warm.replicas if warm is not None else None, "goes_at": None}
+            ),
             # A candidate that was the previous revision, or still drained, is in use again.
             previous=None if warm is not None else self.previous,
+            fallback=cold(warm) if warm is not None else self.fallback,
             retiring=tuple(leaving for leaving in self.retiring if leaving.revision != candidate.revision),
             rollout=RolloutStatus(
                 step=0,
@@ -124,6 +126,8 @@ class Memory:
                 deadline_at=now + span(course.deadline) if course.deadline is not None else None,
                 # Of its last time, whose requests may still be under way.
                 had_traffic=drains or warm is not None,
+                # What is wrong with the registry, or with the revision in use, must not keep anybody from going back.
+                skip=undo,
                 undo=undo,
             ),
         )
@@ -173,14 +177,15 @@ class Memory:
         since = rollout.step_started_at if baked and rollout.step_started_at is not None else now
         message = f"{candidate.version} has all traffic"
         promoted = self._ended(candidate, rollout, Outcome.PROMOTED, Reason.PROMOTED, message, now)
-        if previous is not None and stable is not None:
-            # It lost its traffic when the stable one was promoted, which may be only moments ago.
-            promoted = promoted.leave(Retiring(revision=previous.revision, drained_at=stable.since + timeout))
+        if previous is not None:
+            # It lost its last traffic when the stable one was promoted, which may be only moments ago.
+            promoted = promoted.leave(Retiring(revision=previous.revision))
         if stable is not None:
             if rollout.undo:
                 promoted = promoted.undone(stable, now)
-            kept = max(span(rollout.course.keep_previous), span(rollout.course.bake), timeout)
-            keeps = {"goes_at": since + kept, "floor": crowd(spec, rollout.base)}
+            kept = max(span(rollout.course.keep_previous), span(rollout.course.bake))
+            # Until now a header reached it directly, also during the bake.
+            keeps = {"goes_at": max(since + kept, now + timeout), "floor": crowd(spec, rollout.base)}
             stable = stable.model_copy(update=keeps)
         promoted = replace(
             promoted.forgive(candidate.revision),
@@ -240,6 +245,11 @@ class Memory:
             ended_at=now,
         )
         return replace(self, history=(entry, *self.history)[:HISTORY_LENGTH], candidate=None, rollout=None)
+
+
+def cold(revision: Revision) -> Revision:
+    """The revision without its replicas."""
+    return revision.model_copy(update={"replicas": 0, "ready": 0, "floor": None, "goes_at": None})
 
 
 def _is(revision: Revision | None, other: Revision) -> bool:

@@ -37,15 +37,18 @@ VALUE_LENGTH = 512
 
 
 class Verb(StrEnum):
-    """What can be ordered, in the sequence in which orders given together are carried out: the careful ones first."""
+    """What can be ordered, in the sequence in which orders given together are carried out.
+
+    Nobody knows which came first, so the most careful one counts: what ends a rollout first, and a pause last.
+    """
 
     ABORT = "abort"
     UNDO = "undo"
     RETRY = "retry"
-    PAUSE = "pause"
     RESUME = "resume"
     APPROVE = "approve"
     PROMOTE = "promote"
+    PAUSE = "pause"
 
     @property
     def annotation(self) -> str:
@@ -149,6 +152,9 @@ def _undo(memory: Memory, order: Order, scene: Scene) -> Carried:
         raise Refused(f"a rollout of {memory.candidate.version} is running: abort it first")
     if target is None:
         raise Refused("no revision before this one is known; declare the version that shall serve")
+    rejection = memory.rejection(target.revision)
+    if rejection is not None:
+        raise Refused(f"{target.version} is rejected ({rejection.message}): retry it first, or declare another version")
     health, route = scene.observed.serving.health(target.revision), scene.observed.serving.route
     warm = memory.previous is not None and health.ready >= crowd(scene.spec, target.floor)
     if not (warm and route.knows(target.revision)):

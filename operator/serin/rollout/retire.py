@@ -9,6 +9,7 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.status import Retiring
 from serin.rollout.memory import Memory
+from serin.rollout.memory import cold
 from serin.rollout.observed import Observed
 
 
@@ -17,9 +18,8 @@ def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
     previous = memory.previous
     if previous is not None and previous.goes_at is not None and previous.goes_at <= now:
         # It has had no traffic since the promotion: its drain is over already.
-        cold = previous.model_copy(update={"replicas": 0, "ready": 0, "floor": None, "goes_at": None})
         gone = Retiring(revision=previous.revision, drained_at=now)
-        memory = replace(memory, previous=None, fallback=cold).leave(gone)
+        memory = replace(memory, previous=None, fallback=cold(previous)).leave(gone)
     timeout = span(spec.traffic.timeout)
     route = observed.serving.route
     drained = tuple(

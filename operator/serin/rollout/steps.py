@@ -60,9 +60,11 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
     if rollout.step > 0 and rollout.step_started_at is None:
         return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
     end = Aim(len(ahead) + 1, EVERYTHING, forward=True, last=True)
+    if rollout.paused is not None:
+        return None
     if rollout.skip:
         return end
-    if rollout.paused is not None or awaits_approval(rollout):
+    if awaits_approval(rollout):
         return None
     if rollout.next_at is not None and now < rollout.next_at:
         return None
@@ -207,7 +209,8 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         memory = replace(memory, rollout=rollout)
         aim = aim_of(rollout, now)
         if aim is None:
-            return memory
+            # Nothing is waited for, so the startup deadline does not run.
+            return replace(memory, rollout=rollout.model_copy(update={"waiting_since": None}))
         wait = obstacle_to(aim, memory, observed, spec, now)
         if wait is not None:
             return replace(memory, rollout=_waiting(rollout, wait, now))

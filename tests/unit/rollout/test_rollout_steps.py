@@ -228,7 +228,7 @@ def test_previous_is_kept_through_its_last_requests_also_when_the_next_is_promot
     scene.settle()
     scene.wait(1).declare(3, traffic={"timeout": "2m"}, rollout={"readiness": {"stableFor": "0s"}}).settle()
     assert (scene.status.stable and scene.status.stable.version) == "v3"
-    scene.run(118)
+    scene.run(119)
     assert old in scene.pods, "requests of the version before the previous one were cut"
     scene.run(1)
     assert old not in scene.pods

@@ -1,0 +1,185 @@
+"""The bake: the candidate has all traffic, is not promoted yet, and the stable revision can take everything back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import Outcome
+from serin.api.status import Phase
+from serin.rollout.observed import Failure
+from serin.rollout.orders import Verb
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import seconds
+
+
+def baking(length: float = 60, *, steps: Any = (), version: int = 2, **settings: Any) -> Scene:
+    """A scene in which v2 has had all traffic for so long, with a bake of ten minutes."""
+    rollout = {"steps": list(steps), "bake": "10m", "readiness": {"stableFor": "0s"}, **settings}
+    traffic = {"timeout": "60s"}
+    serving = {"minReplicas": 2}
+    scene = healthy(1, rollout=rollout, traffic=traffic, serving=serving)
+    scene.declare(version, rollout=rollout, traffic=traffic, serving=serving)
+    scene.run(length)
+    return scene
+
+
+def test_the_candidate_has_everything_and_the_stable_one_all_its_replicas() -> None:
+    scene = baking()
+    assert (scene.status.phase, scene.kstatus) == (Phase.BAKING, "InProgress")
+    assert scene.condition(ConditionType.READY) == ("True", Reason.BAKING)
+    assert scene.route.shares == {scene.candidate: 100}
+    assert len(scene.pods[scene.stable]) == len(scene.pods[scene.candidate]) == 2
+    assert scene.status.message == (
+        "v2 has all traffic, waiting for the bake to end at 2026-11-20T13:10:00Z; v1 is kept warm"
+    )
+    assert scene.outcomes() == [("v1", Outcome.PROMOTED)], "it is not promoted yet"
+
+
+def test_it_is_promoted_at_the_end_and_counts_as_stable_from_its_beginning() -> None:
+    scene = baking(0, keepPrevious="30m")
+    candidate, stable, began = scene.candidate, scene.stable, scene.now
+    scene.run(599)
+    assert scene.status.phase is Phase.BAKING
+    scene.run(1)
+    assert (scene.stable, scene.status.phase) == (candidate, Phase.HEALTHY)
+    assert scene.status.stable is not None
+    assert scene.status.stable.since == began
+    assert scene.status.previous is not None
+    assert (scene.status.previous.revision, scene.status.previous.goes_at) == (stable, began + seconds(1800))
+    scene.run(1199)
+    assert stable in scene.pods
+    scene.run(1)
+    assert stable not in scene.pods
+
+
+@pytest.mark.parametrize("keep", ["0s", "1m", "10m"])
+def test_what_a_header_sent_to_the_stable_revision_is_answered_before_it_goes(keep: str) -> None:
+    """During the bake a person reaches it directly, so its last request may have come a moment before the end."""
+    scene = baking(0, keepPrevious=keep)
+    stable = scene.stable
+    assert scene.route.reaches(stable)
+    scene.run(600)
+    assert scene.status.phase is Phase.HEALTHY
+    scene.run(59)
+    assert stable in scene.pods
+    scene.run(1)
+    assert stable not in scene.pods
+
+
+def test_the_same_when_the_next_version_is_promoted_at_once() -> None:
+    scene = baking(600, keepPrevious="1h")
+    assert scene.status.previous is not None
+    old = scene.status.previous.revision
+    rollout = {"readiness": {"stableFor": "0s"}}
+    scene.wait(1).declare(3, rollout=rollout, traffic={"timeout": "60s"}, serving={"minReplicas": 2}).settle()
+    assert (scene.status.stable and scene.status.stable.version) == "v3"
+    scene.run(58)
+    assert old in scene.pods
+    scene.run(2)
+    assert old not in scene.pods
+
+
+def test_a_crash_in_the_bake_takes_everything_back_with_the_next_write_of_the_route() -> None:
+    scene = baking()
+    stable, candidate = scene.stable, scene.candidate
+    scene.accepts = False
+    scene.fail(candidate, Failure(Reason.LOAD_FAILED, "ended", at=scene.now), ready=1).look()
+    assert scene.route.shares == {stable: 100}
+    assert scene.route.matches == ()
+    assert [(one.version, one.reason) for one in scene.status.rejected] == [("v2", Reason.CRASHED)]
+    assert candidate in scene.pods
+    assert len(scene.pods[stable]) == 2
+
+
+@pytest.mark.parametrize(("version", "outcome"), [(3, Outcome.SUPERSEDED), (1, Outcome.REVERTED)])
+def test_another_declaration_in_the_bake_takes_everything_back(version: int, outcome: Outcome) -> None:
+    scene = baking()
+    stable = scene.stable
+    scene.become_ready = False
+    scene.declare(version, serving={"minReplicas": 2}).look()
+    assert scene.route.shares == {stable: 100}
+    assert scene.outcomes()[0] == ("v2", outcome)
+
+
+def test_a_candidate_that_loses_its_replicas_in_the_bake_begins_it_anew() -> None:
+    scene = baking(300)
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).run(10)
+    assert (scene.route.shares, scene.status.phase) == ({scene.stable: 100}, Phase.PROGRESSING)
+    scene.ready(scene.candidate, 2).run(0)
+    assert scene.route.shares == {scene.candidate: 100}
+    candidate = scene.candidate
+    scene.run(599)
+    assert scene.stable != candidate
+    scene.run(1)
+    assert scene.stable == candidate
+
+
+def test_suspended_in_the_bake() -> None:
+    scene = baking()
+    stable, candidate = scene.stable, scene.candidate
+    rollout = {"bake": "10m", "readiness": {"stableFor": "0s"}}
+    scene.declare(2, rollout=rollout, serving={"minReplicas": 2}, suspend=True).run(3600)
+    assert (scene.status.phase, scene.route.shares, scene.stable) == (Phase.SUSPENDED, {candidate: 100}, stable)
+    assert len(scene.pods[stable]) == 2
+    scene.declare(2, rollout=rollout, serving={"minReplicas": 2}).settle()
+    assert scene.stable == candidate
+
+
+def test_a_bake_can_be_paused() -> None:
+    scene = baking(300)
+    candidate = scene.candidate
+    scene.order(Verb.PAUSE, candidate).run(3600)
+    assert (scene.status.phase, scene.route.shares) == (Phase.PAUSED, {candidate: 100})
+    scene.order(Verb.RESUME, candidate).run(299)
+    assert scene.status.phase is Phase.BAKING
+    scene.run(1)
+    assert scene.stable == candidate
+
+
+def test_a_last_step_with_all_traffic_and_a_bake() -> None:
+    scene = baking(0, steps=[{"weight": 100, "hold": "5m"}])
+    candidate = scene.candidate
+    route = scene.route
+    assert (scene.status.phase, scene.route.shares) == (Phase.PROGRESSING, {candidate: 100})
+    scene.run(300)
+    assert (scene.status.phase, scene.route) == (Phase.BAKING, route)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.progress == "1/1"
+    scene.run(600)
+    assert (scene.stable, scene.status.phase) == (candidate, Phase.HEALTHY)
+
+
+def test_without_steps_a_rollout_is_its_bake() -> None:
+    scene = baking(0)
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.step, scene.status.rollout.progress) == (1, "0/0")
+
+
+def test_a_first_version_does_not_bake() -> None:
+    rollout = {"bake": "10m", "deadline": "1m", "steps": [{"weight": 10, "approval": True}]}
+    assert healthy(1, rollout=rollout).outcomes() == [("v1", Outcome.PROMOTED)]
+
+
+def test_the_previous_revision_that_is_declared_again_tells_no_end_of_its_replicas() -> None:
+    scene = baking(600, keepPrevious="30m")
+    assert scene.status.previous is not None
+    scene.declare(1, rollout={"bake": "10m"}, serving={"minReplicas": 2}).run(20)
+    assert scene.status.candidate is not None
+    assert (scene.status.candidate.version, scene.status.candidate.goes_at) == ("v1", None)
+
+
+def test_undo_after_the_previous_one_was_tried_again_in_vain() -> None:
+    """v1 was taken up again and given up for v2: its replicas are gone, but v2 can still be taken back."""
+    scene = baking(600, keepPrevious="30m")
+    steps = {"steps": [{"weight": 10, "hold": "1h"}]}
+    scene.declare(1, rollout=steps, serving={"minReplicas": 2}).run(60)
+    scene.declare(2, rollout=steps, serving={"minReplicas": 2}).run(120)
+    assert (scene.status.previous, scene.status.fallback and scene.status.fallback.version) == (None, "v1")
+    scene.order(Verb.UNDO, scene.stable).run(20)
+    assert (scene.status.stable and scene.status.stable.version) == "v1"
