@@ -28,7 +28,7 @@ pytestmark = pytest.mark.integration
 def test_metrics_of_a_rollout(scene: Scene) -> None:
     operator = scene.operator
     deployed = scene.healthy(rollout={"steps": [{"weight": 10, "hold": "4s"}]})
-    here = {"namespace": scene.namespace, "name": "fraud"}
+    here = {"modeldeployment_namespace": scene.namespace, "modeldeployment": "fraud"}
     reconciles = operator.metric("controller_runtime_reconcile_total", controller="modeldeployment")
     assert reconciles > 0
     deployed.declare(2)
@@ -39,7 +39,9 @@ def test_metrics_of_a_rollout(scene: Scene) -> None:
     )
     assert operator.metric("serin_modeldeployment_phase", **here) == 1, "one phase at a time"
     assert operator.metric("serin_modeldeployment_candidate_weight", **here) == 0
-    assert operator.metric("serin_rollouts_total", namespace=scene.namespace, outcome="Promoted") == 2
+    assert operator.metric("serin_modeldeployment_traffic_weight", **here, version="v2") == 100
+    assert operator.metric("serin_modeldeployment_condition", **here, condition="Ready", status="True") == 1
+    assert operator.metric("serin_rollouts_total", modeldeployment_namespace=scene.namespace, outcome="Promoted") == 2
     assert operator.metric("serin_registry_up", registry=scene.namespace) == 1
     assert operator.metric("controller_runtime_reconcile_total", controller="modeldeployment") > reconciles
     assert operator.metric("rest_client_requests_total", method="POST", code="201") > 0

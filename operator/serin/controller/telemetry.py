@@ -1,6 +1,9 @@
 """Metrics and logs. Queue, reconcile and client metrics have controller-runtime's names, so dashboards for them work.
 
-Series a ModelDeployment: two, and they go when it goes.
+Series a ModelDeployment: its phase, the candidate's weight, three conditions and the weight of each revision with
+traffic. They go when it goes. They are told apart by ``modeldeployment_namespace`` and ``modeldeployment``: in
+``namespace`` Prometheus has the namespace of the pod that it scrapes, and a label of that name would become
+``exported_namespace`` in one installation and not in the next.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -23,6 +27,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from serin.api.status import ConditionType
 from serin.api.status import HistoryEntry
 from serin.api.status import ModelDeploymentStatus
 from serin.controller.queue import Key
@@ -30,6 +35,8 @@ from serin.controller.queue import Queue
 
 CONTROLLER = "modeldeployment"
 SHORT_TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+DEPLOYMENT_LABELS = ("modeldeployment_namespace", "modeldeployment")
+TOLD_CONDITIONS = frozenset({ConditionType.READY, ConditionType.AVAILABLE, ConditionType.STALLED})
 ROLLOUT_TIMES = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
@@ -83,19 +90,31 @@ class Telemetry:
         self.phase = Gauge(
             "serin_modeldeployment_phase",
             "1 for the phase it is in.",
-            ("namespace", "name", "phase"),
+            (*DEPLOYMENT_LABELS, "phase"),
             registry=self.registry,
         )
         self.weight = Gauge(
             "serin_modeldeployment_candidate_weight",
             "Percent of the requests that the candidate gets.",
-            ("namespace", "name"),
+            DEPLOYMENT_LABELS,
+            registry=self.registry,
+        )
+        self.condition = Gauge(
+            "serin_modeldeployment_condition",
+            "1 for the status and reason that the conditions Ready, Available and Stalled have.",
+            (*DEPLOYMENT_LABELS, "condition", "status", "reason"),
+            registry=self.registry,
+        )
+        self.traffic = Gauge(
+            "serin_modeldeployment_traffic_weight",
+            "Percent of the requests that a revision gets, as the gateway has it.",
+            (*DEPLOYMENT_LABELS, "version", "revision"),
             registry=self.registry,
         )
         self.rollouts = Counter(
             "serin_rollouts",
             "Rollouts that ended, by outcome and reason.",
-            ("namespace", "outcome", "reason"),
+            ("modeldeployment_namespace", "outcome", "reason"),
             registry=self.registry,
         )
         self.rollout_seconds = Histogram(
@@ -117,7 +136,8 @@ class Telemetry:
             ("registry",),
             registry=self.registry,
         )
-        self._phases: dict[Key, str] = {}
+        self._told: dict[Key, dict[tuple[Gauge, tuple[str, ...]], float]] = {}
+        """The series of each ModelDeployment: the gauge and its further labels, with the value."""
 
     def watch_queue(self, queue: Queue) -> None:
         """Read the queue's own counts when the metrics are asked for."""
@@ -138,14 +158,23 @@ class Telemetry:
         self.work_seconds.labels(CONTROLLER, CONTROLLER).observe(worked)
 
     def decided(self, key: Key, status: ModelDeploymentStatus) -> None:
-        """Where a ModelDeployment is now."""
-        before = self._phases.get(key)
-        if before != status.phase:
-            if before is not None:
-                self.phase.remove(*key, before)
-            self.phase.labels(*key, status.phase).set(1)
-            self._phases[key] = status.phase
-        self.weight.labels(*key).set(status.rollout.weight if status.rollout is not None else 0)
+        """Where a ModelDeployment is now. Series that say where it was end."""
+        told: dict[tuple[Gauge, tuple[str, ...]], float] = {
+            (self.phase, (status.phase,)): 1,
+            (self.weight, ()): status.rollout.weight if status.rollout is not None else 0,
+        }
+        for one in status.conditions:
+            if one.type in TOLD_CONDITIONS:
+                told[self.condition, (one.type, one.status, one.reason)] = 1
+        for share in status.traffic:
+            told[self.traffic, (share.version, share.revision)] = share.weight
+        before = self._told.get(key, {})
+        if told == before:
+            return
+        self._end(key, before.keys() - told.keys())
+        for (gauge, labels), value in told.items():
+            gauge.labels(*key, *labels).set(value)
+        self._told[key] = told
 
     def ended(self, key: Key, entry: HistoryEntry) -> None:
         """A rollout ended."""
@@ -154,10 +183,12 @@ class Telemetry:
 
     def gone(self, key: Key) -> None:
         """A ModelDeployment was deleted: its series end."""
-        before = self._phases.pop(key, None)
-        if before is not None:
-            self.phase.remove(*key, before)
-            self.weight.remove(*key)
+        self._end(key, self._told.pop(key, {}))
+
+    @staticmethod
+    def _end(key: Key, series: Iterable[tuple[Gauge, tuple[str, ...]]]) -> None:
+        for gauge, labels in series:
+            gauge.remove(*key, *labels)
 
     def registry_polled(self, registry: str, *, up: bool, followed: int) -> None:
         """A registry answers or does not, and so many models of it are followed."""

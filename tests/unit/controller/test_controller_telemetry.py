@@ -8,6 +8,9 @@ from datetime import datetime
 import pytest
 from prometheus_client import generate_latest
 
+from serin.api.reasons import Reason
+from serin.api.status import Condition
+from serin.api.status import ConditionType
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
 from serin.controller.telemetry import Telemetry
@@ -29,6 +32,10 @@ def series(telemetry: Telemetry, prefix: str) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
+def whose(name: str) -> str:
+    return f'modeldeployment="{name}",modeldeployment_namespace="payments"'
+
+
 def test_where_a_deployment_is() -> None:
     telemetry, scene = Telemetry(), rolling({10: "5m"})
     telemetry.decided(FRAUD, healthy().status)
@@ -36,11 +43,53 @@ def test_where_a_deployment_is() -> None:
     scene.run(60)
     telemetry.decided(FRAUD, scene.status)
     assert series(telemetry, "serin_modeldeployment_phase") == {
-        'serin_modeldeployment_phase{name="fraud",namespace="payments",phase="Progressing"}': 1,
-        'serin_modeldeployment_phase{name="spam",namespace="payments",phase="Healthy"}': 1,
+        f'serin_modeldeployment_phase{{{whose("fraud")},phase="Progressing"}}': 1,
+        f'serin_modeldeployment_phase{{{whose("spam")},phase="Healthy"}}': 1,
     }
-    weight = 'serin_modeldeployment_candidate_weight{name="fraud",namespace="payments"}'
+    weight = f"serin_modeldeployment_candidate_weight{{{whose('fraud')}}}"
     assert series(telemetry, "serin_modeldeployment_candidate_weight")[weight] == 10
+
+
+def test_the_weights_are_those_of_the_gateway() -> None:
+    telemetry, scene = Telemetry(), rolling({10: "5m"})
+    scene.run(60)
+    telemetry.decided(FRAUD, scene.status)
+    shares = {share.version: share for share in scene.status.traffic}
+    assert series(telemetry, "serin_modeldeployment_traffic_weight") == {
+        f"serin_modeldeployment_traffic_weight{{{whose('fraud')},"
+        f'revision="{shares[version].revision}",version="{version}"}}': weight
+        for version, weight in (("v1", 90), ("v2", 10))
+    }
+    scene.run(400)
+    telemetry.decided(FRAUD, scene.status)
+    assert list(series(telemetry, "serin_modeldeployment_traffic_weight").values()) == [100]
+
+
+def test_conditions_with_their_reasons() -> None:
+    telemetry, scene = Telemetry(), rolling({10: "5m"})
+    scene.run(60)
+
+    def told() -> set[str]:
+        telemetry.decided(FRAUD, scene.status)
+        found = series(telemetry, "serin_modeldeployment_condition")
+        assert set(found.values()) == {1}
+        return {name.removeprefix("serin_modeldeployment_condition{condition=").split(",modeld")[0] for name in found}
+
+    assert told() == {'"Available"', '"Ready"'}
+    assert 'reason="Progressing",status="False"' in "".join(series(telemetry, "serin_modeldeployment_condition"))
+    scene.status = scene.status.model_copy(
+        update={"conditions": (*scene.status.conditions, condition(ConditionType.STALLED, Reason.ROLLED_BACK))}
+    )
+    assert told() == {'"Available"', '"Ready"', '"Stalled"'}
+    scene.status = scene.status.model_copy(update={"conditions": ()})
+    assert series(telemetry, "serin_modeldeployment_condition") != {}
+    telemetry.decided(FRAUD, scene.status)
+    assert series(telemetry, "serin_modeldeployment_condition") == {}
+
+
+def condition(of: ConditionType, reason: Reason) -> Condition:
+    moment = datetime(2026, 11, 20, tzinfo=UTC)
+    return Condition(type=of, status="True", reason=reason, observed_generation=1, last_transition_time=moment)
 
 
 def test_the_series_of_a_deployment_end_with_it() -> None:
@@ -50,7 +99,19 @@ def test_the_series_of_a_deployment_end_with_it() -> None:
     telemetry.gone(FRAUD)
     assert series(telemetry, "serin_modeldeployment") == {}
     telemetry.decided(FRAUD, healthy().status)
-    assert len(series(telemetry, "serin_modeldeployment")) == 2
+    # Phase, candidate's weight, Ready and Available, one revision's weight.
+    assert len(series(telemetry, "serin_modeldeployment")) == 5
+
+
+def test_no_label_is_one_that_prometheus_gives_the_pod() -> None:
+    """It would be renamed to exported_… where the pod's own label is there too."""
+    telemetry, scene = Telemetry(), rolling({10: "5m"})
+    scene.run(400)
+    telemetry.decided(FRAUD, scene.status)
+    telemetry.ended(FRAUD, scene.status.history[0])
+    labels = {label for family in telemetry.registry.collect() for one in family.samples for label in one.labels}
+    assert {"modeldeployment", "outcome"} <= labels
+    assert not labels & {"namespace", "pod", "container", "job", "instance", "endpoint", "service"}
 
 
 def test_rollouts_that_ended() -> None:
@@ -58,7 +119,7 @@ def test_rollouts_that_ended() -> None:
     scene.run(400)
     telemetry.ended(FRAUD, scene.status.history[0])
     assert series(telemetry, "serin_rollouts_total") == {
-        'serin_rollouts_total{namespace="payments",outcome="Promoted",reason="Promoted"}': 1
+        'serin_rollouts_total{modeldeployment_namespace="payments",outcome="Promoted",reason="Promoted"}': 1
     }
     assert series(telemetry, "serin_rollout_duration_seconds_sum") == {
         'serin_rollout_duration_seconds_sum{outcome="Promoted"}': 310
