@@ -13,6 +13,7 @@ from bench.judge.rivals import RIVALS
 from bench.judge.vector import Array
 from bench.judge.vector import Counts
 from bench.judge.vector import Scatter
+from serin.analysis.verdict import FORGIVEN
 
 TOLERANCE = 0.25
 LEVEL = 0.05
@@ -117,7 +118,7 @@ def _passes(errors: Counts, slow: Counts, evidence: Array) -> Array:
     passed = (evidence[:, : at + 1] < LIMIT).all(axis=1) & (errors.candidate_requests[:, at] >= MIN_REQUESTS)
     for counts in (errors, slow):
         clump = vector.dispersion(vector.scatter(counts, Scatter()))
-        passed &= vector.mixed(vector.against_stable(counts, TOLERANCE, clump, forgiven=clump))[:, at] <= 1.0 + 1e-9
+        passed &= vector.mixed(vector.against_stable(counts, TOLERANCE, clump, forgiven=FORGIVEN))[:, at] <= 1.0 + 1e-9
     return passed
 
 

@@ -52,8 +52,12 @@ def scatter(counts: Counts, before: Scatter) -> Scatter:
         np.diff(cumulative, axis=1, prepend=0).astype(float)
         for cumulative in (counts.stable_requests, counts.stable_bad)
     )
-    # The batch before the first has no requests.
-    earlier, bad_earlier = (np.pad(batch, ((0, 0), (1, 0)))[:, :-1] for batch in (requests, bad))
+    # The last batch with requests before each look; before the first there is an empty one.
+    numbers = np.where(requests > 0, np.arange(1, requests.shape[1] + 1), 0)
+    last = np.pad(np.maximum.accumulate(numbers, axis=1), ((0, 0), (1, 0)))[:, :-1]
+    earlier, bad_earlier = (
+        np.take_along_axis(np.pad(batch, ((0, 0), (1, 0))), last, axis=1) for batch in (requests, bad)
+    )
     both = np.maximum(earlier + requests, 1.0)
     rate = (bad_earlier + bad) / both
     variance = rate * (1.0 - rate) * earlier * requests / both

@@ -8,9 +8,9 @@ A check of a measure
   *fails* when the evidence reaches its limit: against the stable one, or against the bound (``sequential``);
   *passes* when the candidate had ``minRequests`` in this step, and so had the stable one where they are compared, its
   rate is within the bound, and this step's evidence does not lean against it. It leans when it is above 1 even without
-  the last bad request (the last clump of them): a worse candidate has to wait for the traffic that convicts it, and a
-  good one does not wait for a single bad request to be diluted. The evidence of a good candidate goes to 0, that of a
-  worse one to infinity, so waiting ends by itself;
+  one of its bad requests: a worse candidate has to wait for the traffic that convicts it, and a good one does not wait
+  for a single bad request to be diluted. The evidence of a good candidate goes to 0, that of a worse one to infinity,
+  so waiting ends by itself;
   is *inconclusive* otherwise. No request is neither good nor bad.
 A query of one's own is judged by its plain value, at each look. What the source cannot tell is an *Error*, counted by
 ``errors``, and changes no evidence.
@@ -49,6 +49,9 @@ from serin.api.analysis import Tally
 from serin.api.analysis import Verdict
 from serin.api.quantities import fraction
 from serin.api.quantities import milliseconds
+
+FORGIVEN = 1.0
+"""Bad requests of the candidate that do not keep it from passing."""
 
 _SEVERITY = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 # Masses of the mixture add up to 1 only as far as floats do.
@@ -144,7 +147,7 @@ class _Test:
     e_value: float
     limit: float
     leaning: float
-    """Evidence of this step alone, without the last clump of bad requests."""
+    """Evidence of this step alone, without one of the bad requests."""
 
 
 def _judge_sample(
@@ -183,15 +186,14 @@ def _judge_sample(
 
 
 def _tests(check: Check, level: Levels, evidence: Evidence) -> dict[str, _Test]:
-    clump = dispersion(evidence)
     found = {}
     if level.compared > 0:
         # With nothing to compare at the same time, half of the level is the chance that the record flatters.
         limit = (2.0 if evidence.apart else 1.0) / level.compared
-        logs, lenient = (_compared(check, level.compared, evidence, forgiven) for forgiven in (0.0, clump))
+        logs, lenient = (_compared(check, level.compared, evidence, forgiven) for forgiven in (0.0, FORGIVEN))
         found["compared"] = _Test(total(evidence.compared, evidence.stage, logs), limit, mixed(lenient))
     if level.bounded > 0:
-        logs, lenient = (_bounded(check, evidence, forgiven) for forgiven in (0.0, clump))
+        logs, lenient = (_bounded(check, evidence, forgiven) for forgiven in (0.0, FORGIVEN))
         found["bounded"] = _Test(total(evidence.bounded, evidence.stage, logs), 1.0 / level.bounded, mixed(lenient))
     return found
 
@@ -215,20 +217,30 @@ def _bounded(check: Check, evidence: Evidence, forgiven: float = 0.0) -> Logs:
 
 
 def _closed(check: Check, level: Levels, evidence: Evidence | None) -> Evidence | None:
-    if evidence is None or evidence.candidate.requests == 0:
-        return evidence
+    if evidence is None:
+        return None
     added = Tally() if evidence.apart else evidence.stable
-    compared = _compared(check, level.compared, evidence) if level.compared > 0 else NOTHING
-    return Evidence(
-        stage=evidence.stage + 1,
-        compared=carry(evidence.compared, evidence.stage, compared),
-        bounded=carry(evidence.bounded, evidence.stage, _bounded(check, evidence)),
-        looks=evidence.looks,
-        spread=evidence.spread,
-        record=Tally(
+    kept = {
+        "candidate": Tally(),
+        "stable": Tally(),
+        "batch": Tally(),
+        "apart": False,
+        "record": Tally(
             requests=evidence.record.requests + added.requests,
             bad=evidence.record.bad + added.bad,
         ),
+    }
+    if evidence.candidate.requests == 0:
+        # Without a request there was no stage: it would cost the next one its mass.
+        return evidence.model_copy(update=kept)
+    compared = _compared(check, level.compared, evidence) if level.compared > 0 else NOTHING
+    return evidence.model_copy(
+        update={
+            "stage": evidence.stage + 1,
+            "compared": carry(evidence.compared, evidence.stage, compared),
+            "bounded": carry(evidence.bounded, evidence.stage, _bounded(check, evidence)),
+            **kept,
+        }
     )
 
 

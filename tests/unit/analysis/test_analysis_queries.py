@@ -1,0 +1,121 @@
+"""Built-in queries: what they say, and what their answers come to."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from serin.analysis.checks import Number
+from serin.analysis.checks import Sample
+from serin.analysis.checks import Unknown
+from serin.analysis.queries import BAD
+from serin.analysis.queries import COUNT_LABEL
+from serin.analysis.queries import GOOD
+from serin.analysis.queries import REQUESTS
+from serin.analysis.queries import Scope
+from serin.analysis.queries import Series
+from serin.analysis.queries import counts_query
+from serin.analysis.queries import read_counts
+from serin.analysis.queries import read_number
+from serin.analysis.runtimes import REVISION_SERIES_LABEL
+from serin.analysis.runtimes import Counted
+from serin.analysis.runtimes import Counter
+from serin.api.analysis import Tally
+from tests.unit.analysis.scene import SINCE
+
+SCOPE = Scope("payments", "fraud-v13-bbbb", "fraud-v12-aaaa", SINCE, SINCE + timedelta(seconds=90.2))
+BY_BAD = Counted(Counter("asked_total", 'path="/infer"'), Counter("failed_total"), part_is_bad=True)
+BY_GOOD = Counted(Counter("asked_total"), Counter("answered_total"), part_is_bad=False, boundary=0.25)
+
+
+def series(revision: str, count: str, value: float) -> Series:
+    return Series({REVISION_SERIES_LABEL: revision, COUNT_LABEL: count}, value)
+
+
+def test_the_query() -> None:
+    asked = 'asked_total{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa",path="/infer"}'
+    failed = 'failed_total{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa"}'
+    at = f"{SINCE.timestamp():.3f}"
+    assert counts_query(BY_BAD, SCOPE) == (
+        "label_replace(sum by (serin_dev_revision) "
+        f"((last_over_time({asked}[391s]) - ({asked} @ {at}) >= 0) or {asked}), "
+        '"serin_count", "requests", "", "")'
+        " or label_replace(sum by (serin_dev_revision) "
+        f"((last_over_time({failed}[391s]) - ({failed} @ {at}) >= 0) or {failed}), "
+        '"serin_count", "bad", "", "")'
+    )
+
+
+def test_a_first_deployment_is_alone() -> None:
+    alone = Scope("payments", "fraud-v13-bbbb", None, SINCE, SINCE)
+    assert 'serin_dev_revision=~"fraud-v13-bbbb"' in counts_query(BY_BAD, alone)
+    assert "[300s]" in counts_query(BY_BAD, alone)
+    found = read_counts([series("fraud-v13-bbbb", REQUESTS, 3)], BY_BAD, alone)
+    assert isinstance(found, Sample)
+    assert (found.candidate, found.stable) == (Tally(requests=3), Tally())
+
+
+def test_counts_are_read_by_revision() -> None:
+    answer = [
+        series("fraud-v13-bbbb", REQUESTS, 100.0),
+        series("fraud-v13-bbbb", BAD, 7.0),
+        series("fraud-v12-aaaa", REQUESTS, 900.0),
+        series("somebody-else", REQUESTS, 5.0),
+    ]
+    found = read_counts(answer, BY_BAD, SCOPE)
+    assert isinstance(found, Sample)
+    assert found.candidate == Tally(requests=100, bad=7)
+    assert found.stable == Tally(requests=900, bad=0)
+    assert (found.since, found.at, found.concurrent, found.remark) == (SINCE, SCOPE.at, True, "")
+
+
+def test_what_is_not_good_is_bad() -> None:
+    answer = [
+        series("fraud-v13-bbbb", REQUESTS, 100.0),
+        series("fraud-v12-aaaa", REQUESTS, 900.0),
+        series("fraud-v12-aaaa", GOOD, 901.0),
+    ]
+    found = read_counts(answer, BY_GOOD, SCOPE)
+    assert isinstance(found, Sample)
+    assert found.candidate == Tally(requests=100, bad=100)
+    assert found.stable == Tally(requests=900, bad=0)
+    assert found.remark == "counted at 0.25 s, the histogram's boundary below"
+
+
+def test_no_series_is_no_request() -> None:
+    found = read_counts([], BY_BAD, SCOPE)
+    assert isinstance(found, Sample)
+    assert (found.candidate, found.stable) == (Tally(), Tally())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [series("fraud-v13-bbbb", REQUESTS, math.nan)],
+        [series("fraud-v13-bbbb", REQUESTS, math.inf)],
+        [series("fraud-v13-bbbb", REQUESTS, 1), series("fraud-v13-bbbb", REQUESTS, 2)],
+    ],
+)
+def test_what_cannot_be_counts_is_an_error(answer: list[Series]) -> None:
+    assert isinstance(read_counts(answer, BY_BAD, SCOPE), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [
+        ([], Number(None, 7)),
+        ([Series({}, 0.25)], Number(0.25, 7)),
+        ([Series({}, math.nan)], Number(None, 7)),
+        ([Series({}, -math.inf)], Number(None, 7)),
+    ],
+)
+def test_the_number_of_a_query_of_ones_own(answer: list[Series], number: Number) -> None:
+    assert read_number(answer, 7) == number
+
+
+def test_several_numbers_are_none() -> None:
+    assert read_number([Series({}, 1), Series({"a": "b"}, 1)]) == Unknown(
+        "the query gave 2 series; it must give one number"
+    )

@@ -1,0 +1,291 @@
+"""Verdicts: what fails, what passes, what nobody can know yet, and what people are told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from serin.analysis.checks import Levels
+from serin.analysis.checks import Measurement
+from serin.analysis.checks import Number
+from serin.analysis.checks import Unknown
+from serin.analysis.checks import levels
+from serin.analysis.verdict import judge
+from serin.analysis.verdict import next_step
+from serin.analysis.verdict import overall
+from serin.analysis.words import percent
+from serin.api.analysis import Analysis
+from serin.api.analysis import CheckStatus
+from serin.api.analysis import Tally
+from serin.api.analysis import Verdict
+from serin.api.base import to_wire
+from tests.unit.analysis.scene import BOUNDED
+from tests.unit.analysis.scene import COMPARED
+from tests.unit.analysis.scene import MARGIN
+from tests.unit.analysis.scene import SINCE
+from tests.unit.analysis.scene import SLOW
+from tests.unit.analysis.scene import VERSIONS
+from tests.unit.analysis.scene import analysis
+from tests.unit.analysis.scene import sample
+
+
+def judged(measured: Measurement, check: dict[str, Any] = COMPARED, **fields: Any) -> CheckStatus:
+    declared = analysis(check, **fields)
+    (status,) = judge(declared, {declared.checks[0].name: measured}, (), VERSIONS)
+    return status
+
+
+def test_the_sentence_of_a_candidate_that_is_worse() -> None:
+    status = judged(sample((1204, 85), (10_800, 97)))
+    assert status.verdict is Verdict.FAIL
+    assert status.message == "error rate 7.1 % against 0.9 % of v12 after 1,204 requests"
+    assert status.candidate == pytest.approx(85 / 1204)
+    assert status.stable == pytest.approx(97 / 10_800)
+    assert status.requests == 1204
+    assert status.e_value is not None
+    assert status.limit == 20
+    assert status.e_value >= status.limit
+
+
+def test_a_candidate_like_the_stable_one_passes() -> None:
+    status = judged(sample((1200, 11), (10_800, 97)))
+    assert status.verdict is Verdict.PASS
+    assert status.message == "error rate 0.92 % against 0.9 % of v12 after 1,200 requests"
+    assert status.needed == 0
+    assert status.enough_at is None
+
+
+def test_nothing_passes_before_there_were_enough_requests() -> None:
+    status = judged(sample((80, 0), (720, 6), seconds=120))
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.needed == 120
+    assert status.enough_at == SINCE + timedelta(seconds=300)
+    assert status.message == (
+        "error rate 0 % against 0.83 % of v12 after 80 requests; 120 more requests are needed to v13"
+    )
+
+
+def test_both_that_are_compared_need_requests() -> None:
+    status = judged(sample((9900, 50), (100, 1), seconds=100))
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.needed == 100
+    assert status.enough_at == SINCE + timedelta(seconds=200)
+    assert status.message.endswith("100 more requests are needed to v12")
+
+
+@pytest.mark.parametrize("check", [COMPARED, BOUNDED, SLOW])
+def test_no_request_is_neither_good_nor_bad(check: dict[str, Any]) -> None:
+    status = judged(sample((0, 0), (10_000, 90)), check)
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.message == "no requests to v13 yet"
+    assert status.candidate is None
+    assert status.enough_at is None
+
+
+def test_a_single_bad_request_neither_fails_nor_stops_a_candidate() -> None:
+    assert judged(sample((3, 1), (0, 0)), BOUNDED).verdict is Verdict.INCONCLUSIVE
+    assert judged(sample((300, 1), (2700, 0))).verdict is Verdict.PASS
+
+
+def test_what_leans_against_the_candidate_does_not_pass() -> None:
+    status = judged(sample((1000, 12), (9000, 45)))
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.message.endswith("too early to tell whether that is chance")
+    assert status.e_value is not None
+    assert 1 < status.e_value < 20
+
+
+def test_a_bound_is_judged_by_itself() -> None:
+    above = judged(sample((1204, 120)), BOUNDED)
+    assert above.verdict is Verdict.FAIL
+    assert above.message == "error rate 10 %, above 5%, after 1,204 requests"
+    within = judged(sample((1204, 50)), BOUNDED)
+    assert within.verdict is Verdict.PASS
+    assert within.message == "error rate 4.2 %, bound 5%, after 1,204 requests"
+    # A little above: chance, so far.
+    assert judged(sample((1204, 65)), BOUNDED).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_bound_and_a_comparison_together() -> None:
+    check = {**COMPARED, "atMost": "5%"}
+    like_stable = judged(sample((1204, 120), (10_800, 1080)), check)
+    assert like_stable.verdict is Verdict.FAIL
+    assert like_stable.message == "error rate 10 %, above 5%, after 1,204 requests"
+    within_and_worse = judged(sample((1204, 50), (10_800, 50)), check)
+    assert within_and_worse.verdict is Verdict.FAIL
+    assert within_and_worse.message == "error rate 4.2 % against 0.46 % of v12 after 1,204 requests"
+
+
+def test_slow_answers_with_a_remark() -> None:
+    remark = "counted at 0.25 s, the histogram's boundary below"
+    status = judged(sample((1000, 120), (9000, 180), remark=remark), {**SLOW, "threshold": "300ms"})
+    assert status.verdict is Verdict.FAIL
+    assert status.message == (
+        "12 % of the requests slower than 300ms against 2 % of v12 after 1,000 requests "
+        "(counted at 0.25 s, the histogram's boundary below)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "verdict", "message"),
+    [
+        (Number(0.31), Verdict.PASS, "0.31 is within its bounds"),
+        (Number(0.0999), Verdict.FAIL, "0.0999 is below 0.1"),
+        (Number(1.5), Verdict.FAIL, "1.5 is above 1"),
+        (Number(None), Verdict.INCONCLUSIVE, "the query gave no number"),
+        (Number(0.05, requests=0), Verdict.INCONCLUSIVE, "no requests yet"),
+        (Number(0.31, requests=150), Verdict.INCONCLUSIVE, "0.31 is within its bounds; 50 more requests are needed"),
+        (Number(0.31, requests=200), Verdict.PASS, "0.31 is within its bounds"),
+    ],
+)
+def test_a_query_of_ones_own_by_its_value(number: Number, verdict: Verdict, message: str) -> None:
+    status = judged(number, {**MARGIN, "atMost": 1})
+    assert (status.verdict, status.message) == (verdict, message)
+
+
+def test_what_the_source_cannot_tell_is_counted_apart_and_changes_no_evidence() -> None:
+    declared = analysis()
+    before = judge(declared, {"errors": sample((500, 5), (4500, 45))}, (), VERSIONS)
+    once = judge(declared, {"errors": Unknown("Prometheus did not answer")}, before, VERSIONS)
+    twice = judge(declared, {"errors": Unknown("Prometheus did not answer")}, once, VERSIONS)
+    assert [status.verdict for status in twice] == [Verdict.ERROR]
+    assert (twice[0].errors, twice[0].message) == (2, "Prometheus did not answer")
+    assert twice[0].evidence == before[0].evidence
+    again = judge(declared, {"errors": sample((600, 6), (5400, 54))}, twice, VERSIONS)
+    assert (again[0].verdict, again[0].errors) == (Verdict.PASS, 0)
+
+
+def test_a_check_that_was_not_measured_keeps_its_status() -> None:
+    declared = analysis(COMPARED, SLOW)
+    first = judge(declared, {"errors": sample((500, 5), (4500, 45))}, (), VERSIONS)
+    assert [status.verdict for status in first] == [Verdict.PASS, Verdict.INCONCLUSIVE]
+    assert first[1].message == "not measured yet"
+    assert judge(declared, {}, first, VERSIONS) == first
+
+
+def test_all_together_are_as_the_worst_that_decides() -> None:
+    def together(*verdicts: Verdict, dry: Verdict = Verdict.PASS) -> Verdict:
+        statuses = [CheckStatus(check="a", verdict=verdict) for verdict in verdicts]
+        return overall([*statuses, CheckStatus(check="dry", verdict=dry, dry_run=True)])
+
+    good, bad, unclear, unknown = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.ERROR
+    assert together() is good
+    assert together(dry=bad) is good
+    assert together(good, good, dry=bad) is good
+    assert together(good, unclear) is unclear
+    assert together(unclear, unknown) is unknown
+    assert together(unclear, unknown, bad) is bad
+
+
+def test_levels_are_split_over_what_decides() -> None:
+    both = {**COMPARED, "atMost": "5%"}
+    declared = analysis(both, SLOW, {**BOUNDED, "name": "dry", "dryRun": True}, MARGIN)
+    errors, slow, _, margin = (levels(declared, check) for check in declared.checks)
+    assert errors.compared == pytest.approx(0.02)
+    assert errors.bounded == pytest.approx(0.005)
+    assert slow.compared == pytest.approx(0.025)
+    assert slow.bounded == 0
+    assert margin == Levels()
+    assert errors.compared + errors.bounded + slow.compared == pytest.approx(0.05)
+
+
+def _through(declared: Analysis, *steps: tuple[tuple[int, int], tuple[int, int]]) -> tuple[CheckStatus, ...]:
+    statuses: tuple[CheckStatus, ...] = ()
+    for number, (candidate, stable) in enumerate(steps):
+        statuses = next_step(declared, statuses) if number else statuses
+        statuses = judge(declared, {"errors": sample(candidate, stable)}, statuses, VERSIONS)
+    return statuses
+
+
+def test_evidence_adds_up_over_steps() -> None:
+    declared = analysis()
+    (alone,) = _through(declared, ((300, 6), (2700, 20)))
+    (after,) = _through(declared, ((300, 6), (2700, 20)), ((300, 6), (2700, 20)))
+    assert alone.verdict is Verdict.INCONCLUSIVE
+    assert alone.e_value is not None
+    assert after.e_value is not None
+    assert after.e_value > alone.e_value**1.5
+
+
+def test_a_good_step_does_not_protect_a_candidate_that_then_breaks() -> None:
+    (status,) = _through(analysis(), ((2000, 10), (18_000, 90)), ((1000, 60), (1000, 5)))
+    assert status.verdict is Verdict.FAIL
+
+
+def test_a_step_without_requests_costs_nothing() -> None:
+    declared = analysis()
+    statuses = _through(declared, ((300, 6), (2700, 20)))
+    begun = next_step(declared, statuses)
+    idle = judge(declared, {"errors": sample((0, 0), (50, 1))}, begun, VERSIONS)
+    after, before = next_step(declared, idle)[0].evidence, begun[0].evidence
+    assert after is not None
+    assert before is not None
+    assert after.record == Tally(requests=2750, bad=21)
+    assert after == before.model_copy(update={"record": after.record})
+    assert next_step(declared, ())[0].evidence is None
+
+
+def test_with_all_the_traffic_it_is_compared_with_what_the_stable_one_did_before() -> None:
+    declared = analysis()
+    record = _through(declared, ((2000, 20), (18_000, 180)), ((5000, 50), (5000, 50)))
+    evidence = next_step(declared, record)[0].evidence
+    assert evidence is not None
+    assert evidence.record == Tally(requests=23_000, bad=230)
+
+    def alone(bad: int) -> CheckStatus:
+        measured = sample((10_000, bad), (0, 0), concurrent=False)
+        (status,) = judge(declared, {"errors": measured}, next_step(declared, record), VERSIONS)
+        return status
+
+    assert alone(100).verdict is Verdict.PASS
+    assert alone(100).message == "error rate 1 % against 1 % of v12 before after 10,000 requests"
+    assert alone(300).verdict is Verdict.FAIL
+    assert alone(300).limit == 40
+    # A record that goes on: what is judged alone adds nothing to it.
+    (judged_alone,) = judge(
+        declared, {"errors": sample((10, 0), concurrent=False)}, next_step(declared, record), VERSIONS
+    )
+    kept = next_step(declared, (judged_alone,))[0].evidence
+    assert kept is not None
+    assert kept.record == Tally(requests=23_000, bad=230)
+
+
+def test_clumps_of_the_stable_one_make_the_judge_slower() -> None:
+    def after(stable: list[int]) -> CheckStatus:
+        declared, bad = analysis(), 0
+        statuses: tuple[CheckStatus, ...] = ()
+        for look, more in enumerate(stable, start=1):
+            bad += more
+            measured = {"errors": sample((100 * look, 3 * look), (900 * look, bad))}
+            statuses = judge(declared, measured, statuses, VERSIONS)
+        return statuses[0]
+
+    assert after([9] * 12).verdict is Verdict.FAIL
+    assert after([0, 0, 27] * 4).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_status_survives_the_wire() -> None:
+    declared = analysis({**COMPARED, "atMost": "5%"})
+    statuses = _through(declared, ((300, 6), (2700, 20)), ((300, 6), (2700, 20)))
+    (back,) = (CheckStatus.model_validate_json(status.model_dump_json(by_alias=True)) for status in statuses)
+    assert back == statuses[0]
+    assert CheckStatus.model_validate(to_wire(statuses[0])) == statuses[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"),
+        (1.0, "100 %"),
+        (0.0714, "7.1 %"),
+        (0.12, "12 %"),
+        (0.00934, "0.93 %"),
+        (0.00004567, "0.0046 %"),
+        (0.999, "99.9 %"),
+        (0.1, "10 %"),
+    ],
+)
+def test_percent(share: float, text: str) -> None:
+    assert percent(share) == text
