@@ -60,6 +60,7 @@ IMAGES = {
     "envoy": Image("e2e/stack/images/envoy"),
     "contour": Image("e2e/stack/images/contour", tool="contour"),
     "kserve": Image("e2e/stack/images/kserve", tool="kserve"),
+    "prometheus": Image("e2e/stack/images/prometheus", tool="prometheus"),
     "versitygw": Image("e2e/stack/images/versitygw", tool="versitygw"),
 }
 

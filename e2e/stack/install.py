@@ -10,6 +10,7 @@ from e2e.cluster.interface import Cluster
 from e2e.stack import gateway
 from e2e.stack import images
 from e2e.stack import kserve
+from e2e.stack import monitoring
 from e2e.stack import registry
 from e2e.stack.kubectl import Applied
 from e2e.stack.kubectl import Kubectl
@@ -17,7 +18,7 @@ from e2e.stack.kubectl import Object
 from e2e.stack.progress import say
 from e2e.stack.waiting import wait_ready
 
-COMPONENTS = (gateway.COMPONENT, registry.COMPONENT, kserve.CONTROLLER, kserve.RUNTIME)
+COMPONENTS = (gateway.COMPONENT, monitoring.COMPONENT, registry.COMPONENT, kserve.CONTROLLER, kserve.RUNTIME)
 # A busy machine with two cores starts all of it in a minute.
 _DEADLINE_SECONDS = 300.0
 
@@ -69,7 +70,7 @@ def status(cluster: Cluster) -> str:
     """One line for each workload of the stack: how many of its pods are ready."""
     kubectl = Kubectl(cluster.kubeconfig())
     lines = []
-    for namespace in (gateway.NAMESPACE, registry.NAMESPACE, kserve.NAMESPACE):
+    for namespace in (gateway.NAMESPACE, monitoring.NAMESPACE, registry.NAMESPACE, kserve.NAMESPACE):
         for pod in kubectl.list_all("pods", namespace):
             ready = all(container["ready"] for container in pod["status"].get("containerStatuses", []))
             word = "ready" if ready else pod["status"]["phase"]

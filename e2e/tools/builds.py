@@ -37,6 +37,8 @@ class Tool:
     """The module whose version is the tool's; None for a program whose source is here."""
     kubernetes_version: bool = False
     """Whether the version is linked in the way Kubernetes does: without it kubectl cannot parse the server's."""
+    tags: str = ""
+    """Go build tags, with commas between them: what the program can leave out."""
 
 
 _K8S = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
@@ -49,6 +51,13 @@ TOOLS = {
     "kubernetes": Tool({name: f"k8s.io/kubernetes/cmd/{name}" for name in _K8S}, "k8s.io/kubernetes", True),
     "pause": Tool({"pause": "serin.dev/tools/pause"}),
     "probe": Tool({"probe": "serin.dev/tools/probe"}),
+    # Of all the clouds that Prometheus can ask what to scrape, it is Kubernetes that we have: the others are two thirds
+    # of the program.
+    "prometheus": Tool(
+        {name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")},
+        "github.com/prometheus/prometheus",
+        tags="remove_all_sd,enable_kubernetes_sd",
+    ),
     "versitygw": Tool({"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, "github.com/versity/versitygw"),
 }
 
@@ -117,7 +126,8 @@ def _build(tool: str, folder: Path) -> None:
     log = folder.with_suffix(folder.suffix + ".log")
     with _heartbeat(f"building {folder.name} from source (once)"), log.open("wb") as output:
         for name, package in recipe.binaries.items():
-            argv = [go, "build", "-trimpath", "-ldflags", ldflags, "-o", str(unfinished / name), package]
+            options = ["-trimpath", "-tags", recipe.tags, "-ldflags", ldflags]
+            argv = [go, "build", *options, "-o", str(unfinished / name), package]
             done = subprocess.run(argv, cwd=HERE / tool, env=environment(), stdout=output, stderr=output, check=False)
             if done.returncode != 0:
                 end = "\n".join(log.read_text(errors="replace").splitlines()[-20:])

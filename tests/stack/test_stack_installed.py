@@ -16,6 +16,7 @@ from e2e.cluster.progress import wait_for
 from e2e.stack import gateway
 from e2e.stack import images
 from e2e.stack import models
+from e2e.stack import monitoring
 from e2e.stack import registry
 from e2e.stack.install import install
 from e2e.stack.kubectl import Kubectl
@@ -60,6 +61,11 @@ def test_installing_again_changes_nothing_but_what_was_changed_by_others(stack: 
     assert [one.name for one in install(stack.cluster) if one.changed] == [f"ConfigMap/{gateway.NAMESPACE}/contour"]
 
     assert [one.name for one in install(stack.cluster) if one.changed] == []
+
+
+def test_prometheus_answers(stack: Stack) -> None:
+    (one,) = monitoring.query(stack.kubectl, "vector(1)")
+    assert one["value"][1] == "1"
 
 
 def test_registered_models_answer_through_the_gateway(stack: Stack, versions: list[int]) -> None:
