@@ -14,6 +14,7 @@ Exit codes, which scripts may rely on:
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from serin.errors import ClusterError
 # Set to see where an error that nobody foresaw came from.
 DEBUG = "SERIN_DEBUG"
 PLUGIN = "kubectl-serin"
+# What kubectl reads after a plugin's completions: that file names are none (cobra's ShellCompDirectiveNoFileComp).
+NO_FILES = ":4"
 
 
 class Guarded(TyperGroup):
@@ -85,3 +88,20 @@ def main() -> None:
     """The entry point of both scripts."""
     called = Path(sys.argv[0]).name
     app(prog_name="kubectl serin" if called.startswith(PLUGIN) else "serin")
+
+
+def complete() -> None:
+    """The entry point of ``kubectl_complete-serin``, which kubectl asks for what may stand in place of the last word.
+
+    https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/#distributing-kubectl-plugins
+    """
+    words = sys.argv[1:]
+    os.environ |= {
+        "_SERIN_COMPLETE": "complete_bash",
+        "COMP_WORDS": shlex.join(["serin", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    try:
+        app(prog_name="serin")
+    finally:
+        sys.stdout.write(f"{NO_FILES}\n")

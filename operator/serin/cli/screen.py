@@ -22,7 +22,7 @@ from serin.cli.seen import whole
 from serin.cli.steps import step_table
 
 # What is told above already, and what is as it shall be, is not told again.
-QUIET = frozenset({"Ready", "Reconciling", "Stalled"})
+QUIET = frozenset({"Ready", "Reconciling", "Stalled", "Paused"})
 HISTORY = 3
 ORDERS = 3
 REJECTED = 3
@@ -129,8 +129,8 @@ def model(seen: Seen) -> str:
 
 
 def role(one: Role, now: datetime) -> str:
-    """A revision in its role: version, replicas, since when, name."""
-    return f"{one.version} {one.ready}/{one.replicas} ready since {times.when(one.since, now)} {one.revision}"
+    """A revision in its role: version, since when, replicas, name."""
+    return f"{one.version} since {times.when(one.since, now)} {one.ready}/{one.replicas} ready {one.revision}"
 
 
 def traffic(seen: Seen) -> str:
@@ -156,8 +156,7 @@ def _indented(rows: list[Text]) -> RenderableType:
 def _conditions(seen: Seen, now: datetime) -> Iterator[Text]:
     """Those that are not as they shall be. CandidateReady is unknown while there is no candidate."""
     for kind, condition in seen.conditions.items():
-        wanted = "False" if kind == "Paused" else "True"
-        fine = condition.status == wanted or (condition.status == "Unknown" and condition.reason == "NoCandidate")
+        fine = condition.status == "True" or (condition.status == "Unknown" and condition.reason == "NoCandidate")
         if kind in QUIET or fine:
             continue
         since = f" since {times.when(condition.since, now)}" if condition.since else ""

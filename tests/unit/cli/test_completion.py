@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
 from serin.api.kinds import NAMESPACE
 from serin.cli.app import app
+from serin.cli.app import complete
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.conftest import Run
@@ -55,3 +59,24 @@ def test_the_scripts_for_shells(shell: str) -> None:
     shown = CliRunner().invoke(app, [], prog_name="serin", env={"_SERIN_COMPLETE": f"source_{shell}"})
     assert shown.exit_code == 0
     assert f"_SERIN_COMPLETE=complete_{shell}" in shown.stdout
+
+
+@pytest.mark.usefixtures("serin")
+def test_kubectl_completes_its_plugin(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """kubectl hands the words after ``kubectl serin`` to the program, the unfinished one last."""
+    api.put(objects.deployment())
+    api.put(objects.deployment("forecast"))
+    for words, told in (
+        (["status", "f"], "forecast\nfraud\n:4\n"),
+        (["status", "-n", "payments", ""], "forecast\nfraud\n:4\n"),
+        (["und"], "undo\n:4\n"),
+        (["status", "z"], ":4\n"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["/usr/bin/kubectl_complete-serin", *words])
+        monkeypatch.setattr(os, "environ", os.environ.copy())
+        with pytest.raises(SystemExit) as ended:
+            complete()
+        assert ended.value.code == 0
+        assert capsys.readouterr().out.strip().split() == told.split()
