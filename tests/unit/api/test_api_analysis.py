@@ -28,6 +28,50 @@ SLOW = {"name": "slow", "measure": "SlowerThan", "threshold": "250ms", "notWorse
 MARGIN = {"name": "margin", "query": 'avg(margin{revision="{{ revision }}"})', "atLeast": 0.1, "dryRun": True}
 
 
+# These also decide what the API server has to admit, in tests/integration/test_admission_analysis.py.
+ACCEPTED: list[dict[str, Any]] = [
+    ERRORS,
+    SLOW,
+    MARGIN,
+    {"name": "a", "measure": "ErrorRate", "atMost": "0.5%"},
+    {"name": "a", "measure": "ErrorRate", "notWorseThanStable": {"tolerance": "0%", "confidence": "99.9%"}},
+    {"name": "a", "query": "up", "atMost": 3},
+    {"name": "a", "query": "up", "atMost": "0.2", "atLeast": -1},
+]
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"name": "a", "atMost": 1}, "exactly one of measure and query"),
+    ({**ERRORS, "query": "up"}, "exactly one of measure and query"),
+    ({"name": "a", "measure": "ErrorRate"}, "a check needs a bound"),
+    ({"name": "a", "query": "up"}, "a check needs a bound"),
+    ({**ERRORS, "threshold": "1s"}, "threshold must be set for SlowerThan"),
+    ({**SLOW, "threshold": None}, "threshold must be set for SlowerThan"),
+    ({**SLOW, "threshold": "0s"}, "threshold must be above 0s"),
+    ({**SLOW, "threshold": "61m"}, "threshold must be above 0s and at most 1h"),
+    ({**ERRORS, "atLeast": 0.1}, "atLeast must be set for a query only"),
+    ({**MARGIN, "notWorseThanStable": {}}, "notWorseThanStable must be set for a measure only"),
+    ({**ERRORS, "atMost": 5}, "atMost of a measure must be a percentage"),
+    ({**ERRORS, "atMost": "0%"}, "atMost of a measure must be a percentage"),
+    ({**ERRORS, "atMost": "100%"}, "atMost of a measure must be a percentage"),
+    ({**ERRORS, "atMost": "-5%"}, "atMost of a measure must be a percentage"),
+    ({**MARGIN, "atMost": "5%"}, "atMost of a query must be a number"),
+    ({**MARGIN, "atMost": "high"}, "neither a number nor a percentage"),
+    ({**ERRORS, "notWorseThanStable": {"confidence": "49%"}}, "confidence must be at least 50%"),
+    ({**ERRORS, "notWorseThanStable": {"confidence": "100%"}}, "confidence must be at least 50%"),
+    ({**ERRORS, "notWorseThanStable": {"tolerance": "1001%"}}, "tolerance must be at most 1000%"),
+    ({**ERRORS, "notWorseThanStable": {"tolerance": "some"}}, "should match pattern"),
+    ({**ERRORS, "name": "Errors!"}, "should match pattern"),
+    ({**MARGIN, "query": "x" * 4097}, "at most 4096 characters"),
+    ({**ERRORS, "treshold": "1s"}, "Extra inputs"),
+]
+REFUSED_ANALYSES: list[tuple[dict[str, Any], str]] = [
+    ({"every": "1s"}, "every must be at least 5s"),
+    ({"every": "2h"}, "every must be at least 5s and at most 1h"),
+    ({"minRequests": 0}, "greater than or equal to 1"),
+    ({"checks": [ERRORS, ERRORS]}, "names of checks must differ"),
+    ({"checks": [{**ERRORS, "name": f"a{number}"} for number in range(17)]}, "at most 16 items"),
+]
+
+
 def test_as_the_manual_shows_it() -> None:
     analysis = Analysis.model_validate({"every": "30s", "minRequests": 200, "checks": [ERRORS, SLOW, MARGIN]})
     errors, slow, margin = analysis.checks
@@ -38,58 +82,32 @@ def test_as_the_manual_shows_it() -> None:
     assert Analysis.model_validate({}) == Analysis(every="30s", min_requests=200, checks=())
 
 
+@pytest.mark.parametrize("check", ACCEPTED)
+def test_what_is_accepted(check: dict[str, Any]) -> None:
+    Check.model_validate(check)
+
+
 @pytest.mark.parametrize(("bound", "most"), [(3, 3.0), ("0.2", 0.2), ("-1.5", -1.5), (0, 0.0)])
 def test_bounds_of_a_query(bound: int | str, most: float) -> None:
     assert Check.model_validate({"name": "a", "query": "b", "atMost": bound}).most == most
 
 
-@pytest.mark.parametrize(
-    ("check", "message"),
-    [
-        ({"name": "a", "atMost": 1}, "exactly one of measure and query"),
-        ({**ERRORS, "query": "up"}, "exactly one of measure and query"),
-        ({"name": "a", "measure": "ErrorRate"}, "a check needs a bound"),
-        ({"name": "a", "query": "up"}, "a check needs a bound"),
-        ({**ERRORS, "threshold": "1s"}, "threshold must be set for SlowerThan"),
-        ({**SLOW, "threshold": None}, "threshold must be set for SlowerThan"),
-        ({**SLOW, "threshold": "0s"}, "threshold must be above 0s"),
-        ({**SLOW, "threshold": "61m"}, "threshold must be above 0s and at most 1h"),
-        ({**ERRORS, "atLeast": 0.1}, "atLeast must be set for a query only"),
-        ({**MARGIN, "notWorseThanStable": {}}, "notWorseThanStable must be set for a measure only"),
-        ({**ERRORS, "atMost": 5}, "atMost of a measure must be a percentage"),
-        ({**ERRORS, "atMost": "0%"}, "atMost of a measure must be a percentage"),
-        ({**ERRORS, "atMost": "100%"}, "atMost of a measure must be a percentage"),
-        ({**ERRORS, "atMost": "-5%"}, "atMost of a measure must be a percentage"),
-        ({**MARGIN, "atMost": "5%"}, "atMost of a query must be a number"),
-        ({**MARGIN, "atMost": "high"}, "neither a number nor a percentage"),
-        ({**MARGIN, "atLeast": math.nan}, "finite number"),
-        ({**ERRORS, "notWorseThanStable": {"confidence": "49%"}}, "confidence must be at least 50%"),
-        ({**ERRORS, "notWorseThanStable": {"confidence": "100%"}}, "confidence must be at least 50%"),
-        ({**ERRORS, "notWorseThanStable": {"tolerance": "1001%"}}, "tolerance must be at most 1000%"),
-        ({**ERRORS, "notWorseThanStable": {"tolerance": "some"}}, "should match pattern"),
-        ({**ERRORS, "name": "Errors!"}, "should match pattern"),
-        ({**MARGIN, "query": "x" * 4097}, "at most 4096 characters"),
-        ({**ERRORS, "treshold": "1s"}, "Extra inputs"),
-    ],
-)
+@pytest.mark.parametrize(("check", "message"), REFUSED)
 def test_what_is_refused(check: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Check.model_validate(check)
 
 
-@pytest.mark.parametrize(
-    ("analysis", "message"),
-    [
-        ({"every": "1s"}, "every must be at least 5s"),
-        ({"every": "2h"}, "every must be at least 5s and at most 1h"),
-        ({"minRequests": 0}, "greater than or equal to 1"),
-        ({"checks": [ERRORS, ERRORS]}, "names of checks must differ"),
-        ({"checks": [{**ERRORS, "name": f"a{number}"} for number in range(17)]}, "at most 16 items"),
-    ],
-)
+@pytest.mark.parametrize(("analysis", "message"), REFUSED_ANALYSES)
 def test_what_is_refused_of_an_analysis(analysis: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Analysis.model_validate(analysis)
+
+
+@pytest.mark.parametrize("bound", [math.nan, math.inf, -math.inf])
+def test_a_bound_is_a_number(bound: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        Check.model_validate({**MARGIN, "atLeast": bound})
 
 
 @pytest.mark.parametrize(("text", "value"), [("5%", 0.05), ("0.25%", 0.0025), ("100%", 1.0), ("1000%", 10.0)])
