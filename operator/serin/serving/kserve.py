@@ -6,6 +6,7 @@ InferenceServices and a route of our own work with every version since 0.13, and
 
 from __future__ import annotations
 
+from serin.analysis.runtimes import SERVERS
 from serin.api.base import API_VERSION
 from serin.api.base import to_wire
 from serin.api.kinds import AUTOSCALER
@@ -120,7 +121,7 @@ class KServe:
 def inference_service(plan: ServingPlan, planned: PlannedRevision) -> Json:
     """The InferenceService of a revision: the same as long as the revision lives."""
     template = planned.template
-    predictor: Json = {"model": _model(plan.name, template)}
+    predictor: Json = {**_scraping(template.server), "model": _model(plan.name, template)}
     if template.service_account_name is not None:
         predictor["serviceAccountName"] = template.service_account_name
     metadata = _metadata(
@@ -204,6 +205,25 @@ def _model(served: str, template: Template) -> Json:
     if template.resources is not None:
         model["resources"] = to_wire(template.resources)
     return model
+
+
+def _scraping(family: str) -> Json:
+    """Annotations of the pods by which a Prometheus finds the metrics of its model server.
+
+    KServe's own way names port 9091, Knative's queue-proxy, in Standard mode too, and overwrites what is written here
+    where its ConfigMap turns it on for all (kserve v0.20 metrics_aggregate_injector.go); the ports of its runtimes'
+    annotations are not those of the servers (kserve#6227).
+    """
+    server = SERVERS.get(family)
+    if server is None:
+        return {}
+    annotations = {
+        "serving.kserve.io/enable-prometheus-scraping": "false",
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(server.port),
+        "prometheus.io/path": server.path,
+    }
+    return {"annotations": annotations}
 
 
 def _server(served: str, template: Template) -> tuple[list[Json], list[str]]:

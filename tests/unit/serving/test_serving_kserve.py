@@ -125,6 +125,28 @@ def test_an_inference_service() -> None:
     assert model["lifecycle"] == {"preStop": {"sleep": {"seconds": 10}}}
 
 
+@pytest.mark.parametrize(("server", "port"), [("MLServer", "8082"), ("KServe", "8080")])
+def test_pods_say_where_their_metrics_are(server: str, port: str) -> None:
+    assert predictor(server=server)["annotations"] == {
+        "serving.kserve.io/enable-prometheus-scraping": "false",
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": port,
+        "prometheus.io/path": "/metrics",
+    }
+
+
+def test_where_metrics_are_is_the_users_to_change() -> None:
+    overrides = {"annotations": {"prometheus.io/scrape": "false", "prometheus.io/port": None}}
+    annotations = predictor(overrides=overrides)["annotations"]
+    assert annotations["prometheus.io/scrape"] == "false"
+    assert "prometheus.io/port" not in annotations
+
+
+def test_nothing_is_said_of_the_metrics_of_an_unknown_server() -> None:
+    """No empty map either: KServe's webhook leaves it out, and it would be put back for ever."""
+    assert "annotations" not in predictor(server="Triton")
+
+
 def test_an_inference_service_does_not_know_weights_replicas_or_scaling() -> None:
     """KServe copies metadata into pods and restarts them: nothing of what changes in a rollout may be in it."""
     one = inference_service(plan(planned(), weights={OLD: 100}), planned())
