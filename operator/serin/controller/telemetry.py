@@ -34,6 +34,7 @@ from serin.controller.queue import Key
 from serin.controller.queue import Queue
 
 CONTROLLER = "modeldeployment"
+RESULTS = ("success", "requeue_after", "gone", "error")
 SHORT_TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 DEPLOYMENT_LABELS = ("modeldeployment_namespace", "modeldeployment")
 TOLD_CONDITIONS = frozenset({ConditionType.READY, ConditionType.AVAILABLE, ConditionType.STALLED})
@@ -136,6 +137,10 @@ class Telemetry:
             ("registry",),
             registry=self.registry,
         )
+        # A counter that is born with its first error loses it: a rate needs two samples.
+        self.reconcile_errors.labels(CONTROLLER)
+        for result in RESULTS:
+            self.reconciles.labels(CONTROLLER, result)
         self._told: dict[Key, dict[tuple[Gauge, tuple[str, ...]], float]] = {}
         """The series of each ModelDeployment: the gauge and its further labels, with the value."""
 

@@ -165,6 +165,15 @@ async def test_the_queue_under_client_gos_names() -> None:
     assert list(active.values()) == [1]
 
 
+def test_the_first_error_is_a_step_from_zero() -> None:
+    """Else a rate, which needs two samples, would not see it."""
+    telemetry = Telemetry()
+    before = series(telemetry, "controller_runtime_reconcile")
+    errors = 'controller_runtime_reconcile_errors_total{controller="modeldeployment"}'
+    of_result = 'controller_runtime_reconcile_total{controller="modeldeployment",result="error"}'
+    assert (before[errors], before[of_result]) == (0, 0)
+
+
 def test_requests_and_reconciles() -> None:
     telemetry = Telemetry()
     telemetry.request("GET", 200, 0.1)
