@@ -82,6 +82,8 @@ def explain(error: ClusterError, server: str, what: str) -> CommandError:
             "Ask for the ClusterRole view in the namespace to look, and edit to give orders: the chart adds "
             "ModelDeployments to both (rbac.aggregate).",
         )
+    if error.status == NOT_FOUND and '" not found' in error.message:
+        return CommandError(f"{said}: it was deleted meanwhile", code=Exit.NOT_FOUND)
     if error.status == NOT_FOUND:
         return CommandError(
             f"the cluster {server} has no ModelDeployments: their CustomResourceDefinition is not installed",

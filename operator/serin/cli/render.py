@@ -115,7 +115,7 @@ def _print(settled: Settled, manifest: Manifest, resolved: Resolved) -> None:
     head = [
         f"# ModelDeployment {manifest.name}: {resolved.name} version {resolved.version} from {resolved.artifact_uri},",
         f"# flavors {', '.join(resolved.flavors)}; when it has all traffic.",
-        *(f"# Deployment {workload}, made by the backend: {count} replicas." for workload, count in replicas.items()),
+        *(f"# Deployment {workload}, made by the backend; replicas: {count}." for workload, count in replicas.items()),
     ]
     sys.stdout.write("\n".join(head) + "\n")
     for one in (*rendered.objects, *((rendered.route,) if rendered.route else ())):

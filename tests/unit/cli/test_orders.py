@@ -203,6 +203,21 @@ def test_an_order_never_hits_a_revision_that_nobody_looked_at(api: ApiServer, se
     assert annotated(api) == {}
 
 
+def test_an_object_that_goes_meanwhile(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    read = api.fault
+
+    def meanwhile(request: str) -> tuple[int, str] | None:
+        if request.startswith("PATCH"):
+            api.remove("fraud")
+        return read(request)
+
+    api.fault = meanwhile  # type: ignore[method-assign]
+    given = serin("promote", "fraud")
+    assert given.exit_code == 3
+    assert "was deleted meanwhile" in given.stderr
+
+
 def test_an_object_that_never_rests_is_given_up(api: ApiServer, serin: Run) -> None:
     api.put(objects.rolling())
     api.refuse("PATCH", 409, times=orders.ATTEMPTS)

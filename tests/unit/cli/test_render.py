@@ -78,7 +78,7 @@ def test_what_the_registry_would_say_can_be_said() -> None:
 
 
 def test_replicas_are_told_where_no_object_says_them() -> None:
-    assert "-predictor, made by the backend: 3 replicas" in rendered(manifest(serving={"minReplicas": 3})).stdout
+    assert "-predictor, made by the backend; replicas: 3." in rendered(manifest(serving={"minReplicas": 3})).stdout
     scaled = objects(rendered(manifest(serving={"minReplicas": 2, "maxReplicas": 6})))
     [autoscaler] = [one for one in scaled if one["kind"] == "HorizontalPodAutoscaler"]
     assert (autoscaler["spec"]["minReplicas"], autoscaler["spec"]["maxReplicas"]) == (2, 6)
