@@ -22,7 +22,6 @@ Traps that the tables avoid, all seen on MLServer 1.7.1 and kserve 0.21.0:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from serin.api.analysis import Measure
@@ -119,7 +118,8 @@ def counted(server: str, workers: int | None, measure: Measure, threshold: str |
         return f"each of the {workers} workers of a {server} server counts for itself: use one, or a query of your own"
     if measure is Measure.ERROR_RATE:
         return Counted(one.requests, one.part, one.part_is_bad)
-    boundary = boundary_of(seconds(threshold or "0s"))
+    asked = seconds(threshold or "0s")
+    boundary = boundary_of(asked)
     if boundary is None:
         return f"{server}'s histogram begins at {_text(BUCKETS[0])} s: threshold {threshold} is below"
     quick = f"{one.answered},{_le(boundary)}".lstrip(",")
@@ -127,7 +127,7 @@ def counted(server: str, workers: int | None, measure: Measure, threshold: str |
         requests=Counter(f"{one.durations}_count", one.answered),
         part=Counter(f"{one.durations}_bucket", quick),
         part_is_bad=False,
-        boundary=None if math.isclose(boundary, seconds(threshold or "0s")) else boundary,
+        boundary=None if boundary == asked else boundary,
     )
 
 
@@ -137,7 +137,7 @@ def boundary_of(threshold: float) -> float | None:
     Between two boundaries nobody knows where the answers lie. Those of the whole interval then count as slow: a version
     that is slower than the threshold is never taken for a quick one. None below the first boundary.
     """
-    below = [bucket for bucket in BUCKETS if bucket <= threshold or math.isclose(bucket, threshold)]
+    below = [bucket for bucket in BUCKETS if bucket <= threshold]
     return below[-1] if below else None
 
 

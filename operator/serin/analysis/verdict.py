@@ -219,15 +219,14 @@ def _bounded(check: Check, evidence: Evidence, forgiven: float = 0.0) -> Logs:
 def _closed(check: Check, level: Levels, evidence: Evidence | None) -> Evidence | None:
     if evidence is None:
         return None
-    added = Tally() if evidence.apart else evidence.stable
     kept = {
         "candidate": Tally(),
         "stable": Tally(),
         "batch": Tally(),
         "apart": False,
         "record": Tally(
-            requests=evidence.record.requests + added.requests,
-            bad=evidence.record.bad + added.bad,
+            requests=evidence.record.requests + evidence.stable.requests,
+            bad=evidence.record.bad + evidence.stable.bad,
         ),
     }
     if evidence.candidate.requests == 0:

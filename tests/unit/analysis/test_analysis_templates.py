@@ -127,6 +127,12 @@ def test_no_text_ends_in_anything_but_a_query_or_a_refusal(template: str) -> Non
     assert refusal if query is None else len(query) <= QUERY_LIMIT
 
 
+@pytest.mark.parametrize("template", ["{{ name | upper(1) }}", "{{ name | upper(a=1) }}", "{{ name | pprint }}"])
+def test_a_filter_is_refused_before_it_is_called(template: str) -> None:
+    with pytest.raises(RefusedTemplateError, match=r"line 1: the filter \w+ is not allowed; there are regex, lower"):
+        check(template)
+
+
 @pytest.mark.parametrize(
     ("template", "query"),
     [

@@ -243,13 +243,6 @@ def test_with_all_the_traffic_it_is_compared_with_what_the_stable_one_did_before
     assert alone(100).message == "error rate 1 % against 1 % of v12 before after 10,000 requests"
     assert alone(300).verdict is Verdict.FAIL
     assert alone(300).limit == 40
-    # A record that goes on: what is judged alone adds nothing to it.
-    (judged_alone,) = judge(
-        declared, {"errors": sample((10, 0), concurrent=False)}, next_step(declared, record), VERSIONS
-    )
-    kept = next_step(declared, (judged_alone,))[0].evidence
-    assert kept is not None
-    assert kept.record == Tally(requests=23_000, bad=230)
 
 
 def test_clumps_of_the_stable_one_make_the_judge_slower() -> None:
