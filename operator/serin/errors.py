@@ -35,6 +35,14 @@ class ClusterError(SerinError):
         self.retry_after = retry_after
 
 
+class MetricsError(SerinError):
+    """The source of measurements could not tell. Nothing is known then, good or bad."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class SettingsError(SerinError):
     """The operator cannot start with the settings it was given."""
 

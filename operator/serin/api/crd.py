@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from serin.api import kinds
+from serin.api.analysis import ANALYSIS_RULES
 from serin.api.base import GROUP
 from serin.api.base import VERSION
 from serin.api.kinds import Kind
@@ -62,10 +63,18 @@ def rollout_rules(path: tuple[str, ...]) -> Rules:
                 "message": f"{where}.deadline must be above 0s; leave it out for none",
             },
             {
+                "rule": "!has(self.onFailure) || has(self.analysis)",
+                "message": f"{where}.onFailure says what happens when a check fails: set {where}.analysis, too",
+            },
+            {
                 "rule": "!has(self.onInconclusive) || has(self.deadline)",
                 "message": f"{where}.onInconclusive says what happens at the deadline: set {where}.deadline, too",
             },
         ],
+        **{
+            (*path, "analysis", *below): [{**rule, "message": f"{where}.analysis: {rule['message']}"} for rule in rules]
+            for below, rules in ANALYSIS_RULES.items()
+        },
         (*path, "steps", "[]"): [
             _at_most("hold", DURATION_LIMIT, f"{where}.steps[]."),
             {

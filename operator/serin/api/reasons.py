@@ -28,6 +28,11 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     AWAITING_APPROVAL = "AwaitingApproval"
     PAUSED = "Paused"
+    FROZEN = "Frozen"
+    ANALYSIS_PASSING = "AnalysisPassing"
+    ANALYSIS_INCONCLUSIVE = "AnalysisInconclusive"
+    ANALYSIS_ERROR = "AnalysisError"
+    ANALYSIS_FAILED = "AnalysisFailed"
     PROMOTING = "Promoting"
     BAKING = "Baking"
     ROLLING_BACK = "RollingBack"
@@ -65,6 +70,7 @@ class Reason(StrEnum):
     NOT_A_MODEL = "NotAModel"
     POLICY_NOT_FOUND = "PolicyNotFound"
     INVALID_POLICY = "InvalidPolicy"
+    INVALID_QUERY = "InvalidQuery"
     NO_RUNTIME = "NoRuntime"
     NAME_TOO_LONG = "NameTooLong"
     BACKEND_NOT_INSTALLED = "BackendNotInstalled"
@@ -97,6 +103,11 @@ SENTENCES: dict[Reason, str] = {
     Reason.PROGRESSING: "The candidate has the weight of its step, and the step's hold is running.",
     Reason.AWAITING_APPROVAL: "The step's hold is over, and it goes on when a person approves it.",
     Reason.PAUSED: "A person paused the rollout: it keeps its weight, and its clocks stand still.",
+    Reason.FROZEN: "A check failed, and onFailure is Freeze: the weight stays until a person decides.",
+    Reason.ANALYSIS_PASSING: "Every check that decides passes in this step.",
+    Reason.ANALYSIS_INCONCLUSIVE: "There is not enough evidence yet, neither for the candidate nor against it.",
+    Reason.ANALYSIS_ERROR: "What the candidate does could not be measured; nothing moves forward meanwhile.",
+    Reason.ANALYSIS_FAILED: "The evidence against the candidate reached its limit, or a value is out of its bounds.",
     Reason.BAKING: "The candidate has all traffic; the stable revision is warm until the bake time is over.",
     Reason.PROMOTING: "The candidate passed all steps and is getting all traffic.",
     Reason.ROLLING_BACK: "The candidate failed; its traffic goes back to the stable revision.",
@@ -128,6 +139,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NOT_A_MODEL: "The name belongs to a prompt, not to a model.",
     Reason.POLICY_NOT_FOUND: "There is no RolloutPolicy of that name in the operator's namespace.",
     Reason.INVALID_POLICY: "The RolloutPolicy has a value that this operator cannot carry out.",
+    Reason.INVALID_QUERY: "A check's query is no template, or uses what a query must not.",
     Reason.NO_RUNTIME: "No serving runtime of the operator's settings can serve the model's flavors and protocol.",
     Reason.NAME_TOO_LONG: "The namespace's name leaves no room for the names of the backend's objects.",
     Reason.BACKEND_NOT_INSTALLED: "The serving backend's custom resources are not installed in this cluster.",

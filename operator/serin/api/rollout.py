@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import model_validator
 
+from serin.api.analysis import Analysis
 from serin.api.base import SpecModel
 from serin.api.quantities import Duration
 from serin.api.quantities import ObjectName
@@ -98,6 +99,13 @@ class Readiness(Settings):
     )
 
 
+class OnFailure(StrEnum):
+    """What happens to a candidate that fails a check."""
+
+    ROLLBACK = "Rollback"
+    FREEZE = "Freeze"
+
+
 class Rollout(Settings):
     """The steps, and what is around them."""
 
@@ -107,6 +115,20 @@ class Rollout(Settings):
         description="What the candidate gets, one after the other, then all. Without steps all once it is ready.",
     )
     readiness: Readiness = Field(default=Readiness(), description="What counts as ready.")
+    analysis: Analysis | None = Field(
+        default=None,
+        description=(
+            "What the candidate is judged by in steps that give it requests, and while it bakes: a step ends when its "
+            "hold is over and every check passes. By default it is not judged."
+        ),
+    )
+    on_failure: OnFailure = Field(
+        default=OnFailure.ROLLBACK,
+        description=(
+            "When a check fails: Rollback takes all traffic back, Freeze keeps the weight and waits for a person. "
+            "A candidate that crashes is always taken back. Default Rollback."
+        ),
+    )
     bake: Duration = Field(
         default="0s",
         description=(

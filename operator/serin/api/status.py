@@ -11,6 +11,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from serin.api.analysis import Analysis
+from serin.api.analysis import CheckStatus
+from serin.api.analysis import Verdict
 from serin.api.base import StatusModel
 from serin.api.modeldeployment import Backend
 from serin.api.modeldeployment import EnvVar
@@ -20,6 +23,7 @@ from serin.api.quantities import FreeObject
 from serin.api.quantities import Time
 from serin.api.reasons import Reason
 from serin.api.rollout import DIRECT_HEADER
+from serin.api.rollout import OnFailure
 from serin.api.rollout import OnInconclusive
 
 HISTORY_LENGTH = 10
@@ -54,6 +58,7 @@ class ConditionType(StrEnum):
     MODEL_RESOLVED = "ModelResolved"
     CANDIDATE_READY = "CandidateReady"
     TRAFFIC_ROUTED = "TrafficRouted"
+    ANALYSIS_PASSING = "AnalysisPassing"
     PAUSED = "Paused"
 
 
@@ -149,6 +154,8 @@ class Course(StatusModel):
     keep_previous: str = Field(default="10m", description="How long the previous revision is kept warm.")
     deadline: str | None = Field(default=None, description="How long it may take until the candidate has all traffic.")
     on_inconclusive: OnInconclusive = Field(default=OnInconclusive.HOLD, description="What happens at the deadline.")
+    on_failure: OnFailure = Field(default=OnFailure.ROLLBACK, description="What happens when a check fails.")
+    analysis: Analysis | None = Field(default=None, description="What the candidate is judged by.")
 
 
 class PolicyUse(StatusModel):
@@ -194,6 +201,8 @@ class RolloutStatus(StatusModel):
     )
     next_at: Time | None = Field(default=None, description="When the step's hold ends.")
     deadline_at: Time | None = Field(default=None, description="When the candidate must have all traffic.")
+    verdict: Verdict | None = Field(default=None, description="What all checks together say of the candidate here.")
+    judged_at: Time | None = Field(default=None, description="The moment that the last verdict speaks of.")
     paused: Pause | None = Field(default=None, description="Set while the rollout stays where it is.")
     approved_step: int | None = Field(default=None, description="The step that a person has approved.")
     skip: bool = Field(default=False, description="Whether what is left of the steps is skipped.")
@@ -278,6 +287,9 @@ class ModelDeploymentStatus(StatusModel):
     )
     rollout: RolloutStatus | None = Field(default=None, description="The running rollout.")
     traffic: tuple[Share, ...] = Field(default=(), description="Shares of the traffic as the gateway has them.")
+    analysis: tuple[CheckStatus, ...] = Field(
+        default=(), description="What each check says of the candidate, or said of the last one."
+    )
     retiring: tuple[Retiring, ...] = Field(default=(), description="Revisions that lost their traffic and drain.")
     history: tuple[HistoryEntry, ...] = Field(default=(), description="Rollouts that ended, newest first.")
     rejected: tuple[Rejection, ...] = Field(default=(), description="Revisions that failed, newest first.")

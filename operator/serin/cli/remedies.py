@@ -49,6 +49,7 @@ BY_REASON: dict[str, str] = {
     "Baking": "",
     "RollingBack": "",
     "Undone": "The revision before is deployed again; ready replicas and the gateway's word end it.",
+    "Frozen": "Look at the check that failed: serin status {name}. Resumed, the step begins anew and is judged anew.",
     "DeadlineExceeded": "The rollout took longer than its deadline: find out what held it up before you let it go on.",
     "Suspended": "Set spec.suspend to false where the manifest comes from.",
     "RolledBack": "",
@@ -75,6 +76,7 @@ BY_REASON: dict[str, str] = {
     "NotAModel": "Name a registered model: a prompt cannot be served.",
     "PolicyNotFound": "Correct spec.rollout.policy, or have the platform team make that RolloutPolicy.",
     "InvalidPolicy": "The platform team has to correct the field of the RolloutPolicy that the message names.",
+    "InvalidQuery": "Correct the query that the message names; its variables are in the reference.",
     "NoRuntime": "Log the model with a flavor that a runtime serves, or have the platform team add a runtime to the "
     "operator's settings.",
     "NameTooLong": "Use a namespace with a shorter name.",

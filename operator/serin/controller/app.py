@@ -25,6 +25,7 @@ from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
 from serin.controller.http import serve
+from serin.controller.measure import Measurer
 from serin.controller.perform import Performer
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
@@ -35,6 +36,7 @@ from serin.controller.resync import once
 from serin.controller.resync import resync
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
+from serin.metrics.prometheus import Prometheus
 from serin.serving.kserve import KServe
 from serin.settings import Settings
 from serin.settings import platform
@@ -60,16 +62,23 @@ async def run(settings: Settings) -> None:
     policies = Policies(settings.namespace, queue, parents)
     registries = Registries(settings.namespace, client, queue, telemetry, utc_now)
     telemetry.watch_registries(registries.polled)
+    source = Prometheus(settings.prometheus_url) if settings.prometheus_url is not None else None
+    measurer = Measurer(source, queue, utc_now, telemetry.measured)
     backend = KServe()
+
+    def forget(key: Key) -> None:
+        registries.forget(key)
+        measurer.forget(key)
+
     reconciler = Reconciler(
-        Gatherer(parents, children, registries, policies, backend, client, platform(settings)),
+        Gatherer(parents, children, registries, policies, measurer, backend, client, platform(settings)),
         Performer(client, children, backend),
         client,
         parents,
         telemetry,
         utc_now,
         socket.gethostname(),
-        registries.forget,
+        forget,
     )
     ready = asyncio.Event()
 
@@ -109,6 +118,9 @@ async def run(settings: Settings) -> None:
             )
         finally:
             await registries.close()
+            await measurer.close()
+            if source is not None:
+                await source.close()
     await runner.cleanup()
     await client.close()
 

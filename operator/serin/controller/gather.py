@@ -17,6 +17,7 @@ from serin.api.status import Resolved
 from serin.cluster.client import Client
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
+from serin.controller.measure import Measurer
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.errors import ClusterError
@@ -61,6 +62,7 @@ class Gatherer:
         children: Children,
         targets: Targets,
         policies: Policies,
+        measurer: Measurer,
         backend: Backend,
         client: Client,
         platform: Platform,
@@ -69,6 +71,7 @@ class Gatherer:
         self._children = children
         self._targets = targets
         self._policies = policies
+        self._measurer = measurer
         self._backend = backend
         self._logs = Logs(client)
         self._platform = platform
@@ -101,6 +104,7 @@ class Gatherer:
             target=target,
             registry_down=down,
             rollout=declared,
+            look=None if deleting else self._measurer.look(key, status),
             orders=annotated(metadata.get("annotations") or {}),
             serving=self._backend.observe(metadata["uid"], live),
             platform=self._platform,

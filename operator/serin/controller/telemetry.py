@@ -143,6 +143,12 @@ class Telemetry:
             self.reconciles.labels(CONTROLLER, result)
         self._told: dict[Key, dict[tuple[Gauge, tuple[str, ...]], float]] = {}
         """The series of each ModelDeployment: the gauge and its further labels, with the value."""
+        self.measurements = Counter(
+            "serin_prometheus_requests",
+            "Queries to Prometheus, by result.",
+            ("result",),
+            registry=self.registry,
+        )
 
     def watch_queue(self, queue: Queue) -> None:
         """Read the queue's own counts when the metrics are asked for."""
@@ -161,6 +167,10 @@ class Telemetry:
         self.reconcile_seconds.labels(CONTROLLER).observe(worked)
         self.queue_seconds.labels(CONTROLLER, CONTROLLER).observe(waited)
         self.work_seconds.labels(CONTROLLER, CONTROLLER).observe(worked)
+
+    def measured(self, result: str) -> None:
+        """One query to Prometheus was answered ("success") or not ("error")."""
+        self.measurements.labels(result).inc()
 
     def decided(self, key: Key, status: ModelDeploymentStatus) -> None:
         """Where a ModelDeployment is now. Series that say where it was end."""

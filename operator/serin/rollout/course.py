@@ -22,6 +22,8 @@ def course_of(rollout: Rollout) -> Course:
         keep_previous=rollout.keep_previous,
         deadline=rollout.deadline,
         on_inconclusive=rollout.on_inconclusive,
+        on_failure=rollout.on_failure,
+        analysis=rollout.analysis,
     )
 
 

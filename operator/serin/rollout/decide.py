@@ -20,6 +20,7 @@ from serin.api.status import Outcome
 from serin.api.status import Revision
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
+from serin.rollout.evidence import weigh
 from serin.rollout.goal import goal_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
@@ -63,6 +64,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = carry_out(memory, observed, spec, now)
     memory = _follow(memory, goal, observed, spec, now)
     memory = _give_up_failing(memory, observed, spec, now)
+    memory = weigh(memory, observed, now)
     memory = _past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from serin.api.analysis import Verdict
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Phase
 from serin.rollout.conditions import Fact
+from serin.rollout.conditions import Status
+from serin.rollout.evidence import REASONS
+from serin.rollout.evidence import said
 from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
@@ -37,8 +41,16 @@ def facts_of(
     yield _model_resolved(observed, memory)
     yield _candidate_ready(memory, observed, spec, now)
     yield _traffic_routed(observed)
+    if memory.rollout is not None and memory.rollout.verdict is not None:
+        yield _analysis(memory, memory.rollout.verdict)
     if memory.rollout is not None and memory.rollout.paused is not None:
         yield Fact(ConditionType.PAUSED, "True", memory.rollout.paused.reason, memory.rollout.paused.message)
+
+
+def _analysis(memory: Memory, verdict: Verdict) -> Fact:
+    status: Status = {Verdict.PASS: "True", Verdict.FAIL: "False"}.get(verdict, "Unknown")  # type: ignore[assignment]
+    message = said(memory.analysis, verdict) if verdict is not Verdict.PASS else "every check passes"
+    return Fact(ConditionType.ANALYSIS_PASSING, status, REASONS[verdict], message)
 
 
 def _available(observed: Observed, memory: Memory) -> Fact:

@@ -8,7 +8,9 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
 from serin.api.status import Revision
+from serin.rollout.looks import refused_query
 from serin.rollout.memory import Memory
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import gateways
@@ -30,10 +32,11 @@ def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: 
     name = revision_name(observed.name, observed.namespace, observed.target, spec.serving)
     if isinstance(name, Problem):
         return name
+    wrong = declared if isinstance(declared, Problem) else _wrong_query(declared)
     candidate = memory.candidate
-    if isinstance(declared, Problem) and (candidate is None or candidate.revision != name):
+    if wrong is not None and (candidate is None or candidate.revision != name):
         # A rollout that runs has what it needs to know.
-        return declared
+        return wrong
     for revision in memory.revisions():
         if revision.revision == name:
             return revision
@@ -41,6 +44,14 @@ def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: 
     if isinstance(template, Problem):
         return template
     return Revision(revision=name, version=version_label(observed.target.version), since=now, template=template)
+
+
+def _wrong_query(declared: Declared) -> Problem | None:
+    refusal = refused_query(declared.rollout.analysis)
+    if refusal is None:
+        return None
+    source = f"RolloutPolicy {declared.policy.name}" if declared.policy is not None else "spec.rollout.analysis"
+    return Problem(Reason.INVALID_QUERY, f"{source}: {refusal}")
 
 
 def pinned(observed: Observed, memory: Memory, now: datetime) -> Resolved | None:

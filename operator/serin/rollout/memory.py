@@ -12,6 +12,7 @@ from dataclasses import field
 from dataclasses import replace
 from datetime import datetime
 
+from serin.api.analysis import CheckStatus
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.reasons import Reason
@@ -51,6 +52,7 @@ class Memory:
     fallback: Revision | None = None
     rollout: RolloutStatus | None = None
     traffic: tuple[Share, ...] = ()
+    analysis: tuple[CheckStatus, ...] = ()
     retiring: tuple[Retiring, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     rejected: tuple[Rejection, ...] = ()
@@ -69,6 +71,7 @@ class Memory:
             fallback=status.fallback,
             rollout=status.rollout,
             traffic=status.traffic,
+            analysis=status.analysis,
             retiring=status.retiring,
             history=status.history,
             rejected=status.rejected,
@@ -114,6 +117,7 @@ class Memory:
             previous=None if warm is not None else self.previous,
             fallback=cold(warm) if warm is not None else self.fallback,
             retiring=tuple(leaving for leaving in self.retiring if leaving.revision != candidate.revision),
+            analysis=(),
             rollout=RolloutStatus(
                 step=0,
                 steps=len(course.steps),

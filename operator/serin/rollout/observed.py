@@ -18,6 +18,7 @@ from serin.api.rollout import Rollout
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import PolicyUse
 from serin.api.status import Resolved
+from serin.rollout.looks import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,8 @@ class Observed:
     """How a rollout shall go, or why that is not known."""
     orders: Mapping[str, str] = field(default_factory=dict)
     """What people ordered: the values of the order annotations by verb."""
+    look: Look | None = None
+    """The last measurements of what the candidate does."""
     serving: ServingState = field(default_factory=ServingState)
     obstacles: tuple[Problem, ...] = ()
     """What the last attempt to carry out a decision met: refusals, conflicts, missing kinds."""

@@ -186,8 +186,9 @@ def _resume(memory: Memory, order: Order, scene: Scene) -> Carried:
     candidate, rollout = _under_way(memory, order)
     if rollout.paused is None:
         raise Refused("the rollout is not paused")
-    going = resume(rollout, scene.now)
-    return replace(memory, rollout=going), f"the rollout of {candidate.version} goes on"
+    frozen = rollout.paused.reason is Reason.FROZEN
+    going = replace(memory, rollout=resume(rollout, scene.now), analysis=() if frozen else memory.analysis)
+    return going, f"the rollout of {candidate.version} goes on"
 
 
 def _approve(memory: Memory, order: Order, scene: Scene) -> Carried:

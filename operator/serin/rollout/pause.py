@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from serin.api.quantities import span
 from serin.api.reasons import Reason
 from serin.api.status import Pause
 from serin.api.status import RolloutStatus
+from serin.rollout.course import stages
 
 
 def pause(rollout: RolloutStatus, reason: Reason, message: str, now: datetime) -> RolloutStatus:
@@ -27,4 +29,9 @@ def resume(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
         next_at = next_at if next_at <= paused.since else next_at + stood
     late = paused.reason is Reason.DEADLINE_EXCEEDED
     deadline_at = None if late or paused.deadline_at is None else paused.deadline_at + (now - paused.since)
-    return rollout.model_copy(update={"paused": None, "next_at": next_at, "deadline_at": deadline_at})
+    going = rollout.model_copy(update={"paused": None, "next_at": next_at, "deadline_at": deadline_at})
+    if paused.reason is not Reason.FROZEN or rollout.step_started_at is None:
+        return going
+    # Who lets a frozen rollout go on has seen what failed: the step begins anew, and so does what it is judged by.
+    hold = span(stages(rollout.course)[rollout.step - 1].hold)
+    return going.model_copy(update={"step_started_at": now, "next_at": now + hold, "verdict": None, "judged_at": None})

@@ -45,6 +45,7 @@ def report(
         fallback=memory.fallback,
         rollout=_rollout(memory, observed, spec, now),
         traffic=memory.traffic,
+        analysis=memory.analysis,
         retiring=memory.retiring,
         history=memory.history,
         rejected=memory.rejected,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
+from serin.rollout.looks import next_look
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.steps import aim_of
@@ -39,6 +40,9 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         deadline = startup_deadline(memory, spec)
         if deadline is not None:
             yield deadline
+        look = next_look(rollout)
+        if look is not None:
+            yield look
         spread = spread_at(memory, observed)
         if spread is not None:
             yield spread

@@ -16,6 +16,7 @@ from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.rollout.course import ALL
 from serin.rollout.course import bakes
+from serin.rollout.evidence import lacking
 from serin.rollout.health import hopeless
 from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
@@ -25,6 +26,7 @@ from serin.rollout.plan import least_replicas
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.steps import aim_of
 from serin.rollout.steps import awaits_approval
+from serin.rollout.steps import awaits_evidence
 from serin.rollout.steps import gateway_answer
 from serin.rollout.steps import held
 from serin.rollout.steps import obstacle_to
@@ -115,7 +117,7 @@ def _rolling(
         return Standing(Phase.PROMOTING, Reason.PROMOTING, f"{candidate.version}: waiting for {waiting}{stable}")
     if rollout.step == 0:
         return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}{stable}")
-    if awaits_approval(rollout) and held(rollout, now):
+    if awaits_approval(rollout) and held(rollout, now) and not awaits_evidence(rollout):
         return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, f"{share}, waiting for {waiting}{stable}")
     if bakes(rollout.course, rollout.step) and rollout.step_started_at is not None:
         warm = f"; {memory.stable.version} is kept warm"
@@ -198,7 +200,7 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
         return ""
     aim = aim_of(rollout, now)
     if aim is None:
-        return _patience(rollout, now)
+        return _patience(memory, rollout, now)
     wait = obstacle_to(aim, memory, observed, spec, now)
     if wait is None:
         spread = spread_at(memory, observed) if routed(memory, observed, aim) else None
@@ -211,20 +213,20 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
     return f"{wait.message} (until {format_time(deadline)})" if deadline is not None else wait.message
 
 
-def _patience(rollout: RolloutStatus, now: datetime) -> str:
-    """What ends a step that is where it shall be: somebody, or time."""
+def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> str:
+    """What ends a step that is where it shall be: somebody, time, or evidence."""
     if rollout.paused is not None:
         return f"somebody to resume, promote or abort it ({rollout.paused.message})"
-    if not awaits_approval(rollout):
+    waits = []
+    if not held(rollout, now):
         what = "the bake" if bakes(rollout.course, rollout.step) else "the hold"
-        return f"{what} to end at {_moment(rollout.next_at)}"
-    approval = f"somebody to approve step {rollout.progress}"
+        waits.append(f"{what} to end at {_moment(rollout.next_at)}")
+    if awaits_evidence(rollout):
+        waits.append(lacking(memory))
+    if awaits_approval(rollout):
+        waits.append(f"somebody to approve step {rollout.progress}")
     until = f" (until {format_time(rollout.deadline_at)})" if rollout.deadline_at is not None else ""
-    return (
-        f"{approval}{until}"
-        if held(rollout, now)
-        else f"the hold to end at {_moment(rollout.next_at)}, then {approval}"
-    )
+    return f"{', then '.join(waits)}{until if held(rollout, now) else ''}"
 
 
 def _moment(when: datetime | None) -> str:

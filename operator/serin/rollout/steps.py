@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 from datetime import timedelta
 
+from serin.analysis.verdict import next_step
+from serin.api.analysis import Verdict
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.reasons import Reason
@@ -64,7 +66,7 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
         return None
     if rollout.skip:
         return end
-    if awaits_approval(rollout):
+    if awaits_approval(rollout) or awaits_evidence(rollout):
         return None
     if rollout.next_at is not None and now < rollout.next_at:
         return None
@@ -76,6 +78,16 @@ def awaits_approval(rollout: RolloutStatus) -> bool:
     ahead = stages(rollout.course)
     asks = 0 < rollout.step <= len(ahead) and ahead[rollout.step - 1].approval
     return asks and rollout.approved_step != rollout.step
+
+
+def awaits_evidence(rollout: RolloutStatus) -> bool:
+    """Whether the step it is in gives the candidate requests, and its checks do not all pass yet. Where only requests
+    with certain headers reach it, nobody knows how many will come: there the checks can fail and need not pass."""
+    analysis = rollout.course.analysis
+    if analysis is None or not analysis.checks or rollout.step == 0 or rollout.undo:
+        return False
+    judged = rollout.weight > 0 or rollout.mirror is not None
+    return judged and rollout.verdict is not Verdict.PASS
 
 
 def held(rollout: RolloutStatus, now: datetime) -> bool:
@@ -220,7 +232,9 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         if aim.last:
             spread = spread_at(memory, observed)
             return memory if spread is not None and now < spread else memory.promote(now, spec)
-        memory = replace(memory, rollout=_established(rollout, aim, now))
+        analysis = rollout.course.analysis
+        carried = next_step(analysis, memory.analysis) if analysis is not None else ()
+        memory = replace(memory, rollout=_established(rollout, aim, now), analysis=carried)
     return memory
 
 
@@ -285,5 +299,7 @@ def _established(rollout: RolloutStatus, aim: Aim, now: datetime) -> RolloutStat
             # It has all traffic: that was in time.
             "deadline_at": None if baking else rollout.deadline_at,
             "waiting_since": None,
+            "verdict": None,
+            "judged_at": None,
         }
     )

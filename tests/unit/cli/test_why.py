@@ -29,6 +29,11 @@ NEVER_OF_READY = {
     Reason.SUPERSEDED,
     Reason.REVERTED,
     Reason.ABORTED,
+    # Of the condition AnalysisPassing.
+    Reason.ANALYSIS_PASSING,
+    Reason.ANALYSIS_INCONCLUSIVE,
+    Reason.ANALYSIS_ERROR,
+    Reason.ANALYSIS_FAILED,
 }
 
 

@@ -24,6 +24,7 @@ from serin.cluster.client import CONFLICT
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
+from serin.controller.measure import Measurer
 from serin.controller.perform import Performer
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
@@ -58,9 +59,10 @@ class Stage:
         self.going: set[str] = set()
         self.declare(1)
         self.policies = Policies("serin-system", Queue(), self.parents)
+        self.measurer = Measurer(None, Queue(), lambda: self.now, self.telemetry.measured)
         backend, client = KServe(), self.api.client
         self.reconciler = Reconciler(
-            Gatherer(self.parents, self.children, self, self.policies, backend, client, PLATFORM),
+            Gatherer(self.parents, self.children, self, self.policies, self.measurer, backend, client, PLATFORM),
             Performer(client, self.children, backend),
             client,
             self.parents,

@@ -15,6 +15,7 @@ from datetime import datetime
 from datetime import timedelta
 from typing import Any
 
+from serin.analysis.checks import Measurement
 from serin.api.base import to_wire
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
@@ -28,6 +29,8 @@ from serin.api.status import Resolved
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.decision import PlannedRoute
+from serin.rollout.looks import Look
+from serin.rollout.looks import next_look
 from serin.rollout.observed import Declared
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
@@ -126,6 +129,8 @@ class Scene:
     """What a RolloutPolicy says, where one is named."""
     orders: dict[str, str] = field(default_factory=dict)
     """What people have ordered, by verb."""
+    measured: dict[str, Measurement] = field(default_factory=dict)
+    """What every look measures, by check; without any, no look is ever answered."""
     told: list[str] = field(default_factory=list)
     """Reasons of the events so far."""
     writes: int = 0
@@ -181,6 +186,7 @@ class Scene:
             registry_down=self.down,
             rollout=self.policy or declared(self.spec),
             orders=dict(self.orders),
+            look=self._look(),
             serving=ServingState(
                 revisions={
                     name: Health(
@@ -194,6 +200,13 @@ class Scene:
             obstacles=self.obstacles,
             platform=self.platform,
         )
+
+    def _look(self) -> Look | None:
+        """The measurements of this moment, where a look is due."""
+        due, rollout = next_look(self.status.rollout), self.status.rollout
+        if due is None or rollout is None or rollout.step_started_at is None or due > self.now or not self.measured:
+            return None
+        return Look(since=rollout.step_started_at, at=self.now, measured=dict(self.measured))
 
     def look(self) -> Decision:
         """One decision, carried out and remembered."""

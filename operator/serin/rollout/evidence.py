@@ -1,0 +1,60 @@
+"""What the last look says of the candidate, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from serin.analysis.verdict import Versions
+from serin.analysis.verdict import judge
+from serin.analysis.verdict import overall
+from serin.api.analysis import CheckStatus
+from serin.api.analysis import Verdict
+from serin.api.reasons import Reason
+from serin.api.rollout import OnFailure
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Observed
+from serin.rollout.pause import pause
+
+REASONS = {
+    Verdict.PASS: Reason.ANALYSIS_PASSING,
+    Verdict.FAIL: Reason.ANALYSIS_FAILED,
+    Verdict.INCONCLUSIVE: Reason.ANALYSIS_INCONCLUSIVE,
+    Verdict.ERROR: Reason.ANALYSIS_ERROR,
+}
+
+
+def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
+    """The rollout after a look that is new: the verdicts, and the end of a candidate that fails."""
+    rollout, look = memory.rollout, observed.look
+    candidate, stable = memory.candidate, memory.stable
+    if rollout is None or candidate is None or stable is None or look is None or rollout.skip:
+        return memory
+    analysis = rollout.course.analysis
+    if analysis is None or look.since != rollout.step_started_at or look.at <= (rollout.judged_at or look.since):
+        return memory
+    checks = judge(analysis, look.measured, memory.analysis, Versions(candidate.version, stable.version))
+    verdict = overall(checks)
+    judged = rollout.model_copy(update={"verdict": verdict, "judged_at": look.at})
+    memory = replace(memory, analysis=checks, rollout=judged)
+    if verdict is not Verdict.FAIL or (rollout.paused is not None and rollout.paused.reason is Reason.FROZEN):
+        return memory
+    message = said(checks, Verdict.FAIL)
+    if rollout.course.on_failure is OnFailure.FREEZE:
+        return replace(memory, rollout=pause(judged, Reason.FROZEN, f"a check failed: {message}", now))
+    return memory.reject(Reason.ANALYSIS_FAILED, message, observed.serving.route, now)
+
+
+def said(checks: Iterable[CheckStatus], verdict: Verdict) -> str:
+    """What the first check of that verdict that decides something says."""
+    return next((one.message for one in checks if one.verdict is verdict and not one.dry_run), "")
+
+
+def lacking(memory: Memory) -> str:
+    """What keeps the checks from passing, for people."""
+    verdict = overall(memory.analysis)
+    names = [one for one in memory.analysis if one.verdict is verdict and not one.dry_run]
+    if verdict is Verdict.PASS or not names:
+        return "the checks to be judged"
+    return f"check {names[0].check} to pass: {names[0].message}"

@@ -1,0 +1,108 @@
+"""Prometheus' HTTP API as it answers, and as it fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from collections.abc import Awaitable
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from datetime import UTC
+from datetime import datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from serin.errors import MetricsError
+from serin.metrics import prometheus
+from serin.metrics.prometheus import Prometheus
+
+AT = datetime(2026, 11, 20, 12, 0, 0, 250000, tzinfo=UTC)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def source(handler: Handler) -> AsyncIterator[Prometheus]:
+    app = web.Application()
+    app.router.add_post("/prom/api/v1/query", handler)
+    async with TestServer(app) as server:
+        client = Prometheus(str(server.make_url("/prom/")))
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+def says(body: Any, status: int = 200) -> Handler:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(text=body if isinstance(body, str) else json.dumps(body), status=status)
+
+    return handle
+
+
+def data(kind: str, result: Any) -> dict[str, Any]:
+    return {"status": "success", "data": {"resultType": kind, "result": result}}
+
+
+async def test_a_vector_as_it_was_asked_for() -> None:
+    asked: dict[str, str] = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.update({key: str(value) for key, value in (await request.post()).items()})
+        vector = [{"metric": {"serin_count": "bad"}, "value": [1, "7"]}, {"metric": {}, "value": [1, "NaN"]}]
+        return web.json_response(data("vector", vector))
+
+    async with source(handle) as client:
+        first, second = await client.query("sum(x)", AT)
+    assert asked == {"query": "sum(x)", "time": "1795176000.250", "timeout": "5s"}
+    assert (dict(first.labels), first.value) == ({"serin_count": "bad"}, 7.0)
+    assert second.value != second.value, "NaN stays what it is"
+
+
+async def test_a_scalar_is_a_number_too() -> None:
+    async with source(says(data("scalar", [1, "0.5"]))) as client:
+        (only,) = await client.query("scalar(x)", AT)
+    assert (dict(only.labels), only.value) == ({}, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        (
+            says({"status": "error", "errorType": "bad_data", "error": "parse error"}, 400),
+            "refused the query: bad_data",
+        ),
+        (says("<html>no</html>", 502), "answered HTTP 502 (Bad Gateway), which is no answer to a query"),
+        (says("", 302), "answered HTTP 302"),
+        (says(data("matrix", [])), "the query gives a matrix: it must give one number"),
+        (says(data("vector", [{"metric": {}}])), "gave an answer that cannot be read"),
+        (says(" " * (prometheus.LARGEST_ANSWER + 1)), "aggregate in the query"),
+        (says({"status": "error", "errorType": "x", "error": "y" * 10_000}), "refused the query: x: yyy"),
+    ],
+)
+async def test_what_goes_wrong_is_told_in_a_sentence(handler: Handler, words: str) -> None:
+    async with source(handler) as client:
+        with pytest.raises(MetricsError) as refusal:
+            await client.query("x", AT)
+    assert words in refusal.value.message
+    assert len(refusal.value.message) < 400
+
+
+async def test_nobody_there_and_no_word_of_a_password() -> None:
+    client = Prometheus("http://anna:secret@127.0.0.1:1")
+    with pytest.raises(MetricsError) as refusal:
+        await client.query("x", AT)
+    await client.close()
+    assert "cannot be reached" in refusal.value.message
+    assert "secret" not in refusal.value.message
+
+
+async def test_redirects_are_not_followed() -> None:
+    async def handle(_: web.Request) -> web.Response:
+        raise web.HTTPFound("http://127.0.0.1:1/elsewhere")
+
+    async with source(handle) as client:
+        with pytest.raises(MetricsError, match="answered HTTP 302"):
+            await client.query("x", AT)

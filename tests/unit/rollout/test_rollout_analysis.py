@@ -1,0 +1,202 @@
+"""A rollout that is judged: evidence and time together move it on, and a check that fails ends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serin.analysis.checks import Number
+from serin.analysis.checks import Sample
+from serin.analysis.checks import Unknown
+from serin.api.analysis import Tally
+from serin.api.analysis import Verdict
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import Phase
+from serin.rollout.looks import questions
+from serin.rollout.orders import Verb
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import rolling
+from tests.unit.rollout.scene import seconds
+
+ERRORS = {"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}
+MARGIN = {"name": "margin", "query": 'margin{revision="{{ revision }}"}', "atLeast": 0.1}
+
+
+def judged(weights: dict[int, str], *checks: Any, **rollout: Any) -> Scene:
+    analysis = {"every": "30s", "minRequests": 100, "checks": list(checks or (ERRORS,))}
+    return rolling(weights, rollout={"analysis": analysis, **rollout})
+
+
+def counts(scene: Scene, candidate: tuple[int, int], stable: tuple[int, int] = (1000, 5)) -> None:
+    """Requests and bad ones of both since the step began, from now on."""
+    scene.measured["errors"] = Sample(
+        Tally(requests=candidate[0], bad=candidate[1]),
+        Tally(requests=stable[0], bad=stable[1]),
+        since=scene.now - seconds(60),
+        at=scene.now,
+    )
+
+
+def verdict(scene: Scene) -> Verdict | None:
+    return scene.status.rollout.verdict if scene.status.rollout is not None else None
+
+
+def test_a_step_ends_when_time_and_evidence_are_both_there() -> None:
+    scene = judged({10: "5m", 50: "5m"})
+    counts(scene, (20, 0))
+    scene.run(10 + 600)
+    assert (scene.weight, verdict(scene)) == (10, Verdict.INCONCLUSIVE)
+    assert scene.status.phase is Phase.PROGRESSING
+    assert "check errors to pass" in scene.status.message
+    assert "80 more requests are needed" in scene.status.message
+    assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("Unknown", Reason.ANALYSIS_INCONCLUSIVE)
+    counts(scene, (150, 0))
+    scene.run(30)
+    assert scene.weight == 50, "evidence came after the hold"
+    assert verdict(scene) is None, "what passed in one step has to pass in the next"
+    scene.run(299)
+    assert (scene.weight, verdict(scene)) == (50, Verdict.PASS)
+    assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("True", Reason.ANALYSIS_PASSING)
+    scene.run(1)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_a_check_that_fails_takes_the_candidate_back_at_once() -> None:
+    scene = judged({10: "1h"})
+    counts(scene, (200, 1))
+    scene.run(60)
+    candidate = scene.candidate
+    counts(scene, (400, 60))
+    scene.run(30)
+    assert scene.route.weights.get(candidate, 0) == 0
+    assert scene.status.phase is Phase.ROLLED_BACK
+    (rejection,) = scene.status.rejected
+    assert (rejection.version, rejection.reason) == ("v2", Reason.ANALYSIS_FAILED)
+    assert rejection.message == "error rate 15 % against 0.5 % of v1 after 400 requests"
+    assert scene.status.analysis[0].verdict is Verdict.FAIL, "what it was judged by can still be read"
+    scene.run(3600)
+    assert scene.status.candidate is None, "it is tried again"
+
+
+def test_frozen_waits_for_a_person_and_is_judged_anew_when_it_goes_on() -> None:
+    scene = judged({10: "5m"}, onFailure="Freeze")
+    counts(scene, (400, 60))
+    scene.run(40)
+    assert scene.status.phase is Phase.PAUSED
+    assert scene.condition(ConditionType.PAUSED) == ("True", Reason.FROZEN)
+    assert scene.kstatus == "Failed", "it needs somebody"
+    scene.run(7200)
+    assert scene.weight == 10
+    counts(scene, (400, 2))
+    scene.order(Verb.RESUME, scene.candidate).run(1)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.paused is None
+    scene.run(298)
+    assert (scene.weight, verdict(scene)) == (10, Verdict.PASS)
+    scene.run(2)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_what_cannot_be_measured_moves_nothing_and_ends_nothing() -> None:
+    scene = judged({10: "5m"})
+    scene.measured["errors"] = Unknown("Prometheus cannot be reached: connection refused")
+    scene.run(7200)
+    assert (scene.weight, verdict(scene)) == (10, Verdict.ERROR)
+    assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("Unknown", Reason.ANALYSIS_ERROR)
+    assert "connection refused" in scene.status.message
+    assert scene.status.analysis[0].errors > 100
+    counts(scene, (400, 2))
+    scene.run(30)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_a_look_without_an_answer_moves_nothing() -> None:
+    scene = judged({10: "5m"})
+    scene.run(7200)
+    assert (scene.weight, verdict(scene)) == (10, None)
+    assert "check errors to pass: not measured yet" in scene.status.message
+
+
+def test_dry_runs_decide_nothing() -> None:
+    scene = judged({10: "5m"}, {**ERRORS, "dryRun": True})
+    counts(scene, (400, 60))
+    scene.run(40)
+    assert (scene.status.analysis[0].verdict, scene.status.analysis[0].dry_run) == (Verdict.FAIL, True)
+    assert verdict(scene) is Verdict.PASS
+    scene.run(300)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_it_is_still_judged_while_it_bakes() -> None:
+    scene = judged({50: "1m"}, bake="30m")
+    counts(scene, (4000, 10), (4000, 10))
+    scene.run(75)
+    assert scene.status.phase is Phase.BAKING
+    stable = scene.stable
+    scene.measured["errors"] = Sample(
+        Tally(requests=4000, bad=900), Tally(), since=scene.now, at=scene.now, concurrent=False
+    )
+    scene.run(60)
+    assert scene.route.shares == {stable: 100}
+    assert scene.status.rejected[0].reason is Reason.ANALYSIS_FAILED
+
+
+@pytest.mark.parametrize("step", [{"weight": 0, "hold": "1m"}, {"weight": 0, "match": {"headers": {"x": "y"}}}])
+def test_a_step_that_gives_no_share_of_the_requests_needs_no_evidence(step: dict[str, Any]) -> None:
+    scene = judged({}, steps=[{"hold": "1m", **step}])
+    counts(scene, (0, 0))
+    scene.run(80)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_copies_are_judged_too() -> None:
+    scene = judged({}, steps=[{"weight": 0, "mirror": 20, "hold": "1m"}])
+    counts(scene, (10, 0))
+    scene.run(600)
+    assert scene.weight == 0
+    counts(scene, (400, 100))
+    scene.run(30)
+    assert scene.status.rejected[0].reason is Reason.ANALYSIS_FAILED
+
+
+def test_own_queries_stand_beside_counts() -> None:
+    scene = judged({10: "1m"}, ERRORS, MARGIN)
+    counts(scene, (400, 2))
+    scene.measured["margin"] = Number(0.3, 400)
+    scene.run(45)
+    assert [one.verdict for one in scene.status.analysis] == [Verdict.PASS, Verdict.PASS]
+    asked = questions("payments", "fraud", scene.status, scene.now)
+    assert [one.check for one in asked] == ["errors", "margin"]
+    assert asked[1].query == f'margin{{revision="{scene.candidate}"}}'
+    scene.measured["margin"] = Number(0.01, 400)
+    scene.run(30)
+    assert scene.status.rejected[0].message == "0.01 is below 0.1"
+
+
+def test_a_template_that_must_not_be_rendered_starts_nothing() -> None:
+    analysis = {"checks": [{**MARGIN, "query": "{{ revision.__class__ }}"}]}
+    scene = healthy(1).declare(2, rollout={"steps": [{"weight": 10, "hold": "1m"}], "analysis": analysis})
+    scene.run(600)
+    assert scene.status.candidate is None
+    assert scene.condition(ConditionType.READY) == ("False", Reason.INVALID_QUERY)
+    assert "check margin" in scene.status.message
+    assert scene.status.phase is Phase.FAILED
+
+
+def test_promoted_by_order_nothing_is_judged_any_more() -> None:
+    scene = judged({10: "1h"})
+    counts(scene, (20, 0))
+    scene.run(60)
+    scene.order(Verb.PROMOTE, scene.candidate).run(20)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_at_the_deadline_too_little_evidence_is_inconclusive() -> None:
+    scene = judged({10: "1m"}, deadline="1h", onInconclusive="Rollback")
+    counts(scene, (20, 0))
+    scene.run(3700)
+    assert scene.status.rejected[0].reason is Reason.DEADLINE_EXCEEDED
+    assert "80 more requests are needed" in scene.status.rejected[0].message
