@@ -63,17 +63,18 @@ class Settings(BaseSettings):
     domain: str = Field(default="example.com", description="Domain of the default host names.")
     gateways: tuple[GatewayRef, ...] = Field(default=(), description="Gateways of ModelDeployments that name none.")
     runtimes: tuple[RuntimeSettings, ...] = Field(default=RUNTIMES, description="Runtimes, the preferred one first.")
-    prometheus_url: str | None = Field(
-        default=None,
-        pattern=r"^https?://[^\s?#]+$",
-        description="Where Prometheus (or Thanos, Mimir) answers queries, by which candidates are judged.",
-    )
     workers: int = Field(default=8, ge=1, le=256, description="ModelDeployments that are worked on at once.")
     requests_per_second: float = Field(default=400, gt=0, description="Requests to the API server in the long run.")
     request_burst: int = Field(default=800, ge=1, description="Requests to the API server at once.")
     resync_seconds: float = Field(default=600, gt=0, description="How often everything is looked at without a cause.")
     http_host: str = Field(default="0.0.0.0", description="Address of metrics and probes.")  # noqa: S104 (a pod's own)
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of metrics and probes.")
+    prometheus_url: str | None = Field(
+        default=None,
+        # Without a login: settings are in a ConfigMap that many may read.
+        pattern=r"^https?://[^\s@/]+(/\S*)?$",
+        description="URL of the Prometheus that rollouts are judged by; none by default.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_format: Literal["json", "text"] = Field(default="json", description="json for machines, text for people.")
 

@@ -113,7 +113,7 @@ class Measurer:
         if question.query is None:
             return question.unknown or Unknown("nothing was asked")
         if self._source is None:
-            return Unknown("no Prometheus is known: set prometheus.url in the values of the operator's chart")
+            return Unknown("no Prometheus is known: set settings.prometheusUrl in the values of the operator's chart")
         async with self._slots:
             try:
                 result = await self._source.query(question.query, at)

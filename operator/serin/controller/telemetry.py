@@ -137,18 +137,20 @@ class Telemetry:
             ("registry",),
             registry=self.registry,
         )
-        # A counter that is born with its first error loses it: a rate needs two samples.
-        self.reconcile_errors.labels(CONTROLLER)
-        for result in RESULTS:
-            self.reconciles.labels(CONTROLLER, result)
-        self._told: dict[Key, dict[tuple[Gauge, tuple[str, ...]], float]] = {}
-        """The series of each ModelDeployment: the gauge and its further labels, with the value."""
         self.measurements = Counter(
             "serin_prometheus_requests",
             "Queries to Prometheus, by result.",
             ("result",),
             registry=self.registry,
         )
+        # A counter that is born with its first error loses it: a rate needs two samples.
+        self.reconcile_errors.labels(CONTROLLER)
+        for result in RESULTS:
+            self.reconciles.labels(CONTROLLER, result)
+        for result in ("success", "error"):
+            self.measurements.labels(result)
+        self._told: dict[Key, dict[tuple[Gauge, tuple[str, ...]], float]] = {}
+        """The series of each ModelDeployment: the gauge and its further labels, with the value."""
 
     def watch_queue(self, queue: Queue) -> None:
         """Read the queue's own counts when the metrics are asked for."""

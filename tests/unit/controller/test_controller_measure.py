@@ -112,7 +112,7 @@ async def test_a_source_that_hangs_holds_up_no_reconcile() -> None:
     ("source", "words"),
     [
         (Played(wrong=MetricsError("Prometheus cannot be reached: refused")), "cannot be reached"),
-        (None, "set prometheus.url"),
+        (None, "set settings.prometheusUrl"),
     ],
 )
 async def test_what_the_source_cannot_tell_is_said(source: Played | None, words: str) -> None:
