@@ -31,8 +31,9 @@ from serin.cluster.client import connect
 from serin.cluster.limiter import TokenBucket
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
+from serin.controller.policies import Policies
 from serin.controller.queue import Queue
-from serin.controller.resync import once
+from serin.controller.resync import parts
 from tests.chart.rendered import Json
 from tests.chart.rendered import Rendered
 from tests.chart.rendered import render
@@ -207,14 +208,20 @@ async def _missed_deletions(plane: ControlPlane, scene: Scene, deployed: Deploye
     api = await connect(str(plane.user(USER)))
     client = Client(api, TokenBucket(100, 100, loop.time), lambda *_: None, loop.time)
     queue, parents, children = Queue(), Parents(), Children()
+    policies = Policies(generate.NAMESPACE, queue, parents)
+
+    async def round_of_all() -> None:
+        for part in parts(client, queue, parents, children, policies):
+            await part()
+
     try:
-        await once(client, queue, parents, children)
+        await round_of_all()
         deployed.patch({"serving": {"maxReplicas": None}})
         await asyncio.to_thread(eventually, lambda: not scene.names(AUTOSCALER), "no autoscaler")
         scene.kube.delete(MODEL_DEPLOYMENT, scene.namespace, deployed.name)
         for kind in (INFERENCE_SERVICE, HTTP_ROUTE, WORKLOAD, POD):
             await asyncio.to_thread(eventually, lambda kind=kind: not scene.names(kind), f"no {kind.plural}")
-        await once(client, queue, parents, children)
+        await round_of_all()
     finally:
         await client.close()
     assert scene.kube.get(NAMESPACE, None, scene.namespace) is not None

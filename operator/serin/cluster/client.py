@@ -135,14 +135,16 @@ class Client:
         path = WORKLOAD.path(namespace, workload, "scale")
         await self._json("PATCH", path, {"fieldManager": MANAGER}, body, MERGE_PATCH)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str) -> None:
-        """Delete this very object in this very state. One that is gone already is as it shall be."""
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str) -> Json | None:
+        """Delete this very object in this very state. Gives it as it is while it goes; None where it is gone."""
         body = {"preconditions": {"uid": uid, "resourceVersion": version}, "propagationPolicy": "Background"}
         try:
-            await self._json("DELETE", kind.path(namespace, name), None, body)
+            answer = await self._json("DELETE", kind.path(namespace, name), None, body)
         except ClusterError as error:
             if error.status != NOT_FOUND:
                 raise
+            return None
+        return answer if answer.get("kind") == kind.kind else None
 
     async def log(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
         """The end of a container's log; "" where there is none to be had."""

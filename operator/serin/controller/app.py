@@ -32,7 +32,7 @@ from serin.controller.queue import Key
 from serin.controller.queue import Queue
 from serin.controller.reconcile import Reconciler
 from serin.controller.registries import Registries
-from serin.controller.resync import once
+from serin.controller.resync import parts
 from serin.controller.resync import resync
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
@@ -126,16 +126,16 @@ async def run(settings: Settings) -> None:
 
 
 async def prime(client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies) -> None:
-    """Fill the caches, for as long as it takes the API server to answer."""
-    while True:
-        try:
-            await policies.refresh(client)
-            await once(client, queue, parents, children)
-        except ClusterError as error:
-            log.warning("the API server cannot be read yet", status=error.status, error=error.message)
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            return
+    """Fill the caches, for as long as it takes the API server to answer. What was read is not read again: one that
+    answers now and then would never answer everything in a row."""
+    for part in parts(client, queue, parents, children, policies):
+        while True:
+            try:
+                await part()
+                break
+            except ClusterError as error:
+                log.warning("the API server cannot be read yet", status=error.status, error=error.message)
+                await asyncio.sleep(max(RETRY_SECONDS, error.retry_after or 0.0))
 
 
 async def work(queue: Queue, reconciler: Reconciler, telemetry: Telemetry) -> None:

@@ -81,16 +81,31 @@ class Performer:
             others += await self._scale(plan, scale, live)
         return Done(route=route, others=others)
 
-    async def clear(self, plan: ServingPlan) -> None:
-        """Delete what is not needed any more, and nothing that the route, read live, still names."""
-        if not self._backend.surplus(plan, self._children.of(Key(plan.namespace, plan.name))):
-            return
+    async def clear(self, plan: ServingPlan) -> bool:
+        """Delete what is not needed any more, and nothing that the route, read live, still names. True where anything
+        was."""
+        key = Key(plan.namespace, plan.name)
+        if not self._backend.surplus(plan, self._children.of(key)):
+            return False
         # The answer to the last write of the route may have been lost, and its watch may be late.
         await self._read(HTTP_ROUTE, plan.namespace, plan.name)
-        surplus = self._backend.surplus(plan, self._children.of(Key(plan.namespace, plan.name)))
+        surplus = self._backend.surplus(plan, self._children.of(key))
         for kind, one in surplus:
-            log.info("object is not needed any more", kind=kind.kind, name=one.name, namespace=one.namespace)
-            await self._client.delete(kind, one.namespace, one.name, uid=one.uid, version=one.resource_version)
+            await self._delete(kind, one)
+        return bool(surplus)
+
+    async def _delete(self, kind: Kind, one: Live) -> None:
+        log.info("object is not needed any more", kind=kind.kind, name=one.name, namespace=one.namespace)
+        try:
+            going = await self._client.delete(kind, one.namespace, one.name, uid=one.uid, version=one.resource_version)
+        except ClusterError as error:
+            if error.status == CONFLICT:
+                await self._read(kind, one.namespace, one.name, known=one.uid)
+            raise
+        if going is None:
+            self._children.forget(kind, Key(one.namespace, one.name), one.uid)
+        else:
+            self._children.put(kind, going)
 
     async def _ensure(self, plan: ServingPlan, manifest: Manifest, live: LiveObjects) -> bool:
         """The object as it shall be. True where it had to be written."""

@@ -95,8 +95,8 @@ class Reconciler:
         if done.route and decision.may_wait:
             return Outcome("requeue_after", now + PATIENCE)
         await self._tell(key, observed, body, decision, now)
-        if plan is not None:
-            await self._performer.clear(plan)
+        if plan is not None and await self._performer.clear(plan):
+            return Outcome("requeue_after", now)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
 
     async def _tell(

@@ -9,6 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 
 import structlog
 
@@ -32,18 +36,28 @@ log = structlog.get_logger(__name__)
 async def resync(
     client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies, every: float
 ) -> None:
-    """Do it for ever, every so many seconds and a little jitter. A failed round is told and tried again."""
+    """Do it for ever, every so many seconds and a little jitter. What failed is told and done in the next round."""
     while True:
         await asyncio.sleep(every * random.uniform(0.9, 1.1))  # noqa: S311 (jitter, not a secret)
-        try:
-            await policies.refresh(client)
-            await once(client, queue, parents, children)
-        except ClusterError as error:
-            log.warning("resync failed", error=error.message)
+        for part in parts(client, queue, parents, children, policies):
+            try:
+                await part()
+            except ClusterError as error:
+                log.warning("resync failed", error=error.message)
 
 
-async def once(client: Client, queue: Queue, parents: Parents, children: Children) -> None:
-    """One round."""
+def parts(
+    client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies
+) -> Iterator[Callable[[], Awaitable[None]]]:
+    """One round, in parts of which each can fail, and be done again, alone."""
+    yield lambda: policies.refresh(client)
+    yield lambda: _parents(client, parents)
+    for kind in CHILDREN:
+        yield partial(_heal, client, queue, children, kind)
+    yield partial(_all_of_them, queue, parents)
+
+
+async def _parents(client: Client, parents: Parents) -> None:
     known = set(parents.all())
     present = set()
     async for body in _all(client, MODEL_DEPLOYMENT):
@@ -52,9 +66,10 @@ async def once(client: Client, queue: Queue, parents: Parents, children: Childre
     for key in known - present:
         # Absent from a list is a reason to look, not a proof: it may be younger than the list.
         await _look(client, parents, key)
-    for kind in CHILDREN:
-        await _heal(client, queue, children, kind)
-    for key in present:
+
+
+async def _all_of_them(queue: Queue, parents: Parents) -> None:
+    for key in parents.all():
         queue.add(key, fresh=False)
 
 

@@ -113,13 +113,14 @@ class FakeApi:
         body = self._expect(WORKLOAD, namespace, workload, version)
         self._answer(self.put(WORKLOAD, merge(body, {"spec": {"replicas": replicas}})), lost)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str) -> Json | None:
         lost = self._write("delete", kind, name)
         body = self._expect(kind, namespace, name, version)
         if body["metadata"]["uid"] != uid:
             raise ClusterError(409, "another uid")
         self.remove(kind, namespace, name)
         self._answer({}, lost)
+        return None
 
     async def log(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
         self.reads.append(f"log {namespace}/{pod} {container} {'previous' if previous else 'current'}")

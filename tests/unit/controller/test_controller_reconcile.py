@@ -262,6 +262,31 @@ async def test_a_failed_candidate_stays_until_its_rejection_is_written() -> None
     assert stage.status["rejected"][0]["revision"] == new
 
 
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_deletion_is_not_asked_for_again_while_no_watch_tells(done: bool) -> None:
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    await stage.settle()
+    stage.now += timedelta(minutes=6)
+    await stage.settle()
+    stage.now += timedelta(days=1)
+    stage.watch()
+    await stage.insist()
+    stage.world()
+    stage.now += timedelta(minutes=1)
+    stage.watch()
+    if not done:
+        body = stage.service(old)
+        stage.api.put(INFERENCE_SERVICE, {**body, "status": {"address": "changed a moment ago"}})
+    stage.api.written.clear()
+    await stage.insist(watches=False)
+    await stage.insist(watches=False)
+    deletions = [f"delete InferenceService {old}"] * (1 if done else 2)
+    assert [one for one in stage.api.written if one.startswith("delete")] == deletions
+    assert stage.all(INFERENCE_SERVICE) == {stage.status["stable"]["revision"]}
+
+
 async def test_a_status_that_only_waits_is_held_back_and_told_a_moment_later() -> None:
     stage = Stage()
     await stage.look()

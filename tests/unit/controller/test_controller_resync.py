@@ -1,0 +1,66 @@
+"""Filling the caches from an API server that does not always answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import ROLLOUT_POLICY
+from serin.controller.app import prime
+from serin.controller.cache import Children
+from serin.controller.cache import Parents
+from serin.controller.handlers import CHILDREN
+from serin.controller.policies import Policies
+from serin.controller.queue import Key
+from serin.controller.queue import Queue
+from serin.controller.resync import resync
+from tests.unit.controller.fake_api import FakeApi
+from tests.unit.controller.virtual import VirtualTime
+
+KINDS = (ROLLOUT_POLICY, MODEL_DEPLOYMENT, *CHILDREN)
+KEY = Key("payments", "fraud")
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy() -> VirtualTime:
+    return VirtualTime()
+
+
+class Caches:
+    def __init__(self) -> None:
+        self.api, self.queue, self.parents, self.children = FakeApi(), Queue(), Parents(), Children()
+        self.policies = Policies("serin-system", self.queue, self.parents)
+        self.api.put(MODEL_DEPLOYMENT, {"metadata": {"name": "fraud", "namespace": "payments"}, "spec": {}})
+
+    async def prime(self) -> None:
+        await prime(self.api.client, self.queue, self.parents, self.children, self.policies)
+
+
+async def test_each_list_is_read_once_more_for_each_time_it_fails() -> None:
+    """One that answers every second request would otherwise be read two to the power of the number of lists times."""
+    caches = Caches()
+    for kind in KINDS:
+        caches.api.refuse("list", kind, 503)
+    await caches.prime()
+    assert Counter(caches.api.reads) == {f"list {kind.kind}": 2 for kind in KINDS}
+    assert (await caches.queue.get())[0] == KEY
+
+
+async def test_a_list_that_fails_keeps_no_other_from_being_healed() -> None:
+    caches = Caches()
+    route = {"metadata": {"name": "fraud", "namespace": "payments", "labels": {"serin.dev/modeldeployment": "fraud"}}}
+    caches.api.put(HTTP_ROUTE, {**route, "spec": {}})
+    for kind in KINDS:
+        if kind is not HTTP_ROUTE:
+            caches.api.refuse("list", kind, 500)
+    running = asyncio.create_task(
+        resync(caches.api.client, caches.queue, caches.parents, caches.children, caches.policies, 600)
+    )
+    assert (await caches.queue.get())[0] == KEY
+    assert list(caches.children.known(HTTP_ROUTE))
+    assert caches.parents.all() == []
+    running.cancel()
