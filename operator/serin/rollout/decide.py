@@ -18,6 +18,8 @@ from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Revision
+from serin.rollout.aim import awaits_approval
+from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
 from serin.rollout.evidence import weigh
@@ -39,8 +41,7 @@ from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.standing import waiting_for
 from serin.rollout.steps import advance
-from serin.rollout.steps import awaits_approval
-from serin.rollout.steps import needed_replicas
+from serin.rollout.steps import skip
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
@@ -158,7 +159,7 @@ def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec
         return memory.reject(Reason.DEADLINE_EXCEEDED, late, observed.serving.route, now)
     asks = awaits_approval(rollout) or any(step.approval for step in course.steps[rollout.step :])
     if course.on_inconclusive is OnInconclusive.PROMOTE and not asks:
-        return replace(memory, rollout=rollout.model_copy(update={"skip": True, "deadline_at": None}))
+        return replace(memory, rollout=skip(rollout))
     return replace(memory, rollout=pause(rollout, Reason.DEADLINE_EXCEEDED, late, now))
 
 

@@ -24,6 +24,7 @@ from serin.api.status import Outcome
 from serin.api.status import Retiring
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
+from serin.rollout.aim import awaits_approval
 from serin.rollout.course import crowd
 from serin.rollout.decision import Event
 from serin.rollout.memory import TAKEN_BACK
@@ -31,7 +32,7 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
 from serin.rollout.pause import resume
-from serin.rollout.steps import awaits_approval
+from serin.rollout.steps import skip
 
 VALUE_LENGTH = 512
 
@@ -203,8 +204,9 @@ def _promote(memory: Memory, order: Order, scene: Scene) -> Carried:
     candidate, rollout = _under_way(memory, order)
     if memory.stable is None:
         raise Refused(f"{candidate.version} is the first version: it gets all traffic as soon as it is ready")
-    going = resume(rollout, scene.now).model_copy(update={"skip": True, "deadline_at": None})
-    return replace(memory, rollout=going), f"{candidate.version} gets all traffic as soon as its replicas are ready"
+    return replace(
+        memory, rollout=skip(resume(rollout, scene.now))
+    ), f"{candidate.version} gets all traffic as soon as its replicas are ready"
 
 
 _DO: dict[Verb, Callable[[Memory, Order, Scene], Carried]] = {

@@ -7,6 +7,7 @@ from datetime import datetime
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.status import Revision
+from serin.rollout.aim import replicas_for
 from serin.rollout.course import crowd
 from serin.rollout.decision import PlannedRevision
 from serin.rollout.decision import PlannedRoute
@@ -16,7 +17,6 @@ from serin.rollout.naming import matches
 from serin.rollout.naming import mirror
 from serin.rollout.naming import weights
 from serin.rollout.observed import Observed
-from serin.rollout.steps import replicas_for
 from serin.rollout.steps import stage_of
 
 

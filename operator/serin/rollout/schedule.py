@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
+from serin.rollout.aim import aim_of
 from serin.rollout.looks import next_look
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
-from serin.rollout.steps import aim_of
 from serin.rollout.steps import obstacle_to
 from serin.rollout.steps import spread_at
 

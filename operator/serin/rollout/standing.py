@@ -14,6 +14,10 @@ from serin.api.reasons import Reason
 from serin.api.status import Phase
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
+from serin.rollout.aim import aim_of
+from serin.rollout.aim import awaits_approval
+from serin.rollout.aim import awaits_evidence
+from serin.rollout.aim import held
 from serin.rollout.course import ALL
 from serin.rollout.course import bakes
 from serin.rollout.evidence import lacking
@@ -24,11 +28,7 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import least_replicas
 from serin.rollout.schedule import startup_deadline
-from serin.rollout.steps import aim_of
-from serin.rollout.steps import awaits_approval
-from serin.rollout.steps import awaits_evidence
 from serin.rollout.steps import gateway_answer
-from serin.rollout.steps import held
 from serin.rollout.steps import obstacle_to
 from serin.rollout.steps import routed
 from serin.rollout.steps import spread_at
@@ -132,6 +132,8 @@ def _first(
 ) -> Standing:
     """A first version: it gets all traffic when it is ready, and nothing else serves until then."""
     waiting = waiting_for(memory, observed, spec, now)
+    if memory.rollout is not None and memory.rollout.paused is not None:
+        return Standing(Phase.PAUSED, memory.rollout.paused.reason, f"{candidate.version}: waiting for {waiting}")
     failure = trouble(observed.serving.health(candidate.revision))
     late = _late(memory, spec, now)
     if failure is not None and (hopeless(observed.serving.health(candidate.revision), None) or late):

@@ -14,18 +14,16 @@ from datetime import datetime
 from datetime import timedelta
 
 from serin.analysis.verdict import next_step
-from serin.api.analysis import Verdict
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.reasons import Reason
-from serin.api.status import PlannedStep
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
-from serin.rollout.course import ALL
+from serin.rollout.aim import Aim
+from serin.rollout.aim import aim_of
+from serin.rollout.aim import needed
+from serin.rollout.aim import stage_in
 from serin.rollout.course import bakes
-from serin.rollout.course import crowd
-from serin.rollout.course import stages
-from serin.rollout.health import capacity
 from serin.rollout.health import ready_at
 from serin.rollout.memory import Memory
 from serin.rollout.naming import matches
@@ -35,88 +33,6 @@ from serin.rollout.observed import Observed
 
 # Contour accepts a route up to 0.6 s before its Envoys have it (seen on a loaded machine); it tells whole seconds.
 SPREADING = timedelta(seconds=2)
-EVERYTHING = PlannedStep(weight=ALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """The stage that shall be established next."""
-
-    step: int
-    """From 1; one more than there are stages for the end, when the candidate is promoted."""
-    stage: PlannedStep
-    forward: bool
-    """False where the step was established before and lost its replicas."""
-    last: bool = False
-    """True for the end: nothing but the candidate is routed to any more."""
-
-    @property
-    def weight(self) -> int:
-        """Percent of the requests for the candidate."""
-        return self.stage.weight
-
-
-def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
-    """What to establish next; None while the current step holds, or waits for a person."""
-    ahead = stages(rollout.course)
-    if rollout.step > 0 and rollout.step_started_at is None:
-        return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
-    end = Aim(len(ahead) + 1, EVERYTHING, forward=True, last=True)
-    if rollout.paused is not None:
-        return None
-    if rollout.skip:
-        return end
-    if awaits_approval(rollout) or awaits_evidence(rollout):
-        return None
-    if rollout.next_at is not None and now < rollout.next_at:
-        return None
-    return Aim(rollout.step + 1, ahead[rollout.step], forward=True) if rollout.step < len(ahead) else end
-
-
-def awaits_approval(rollout: RolloutStatus) -> bool:
-    """Whether the step it is in needs a person's word that it has not got yet. Its hold may still run."""
-    ahead = stages(rollout.course)
-    asks = 0 < rollout.step <= len(ahead) and ahead[rollout.step - 1].approval
-    return asks and rollout.approved_step != rollout.step
-
-
-def awaits_evidence(rollout: RolloutStatus) -> bool:
-    """Whether the step it is in gives the candidate requests, and its checks do not all pass yet. Where only requests
-    with certain headers reach it, nobody knows how many will come: there the checks can fail and need not pass."""
-    analysis = rollout.course.analysis
-    if analysis is None or not analysis.checks or rollout.step == 0 or rollout.undo:
-        return False
-    judged = rollout.weight > 0 or rollout.mirror is not None
-    return judged and rollout.verdict is not Verdict.PASS
-
-
-def held(rollout: RolloutStatus, now: datetime) -> bool:
-    """Whether the hold of the step it is in is over."""
-    return rollout.step_started_at is not None and (rollout.next_at is None or rollout.next_at <= now)
-
-
-def needed_replicas(spec: ModelDeploymentSpec, rollout: RolloutStatus, now: datetime) -> int:
-    """Replicas without which the candidate does not move on: those of the weight it shall get next."""
-    aim = aim_of(rollout, now)
-    return _needed(spec, rollout, aim.stage if aim is not None else _stage(rollout))
-
-
-def replicas_for(spec: ModelDeploymentSpec, memory: Memory, now: datetime) -> int:
-    """Replicas that the candidate shall have: those that it needs, before it needs them, and those it came with."""
-    rollout, candidate = memory.rollout, memory.candidate
-    if rollout is None or candidate is None:
-        return spec.serving.min_replicas
-    return max(needed_replicas(spec, rollout, now), candidate.floor or 0)
-
-
-def _needed(spec: ModelDeploymentSpec, rollout: RolloutStatus, stage: PlannedStep) -> int:
-    """Replicas for a stage. How many requests have its headers is not known: the weight must cover them."""
-    return capacity(crowd(spec, rollout.base), max(stage.weight, stage.mirror or 0))
-
-
-def _stage(rollout: RolloutStatus) -> PlannedStep:
-    """The stage it is in; before the first nothing."""
-    return stages(rollout.course)[rollout.step - 1] if rollout.step > 0 else PlannedStep(weight=0)
 
 
 def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Aim | None:
@@ -136,7 +52,7 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         return aim
     if rollout.step == 0 or rollout.step_started_at is None:
         return None
-    return Aim(rollout.step, _stage(rollout), forward=False)
+    return Aim(rollout.step, stage_in(rollout), forward=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +94,15 @@ def _replicas_missing(
     spec: ModelDeploymentSpec,
     now: datetime,
 ) -> Wait | None:
-    needed = _needed(spec, rollout, aim.stage)
+    count = needed(spec, rollout, aim.stage)
     health = observed.serving.health(candidate.revision)
     stable_for = rollout.course.stable_for
-    at = ready_at(health, needed, span(stable_for))
+    at = ready_at(health, count, span(stable_for))
     if at is None:
         pods = f": {health.failures[0].message}" if health.failures else ""
         return Wait(
             Reason.WAITING_FOR_REPLICAS,
-            f"{health.ready} of {needed} replicas of {candidate.version} to be ready{pods}",
+            f"{health.ready} of {count} replicas of {candidate.version} to be ready{pods}",
         )
     if now < at:
         return Wait(
@@ -238,6 +154,11 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
     return memory
 
 
+def skip(rollout: RolloutStatus) -> RolloutStatus:
+    """The same rollout, with nothing left but its end. The replicas for that have the whole startup deadline."""
+    return rollout.model_copy(update={"skip": True, "deadline_at": None, "waiting_since": None})
+
+
 def _sized(
     rollout: RolloutStatus, stable: Revision | None, observed: Observed, spec: ModelDeploymentSpec
 ) -> RolloutStatus:
@@ -246,7 +167,10 @@ def _sized(
     if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
         return rollout
     most = max(rollout.base or 0, observed.serving.health(stable.revision).ready)
-    return rollout if most == rollout.base else rollout.model_copy(update={"base": most})
+    if most == rollout.base:
+        return rollout
+    # More are asked for only now: their startup deadline begins.
+    return rollout.model_copy(update={"base": most, "waiting_since": None})
 
 
 def _lost(candidate: Revision, rollout: RolloutStatus, observed: Observed) -> bool:

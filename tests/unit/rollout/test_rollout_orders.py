@@ -24,6 +24,7 @@ from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import rolling
 from tests.unit.rollout.scene import seconds
+from tests.unit.rollout.scene import spec
 
 STEPS = {10: "5m", 50: "5m"}
 APPROVED = {"steps": [{"weight": 10, "hold": "5m", "approval": True}, {"weight": 50, "hold": "5m"}]}
@@ -634,3 +635,42 @@ def test_a_value_without_end_is_kept_short_and_refused_once() -> None:
     assert len(handled(scene, Verb.ABORT).value) == VALUE_LENGTH
     scene.run(60)
     assert handled(scene, Verb.ABORT).at == at
+
+
+@pytest.mark.parametrize("routed", [False, True])
+def test_a_first_version_can_be_paused_and_keeps_its_replicas(*, routed: bool) -> None:
+    scene = Scene(spec=spec(1, serving={"minReplicas": 4}))
+    scene.accepts = False
+    scene.run(10 if routed else 5)
+    scene.order(Verb.PAUSE, scene.candidate).run(60)
+    assert (scene.status.phase, scene.kstatus) == (Phase.PAUSED, "InProgress")
+    plan = scene.look().plan
+    assert plan is not None
+    assert [one.min_replicas for one in plan.revisions] == [4]
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    scene.accept().settle()
+    assert scene.status.phase is Phase.HEALTHY
+
+
+def test_a_pause_takes_no_replicas_while_the_gateway_may_act_by_the_route_before() -> None:
+    scene = rolling({25: "5m"}, serving={"minReplicas": 4})
+    scene.run(60)
+    scene.accepts = False
+    scene.run(270)
+    assert scene.weight == 100
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    plan = scene.look().plan
+    assert plan is not None
+    assert scene.weight == 25
+    assert [one.min_replicas for one in plan.revisions] == [4, 4]
+
+
+def test_promote_after_a_long_absence_gives_more_replicas_the_whole_startup_deadline() -> None:
+    scene = rolling({25: "5m"}, serving={"minReplicas": 4, "startupDeadline": "10m"})
+    scene.settle()
+    scene.become_ready = False
+    scene.wait(3600).order(Verb.PROMOTE, scene.candidate).settle()
+    scene.run(599)
+    assert rejected(scene) == [], scene.status.message
+    scene.ready(scene.candidate, 4).run(10)
+    assert version(scene) == "v2"

@@ -1,0 +1,102 @@
+"""What a rollout aims at next, and the replicas that this takes. It follows from what is remembered and from the time
+alone; whether the candidate may have it is for ``steps`` to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from serin.api.analysis import Verdict
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.status import PlannedStep
+from serin.api.status import RolloutStatus
+from serin.rollout.course import ALL
+from serin.rollout.course import crowd
+from serin.rollout.course import stages
+from serin.rollout.health import capacity
+from serin.rollout.memory import Memory
+from serin.rollout.pause import resume
+
+EVERYTHING = PlannedStep(weight=ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """The stage that shall be established next."""
+
+    step: int
+    """From 1; one more than there are stages for the end, when the candidate is promoted."""
+    stage: PlannedStep
+    forward: bool
+    """False where the step was established before and lost its replicas."""
+    last: bool = False
+    """True for the end: nothing but the candidate is routed to any more."""
+
+    @property
+    def weight(self) -> int:
+        """Percent of the requests for the candidate."""
+        return self.stage.weight
+
+
+def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
+    """What to establish next; None while the current step holds, or waits for a person."""
+    ahead = stages(rollout.course)
+    if rollout.step > 0 and rollout.step_started_at is None:
+        return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
+    end = Aim(len(ahead) + 1, EVERYTHING, forward=True, last=True)
+    if rollout.paused is not None:
+        return None
+    if rollout.skip:
+        return end
+    if awaits_approval(rollout) or awaits_evidence(rollout):
+        return None
+    if rollout.next_at is not None and now < rollout.next_at:
+        return None
+    return Aim(rollout.step + 1, ahead[rollout.step], forward=True) if rollout.step < len(ahead) else end
+
+
+def awaits_approval(rollout: RolloutStatus) -> bool:
+    """Whether the step it is in needs a person's word that it has not got yet. Its hold may still run."""
+    ahead = stages(rollout.course)
+    asks = 0 < rollout.step <= len(ahead) and ahead[rollout.step - 1].approval
+    return asks and rollout.approved_step != rollout.step
+
+
+def awaits_evidence(rollout: RolloutStatus) -> bool:
+    """Whether the step it is in gives the candidate requests, and its checks do not all pass yet. Where only requests
+    with certain headers reach it, nobody knows how many will come: there the checks can fail and need not pass."""
+    analysis = rollout.course.analysis
+    if analysis is None or not analysis.checks or rollout.step == 0 or rollout.undo:
+        return False
+    judged = rollout.weight > 0 or rollout.mirror is not None
+    return judged and rollout.verdict is not Verdict.PASS
+
+
+def held(rollout: RolloutStatus, now: datetime) -> bool:
+    """Whether the hold of the step it is in is over."""
+    return rollout.step_started_at is not None and (rollout.next_at is None or rollout.next_at <= now)
+
+
+def needed_replicas(spec: ModelDeploymentSpec, rollout: RolloutStatus, now: datetime) -> int:
+    """Replicas without which the candidate does not move on: those of the weight it shall get next. A pause takes none
+    of them: the gateway may still act by the route that was written before."""
+    aim = aim_of(resume(rollout, now), now)
+    return needed(spec, rollout, aim.stage if aim is not None else stage_in(rollout))
+
+
+def replicas_for(spec: ModelDeploymentSpec, memory: Memory, now: datetime) -> int:
+    """Replicas that the candidate shall have: those that it needs, before it needs them, and those it came with."""
+    rollout, candidate = memory.rollout, memory.candidate
+    if rollout is None or candidate is None:
+        return spec.serving.min_replicas
+    return max(needed_replicas(spec, rollout, now), candidate.floor or 0)
+
+
+def needed(spec: ModelDeploymentSpec, rollout: RolloutStatus, stage: PlannedStep) -> int:
+    """Replicas for a stage. How many requests have its headers is not known: the weight must cover them."""
+    return capacity(crowd(spec, rollout.base), max(stage.weight, stage.mirror or 0))
+
+
+def stage_in(rollout: RolloutStatus) -> PlannedStep:
+    """The stage it is in; before the first nothing."""
+    return stages(rollout.course)[rollout.step - 1] if rollout.step > 0 else PlannedStep(weight=0)
