@@ -109,13 +109,19 @@ def test_a_rollout_is_shown(scene: Scene, serin: CommandLine) -> None:
 
 
 def test_a_script_waits_until_a_rollout_is_settled(scene: Scene, serin: CommandLine) -> None:
-    deployed = scene.healthy()
+    deployed = scene.healthy(rollout={"steps": [{"weight": 10, "hold": "0s", "approval": True}]})
     deployed.declare(2)
-    # At once: the status is still of the generation before, and says Healthy.
-    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "60s")
-    lines = done(watched).splitlines()
-    assert "fraud Healthy | v2 100 % | v2 has all traffic" in lines[-1]
-    assert any("Progressing 1/2 | v1 90 %, v2 10 %" in line for line in lines), lines
+    # At once: the status may still be of the generation before, and say Healthy.
+    watching = serin.begin("watch", "fraud", "--until", "settled")
+    assert watching.stdout is not None
+    for line in watching.stdout:
+        if "fraud AwaitingApproval 1/1 | v1 90 %, v2 10 %" in line:
+            break
+    order = {"serin.dev/approve": deployed.status["candidate"]["revision"]}
+    scene.kube.patch(MODEL_DEPLOYMENT, scene.namespace, "fraud", {"metadata": {"annotations": order}})
+    rest, errors = watching.communicate(timeout=SECONDS)
+    assert watching.returncode == 0, errors
+    assert rest.splitlines()[-1].endswith("fraud Healthy | v2 100 % | v2 has all traffic")
     entries = json.loads(done(serin("history", "fraud", "-o", "json")))
     assert [entry["version"] for entry in entries] == ["v2", "v1"]
     assert [line.split()[2:4] for line in done(serin("history", "fraud")).splitlines()[1:]] == [
