@@ -2,6 +2,7 @@
 
 - ``charts/serin/files/crds``: the CRDs of ``crds/``, since a chart can only read what lies in its own folder;
 - ``charts/serin/README.md``: the table of values, from ``values.yaml`` and its comments;
+- ``charts/serin/dashboards``: the Grafana dashboards, from ``charts/dashboards.py``;
 - ``manifests/base/serin.yaml``: the chart as it renders with its defaults, for those who use no Helm.
 """
 
@@ -18,10 +19,14 @@ from typing import Any
 
 import yaml
 
+from charts import dashboards
+from charts import grafana
+
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "serin"
 CRDS = ROOT / "crds"
 COPIES = CHART / "files" / "crds"
+DASHBOARDS = CHART / "dashboards"
 BASE = ROOT / "manifests" / "base" / "serin.yaml"
 RELEASE = "serin"
 NAMESPACE = "serin-system"
@@ -83,6 +88,8 @@ def main() -> None:
             old.unlink()
     for name, text in sources.items():
         (COPIES / name).write_text(text)
+    for name, dashboard in dashboards.dashboards().items():
+        (DASHBOARDS / name).write_text(grafana.text(dashboard))
     readme = CHART / "README.md"
     before, _, rest = readme.read_text().partition(TABLE_BEGINS)
     readme.write_text(before + TABLE_BEGINS + _table() + TABLE_ENDS + rest.partition(TABLE_ENDS)[2])

@@ -41,9 +41,15 @@ class Rendered:
         return dict(found)
 
     @property
-    def settings(self) -> Json:
+    def settings_text(self) -> str:
         """The operator's settings file."""
-        loaded: Json = yaml.safe_load(self.one("ConfigMap")["data"]["settings.yaml"])
+        (found,) = [one["data"]["settings.yaml"] for one in self.all("ConfigMap") if "settings.yaml" in one["data"]]
+        return str(found)
+
+    @property
+    def settings(self) -> Json:
+        """What is in it."""
+        loaded: Json = yaml.safe_load(self.settings_text)
         return loaded
 
 

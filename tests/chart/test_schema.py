@@ -48,6 +48,13 @@ WRONG: list[tuple[str, Any]] = [
     ("podLabels", {"app.kubernetes.io/name": "other"}),
     ("tolerations", [{"effect": "Never"}]),
     ("metrics.monitor.kind", "Both"),
+    ("metrics.podMonitor.interval", "often"),
+    ("metrics.podMonitor.port", 8082),
+    ("metrics.dashboards.labels", {"grafana_dashboard": 1}),
+    ("metrics.alerts.disabled", ["RegistryDown"]),
+    ("metrics.alerts.runbooks", ""),
+    ("settings.prometheusUrl", "prometheus:9090"),
+    ("settings.prometheusUrl", "http://user:password@prometheus:9090"),
     ("networkPolicy.from", [{"pods": {}}]),
 ]
 
@@ -87,6 +94,16 @@ def test_settings_are_the_operators_own(tmp_path: Path) -> None:
     file.write_text(text)
     assert load(file).model_dump() == Settings(namespace=generate.NAMESPACE).model_dump()
     assert set(render().settings) == set(Settings.model_fields) - NOT_VALUES | {"namespace"}
+
+
+def test_url_of_prometheus_is_checked_alike(tmp_path: Path) -> None:
+    ours = SCHEMA["properties"]["settings"]["properties"]["prometheusUrl"]["pattern"]
+    theirs = Settings.model_json_schema()["properties"]["prometheus_url"]["anyOf"][0]["pattern"]
+    # Helm has no null: empty is none.
+    assert ours == f"^({theirs.removeprefix('^').removesuffix('$')})?$"
+    file = tmp_path / "settings.yaml"
+    file.write_text(render({"settings.prometheusUrl": "https://prom.example.com/tenant/"}).settings_text)
+    assert load(file).prometheus_url == "https://prom.example.com/tenant/"
 
 
 def test_bounds_of_settings_are_the_operators_own() -> None:

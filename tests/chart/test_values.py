@@ -10,6 +10,9 @@ import pytest
 import yaml
 
 from charts import generate
+from serin.api.kinds import DEPLOYMENT_LABEL
+from serin.api.kinds import REVISION_LABEL
+from serin.api.kinds import VERSION_LABEL
 from tests.chart.rendered import Json
 from tests.chart.rendered import Rendered
 from tests.chart.rendered import refusal
@@ -23,6 +26,7 @@ AFFINITY: Json = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecuti
 RESOURCES = {"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}}
 VARIABLE = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
 PEER = {"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}
+POD_LABELS = (DEPLOYMENT_LABEL, REVISION_LABEL, VERSION_LABEL)
 CANARY_NAMES = {"canary", "canary-view", "canary-edit"}
 EGRESS = {"ports": [{"port": 443, "protocol": "TCP"}], "to": [PEER]}
 
@@ -54,6 +58,23 @@ def secret_rule(chart: Rendered) -> Json:
 
 def _monitor(kind: str) -> Check:
     return lambda chart: chart.one(kind)["spec"]["selector"]["matchLabels"].items() <= labels(chart).items()
+
+
+def _models(field: str, *, is_: Any) -> Check:
+    """Of the PodMonitor for the pods of models."""
+    return lambda chart: chart.one("PodMonitor")["spec"][field] == is_
+
+
+def dashboards(chart: Rendered) -> Json:
+    """The ConfigMap with the dashboards."""
+    (found,) = [one for one in chart.all("ConfigMap") if one["metadata"]["name"] == "serin-dashboards"]
+    return found
+
+
+def alerts(chart: Rendered) -> dict[str, Json]:
+    """The alerts by name."""
+    groups = chart.one("PrometheusRule")["spec"]["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def labels(chart: Rendered) -> Json:
@@ -90,6 +111,10 @@ CASES: list[tuple[Json, Check]] = [
             == int(c.pod["metadata"]["annotations"]["prometheus.io/port"])
             == 9090
         ),
+    ),
+    (
+        {"settings.prometheusUrl": "http://prom.monitoring.svc:9090"},
+        setting("prometheus_url", "http://prom.monitoring.svc:9090"),
     ),
     ({"crds.install": False}, lambda c: not c.all("CustomResourceDefinition")),
     (
@@ -140,6 +165,49 @@ CASES: list[tuple[Json, Check]] = [
     (
         {"metrics.monitor.labels": {"release": "prometheus"}, "metrics.monitor.kind": "ServiceMonitor"},
         lambda c: c.one("ServiceMonitor")["metadata"]["labels"]["release"] == "prometheus",
+    ),
+    ({"metrics.podMonitor.enabled": True}, _models("podTargetLabels", is_=list(POD_LABELS))),
+    (
+        {"metrics.podMonitor.interval": "5s", "metrics.podMonitor.enabled": True},
+        lambda c: c.one("PodMonitor")["spec"]["podMetricsEndpoints"][0]["interval"] == "5s",
+    ),
+    (
+        {"metrics.podMonitor.labels": {"release": "prometheus"}, "metrics.podMonitor.enabled": True},
+        lambda c: c.one("PodMonitor")["metadata"]["labels"]["release"] == "prometheus",
+    ),
+    (
+        {"metrics.dashboards.enabled": True},
+        lambda c: (
+            dashboards(c)["metadata"]["labels"]["grafana_dashboard"] == "1"
+            and dashboards(c)["data"].keys() == {"serin-modeldeployment.json", "serin-operator.json"}
+        ),
+    ),
+    (
+        {"metrics.dashboards.labels": {"other": "2"}, "metrics.dashboards.enabled": True},
+        lambda c: dashboards(c)["metadata"]["labels"]["other"] == "2",
+    ),
+    (
+        {"metrics.dashboards.annotations": {"grafana_folder": "Serin"}, "metrics.dashboards.enabled": True},
+        lambda c: dashboards(c)["metadata"]["annotations"] == {"grafana_folder": "Serin"},
+    ),
+    ({"metrics.alerts.enabled": True}, lambda c: len(alerts(c)) > 10),
+    (
+        {"metrics.alerts.labels": {"release": "prometheus"}, "metrics.alerts.enabled": True},
+        lambda c: c.one("PrometheusRule")["metadata"]["labels"]["release"] == "prometheus",
+    ),
+    (
+        {"metrics.alerts.disabled": ["SerinModelNotScraped", "SerinRegistryDown"], "metrics.alerts.enabled": True},
+        lambda c: (
+            {"SerinModelScrapedTwice"} <= alerts(c).keys()
+            and not {"SerinModelNotScraped", "SerinRegistryDown"} & alerts(c).keys()
+        ),
+    ),
+    (
+        {"metrics.alerts.runbooks": "https://wiki.example.com/serin", "metrics.alerts.enabled": True},
+        lambda c: (
+            alerts(c)["SerinOperatorDown"]["annotations"]["runbook_url"]
+            == "https://wiki.example.com/serin#serinoperatordown"
+        ),
     ),
     ({"networkPolicy.enabled": False}, lambda c: not c.all("NetworkPolicy")),
     ({"networkPolicy.from": [PEER]}, lambda c: c.one("NetworkPolicy")["spec"]["ingress"][0]["from"] == [PEER]),

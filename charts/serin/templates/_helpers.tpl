@@ -57,6 +57,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "log_level" .logLevel
   "log_format" .logFormat
   "http_port" .httpPort
+  "prometheus_url" (empty .prometheusUrl | ternary nil .prometheusUrl)
   | toYaml -}}
 {{- end -}}
 {{- end -}}
