@@ -49,7 +49,8 @@ def _settings(found: Json, file: str) -> Json:
         return inner if isinstance(inner, dict) else {}
     if isinstance(found.get("settings"), dict):
         # The chart's values, which Helm users write in its manner.
-        values = {_snake(name): value for name, value in found["settings"].items()}
+        # What is empty there is not set.
+        values = {_snake(name): value for name, value in found["settings"].items() if value not in ("", None)}
         values["runtimes"] = [
             {_snake(name): value for name, value in runtime.items()} for runtime in values.get("runtimes") or []
         ] or list(Settings.model_fields["runtimes"].default)

@@ -13,8 +13,8 @@ BY_PHASE: dict[str, str] = {
     "Resolving": "The registry's answer starts the deployment; the operator asks by itself until it has one.",
     "Deploying": "Ready replicas move it on; spec.serving.startupDeadline gives a candidate up. "
     "serin abort ends it now.",
-    "Progressing": "The end of the hold moves it on. serin pause keeps it here, serin promote skips what is left, "
-    "serin abort takes {candidate} back.",
+    "Progressing": "The end of the hold moves it on, once every check passes. serin pause keeps it here, "
+    "serin promote skips what is left, serin abort takes {candidate} back.",
     "AwaitingApproval": "serin approve lets {candidate} go on, serin abort takes it back; nothing else moves it before "
     "the deadline of the rollout.",
     "Paused": "serin resume lets it go on, serin promote skips what is left, serin abort takes {candidate} back.",
@@ -77,6 +77,10 @@ BY_REASON: dict[str, str] = {
     "PolicyNotFound": "Correct spec.rollout.policy, or have the platform team make that RolloutPolicy.",
     "InvalidPolicy": "The platform team has to correct the field of the RolloutPolicy that the message names.",
     "InvalidQuery": "Correct the query that the message names; its variables are in the reference.",
+    "SignatureIncompatible": "Log the model with a signature that keeps the clients' requests good; or tell the clients "
+    "and set gates.signature to Warn. It is looked at anew when the gates or the stable version change.",
+    "QualityTooLow": "Register a better version, or log the metric that is missing: metrics are read anew every few "
+    "minutes, and at once by serin retry.",
     "NoRuntime": "Log the model with a flavor that a runtime serves, or have the platform team add a runtime to the "
     "operator's settings.",
     "NameTooLong": "Use a namespace with a shorter name.",

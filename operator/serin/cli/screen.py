@@ -13,6 +13,7 @@ from rich.text import Text
 
 from serin.cli import terminal
 from serin.cli import times
+from serin.cli.checks import check_lines
 from serin.cli.seen import Json
 from serin.cli.seen import Role
 from serin.cli.seen import Seen
@@ -22,7 +23,7 @@ from serin.cli.seen import whole
 from serin.cli.steps import step_table
 
 # What is told above already, and what is as it shall be, is not told again.
-QUIET = frozenset({"Ready", "Reconciling", "Stalled", "Paused"})
+QUIET = frozenset({"Ready", "Reconciling", "Stalled", "Paused", "AnalysisPassing"})
 HISTORY = 3
 ORDERS = 3
 REJECTED = 3
@@ -34,6 +35,7 @@ def screen(seen: Seen, now: datetime, trouble: Sequence[str] = ()) -> Renderable
     if seen.rollout:
         parts += [Text(), step_table(seen, now)]
     for title, rows in (
+        ("Checks", check_lines(seen, now)),
         ("Conditions", _conditions(seen, now)),
         ("Pods", [Text(one) for one in trouble]),
         ("History", _history(seen, now)),

@@ -70,6 +70,20 @@ class Condition:
     since: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one check says of a candidate."""
+
+    name: str
+    verdict: str
+    message: str
+    dry_run: bool
+    evidence: tuple[float, float] | None
+    """Evidence against the candidate, and the evidence at which it fails."""
+    enough_at: datetime | None
+    """When enough requests will have come, at the rate so far."""
+
+
 class Seen:
     """One ModelDeployment."""
 
@@ -104,6 +118,8 @@ class Seen:
         self.fallback = _role(self.status.get("fallback"))
         self.rollout = record(self.status.get("rollout"))
         self.traffic = records(self.status.get("traffic"))
+        self.checks = [_check(one) for one in records(self.status.get("analysis"))]
+        """What each check says of the candidate, or said of the last one."""
         self.history = records(self.status.get("history"))
         self.rejected = records(self.status.get("rejected"))
         self.handled = {text(verb): record(order) for verb, order in record(self.status.get("handled")).items()}
@@ -194,3 +210,19 @@ def _step(step: Json) -> Step:
         approval=step.get("approval") is True,
         match=", ".join(f"{text(name)}: {text(value)}" for name, value in headers.items()),
     )
+
+
+def _check(check: Json) -> Check:
+    weighed, limit = _number(check.get("eValue")), _number(check.get("limit"))
+    return Check(
+        name=text(check.get("check")),
+        verdict=text(check.get("verdict")),
+        message=text(check.get("message")),
+        dry_run=check.get("dryRun") is True,
+        evidence=(weighed, limit) if weighed is not None and limit is not None else None,
+        enough_at=times.parse(check.get("enoughAt")),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -11,6 +11,7 @@ from rich.text import Text
 from serin.cli import options
 from serin.cli import terminal
 from serin.cli import times
+from serin.cli.checks import check_lines
 from serin.cli.pods import trouble
 from serin.cli.reach import Where
 from serin.cli.reach import read
@@ -50,6 +51,7 @@ def explanation(seen: Seen, now: datetime, pods: list[str]) -> Iterator[tuple[st
     yield "What is declared", _declared(seen)
     yield "What serves", _serving(seen, now)
     yield "What is on its way", _rolling(seen, now)
+    yield "What the checks say", [line.plain for line in check_lines(seen, now)]
     yield "What was taken back last", _taken_back(seen, now)
     yield "What the pods say", pods
     yield "What would change it", _changes(seen)

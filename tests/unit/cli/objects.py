@@ -155,3 +155,20 @@ def rejected() -> Json:
             }
         ],
     )
+
+
+CHECKS: list[Json] = [
+    {
+        "check": "errors",
+        "verdict": "Inconclusive",
+        "message": "error rate 1.2 % against 1 % of v12 after 150 requests",
+        "candidate": 0.012,
+        "stable": 0.01,
+        "requests": 150,
+        "needed": 50,
+        "enoughAt": "2026-11-20T22:14:30Z",
+        "eValue": 1.375,
+        "limit": 40,
+    },
+    {"check": "margin", "verdict": "Error", "message": "Prometheus does not answer", "dryRun": True},
+]

@@ -87,6 +87,7 @@ def test_the_objects_of_these_tests_are_those_of_the_api() -> None:
     version = definitions()["serin.dev_modeldeployments.yaml"]["spec"]["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]["properties"]
     paused = {"reason": "Paused", "message": "", "since": "2026-11-20T22:12:00Z"}
-    for body in (objects.rolling(paused=paused, approvedStep=3), objects.rejected(), objects.deployment()):
+    judged = objects.deployment(analysis=objects.CHECKS)
+    for body in (objects.rolling(paused=paused, approvedStep=3), objects.rejected(), objects.deployment(), judged):
         assert list(unknown(body["spec"], schema["spec"])) == []
         assert list(unknown(body["status"], schema["status"])) == []

@@ -163,6 +163,22 @@ def test_a_pause_says_why_and_since_when(api: ApiServer, serin: Run) -> None:
     assert "Paused     since 22:12:00Z (30s ago): check errors failed" in serin("status", "fraud").stdout
 
 
+def test_what_the_checks_say(api: ApiServer, serin: Run) -> None:
+    body = objects.rolling()
+    body["status"]["analysis"] = objects.CHECKS
+    api.put(body)
+    for verb in ("status", "why"):
+        shown = " ".join(serin(verb, "fraud").stdout.split())
+        assert (
+            "errors Inconclusive: error rate 1.2 % against 1 % of v12 after 150 requests; "
+            "evidence against it 1.38 of 40; enough requests 22:14:30Z (in 2m) "
+            "margin Error, decides nothing: Prometheus does not answer"
+        ) in shown
+    # Of a rollout that is long over they are history.
+    api.put(objects.deployment(analysis=objects.CHECKS))
+    assert "Inconclusive" not in serin("status", "fraud").stdout
+
+
 def test_an_approval_that_is_awaited(api: ApiServer, serin: Run) -> None:
     api.put(objects.rolling(phase="AwaitingApproval"))
     assert "> 3     25 %                          10m       awaited " in serin("status", "fraud").stdout
