@@ -13,6 +13,7 @@ from typing import Any
 
 from e2e.cluster.interface import Cluster
 from e2e.stack import gateway
+from e2e.stack import monitoring
 from e2e.stack.install import load_images
 from e2e.stack.kubectl import Kubectl
 from e2e.stack.progress import say
@@ -70,7 +71,11 @@ def _values(reference: str) -> dict[str, Any]:
     repository, _, tag = reference.rpartition(":")
     return {
         "image": {"repository": repository, "tag": tag},
-        "settings": {"domain": DOMAIN, "gateways": [{"name": gateway.GATEWAY, "namespace": gateway.NAMESPACE}]},
+        "settings": {
+            "domain": DOMAIN,
+            "gateways": [{"name": gateway.GATEWAY, "namespace": gateway.NAMESPACE}],
+            "prometheusUrl": monitoring.URL,
+        },
     }
 
 

@@ -26,8 +26,12 @@ _VERSIONS = (
     models.BETTER,
     models.BROKEN,
     Version(factor=4.0, misbehaviour=Misbehaviour(crash_on=POISON)),
+    Version(factor=5.0, misbehaviour=Misbehaviour(error_every=4)),
+    Version(factor=6.0, misbehaviour=Misbehaviour(error_every=4)),
+    Version(factor=7.0, misbehaviour=Misbehaviour(predict_seconds=0.3)),
+    Version(factor=8.0, misbehaviour=Misbehaviour(error_every=3, good_calls=600)),
 )
-GOOD, BETTER, BROKEN, FRAGILE = range(1, 5)
+GOOD, BETTER, BROKEN, FRAGILE, FAILING, AS_BAD, SLOW, LATE = range(1, 9)
 MARK = "serin.dev/scenario"
 """Label of every namespace that a scenario made."""
 _POLL_SECONDS = 0.25
@@ -83,7 +87,7 @@ def _register(kubectl: Kubectl) -> None:
     """Afresh, so that version numbers and answers are the same."""
     aliases.forget(kubectl, MODEL)
     numbers = models.register(kubectl, images.build("mlflow").reference, MODEL, _VERSIONS)
-    assert numbers == [GOOD, BETTER, BROKEN, FRAGILE], f"the registry numbered the versions {numbers}"
+    assert numbers == list(range(1, len(_VERSIONS) + 1)), f"the registry numbered the versions {numbers}"
 
 
 def wait_until(what: str, check: Callable[[], object], seconds: float) -> float:

@@ -32,6 +32,8 @@ class Misbehaviour:
     predict_seconds: float = 0.0
     error_every: int = 0
     """Each so-manieth prediction raises; 0: none."""
+    good_calls: int = 0
+    """Predictions before the first one that raises."""
     memory_mib: int = 0
     """Memory that the loaded model holds on to."""
     crash_on: float | None = None

@@ -27,6 +27,7 @@ class Scripted(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self._ballast = np.ones(config["memory_mib"] << 17)  # 2^17 float64 are 1 MiB
         self._predict_seconds = config["predict_seconds"]
         self._error_every = config["error_every"]
+        self._good_calls = config["good_calls"]
         self._crash_on = config["crash_on"]
         self._calls = itertools.count(1)
 
@@ -34,7 +35,7 @@ class Scripted(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """The input times the factor, late or not at all where the configuration says so."""
         time.sleep(self._predict_seconds)
         call = next(self._calls)
-        if self._error_every and call % self._error_every == 0:
+        if self._error_every and call > self._good_calls and call % self._error_every == 0:
             raise ArithmeticError(f"call {call} failed, as every {self._error_every}th does")
         first = np.asarray(model_input, dtype=np.float64)[:, :1]
         if self._crash_on is not None and (first == self._crash_on).any():

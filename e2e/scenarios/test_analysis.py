@@ -1,0 +1,212 @@
+"""Candidates that are judged by what they do, with real pods, real requests and a real Prometheus."""
+
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from e2e.scenarios.room import Deployment
+from e2e.scenarios.room import Room
+from e2e.scenarios.world import AS_BAD
+from e2e.scenarios.world import BETTER
+from e2e.scenarios.world import FAILING
+from e2e.scenarios.world import GOOD
+from e2e.scenarios.world import LATE
+from e2e.scenarios.world import SLOW
+from e2e.scenarios.world import World
+from e2e.scenarios.world import wait_until
+from e2e.stack import monitoring
+from e2e.stack.kubectl import Object
+from e2e.traffic import Traffic
+from e2e.watching import Seen
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+
+Record = Callable[[str, object], None]
+
+_ERRORS: Object = {"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}
+_SLOW: Object = {"name": "slow", "measure": "SlowerThan", "threshold": "250ms", "notWorseThanStable": {}}
+_SCRAPE_SECONDS = 5.0
+_EVERY_SECONDS = 5.0
+
+
+def judged(*checks: Object, least: int = 60, **rollout: object) -> Object:
+    """A rollout that is judged often."""
+    return {"analysis": {"every": f"{_EVERY_SECONDS:.0f}s", "minRequests": least, "checks": list(checks)}, **rollout}
+
+
+def verdicts(seen: Seen) -> dict[str, str]:
+    """What each check says."""
+    return {one["check"]: one["verdict"] for one in seen.status.get("analysis") or []}
+
+
+def test_version_that_fails_some_requests(room: Room, measured: Record) -> None:
+    ping = room.deployment(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW))
+    ping.settled(GOOD)
+    with ping.traffic() as traffic:
+        moved = time.time()
+        ping.move_alias(FAILING)
+        back = ping.rolled_back(since=moved)
+        _only_stable_from(ping, traffic, back)
+    rejected = back.status["rejected"][0]
+    assert rejected["reason"] == "AnalysisFailed"
+    assert "error rate" in rejected["message"]
+    assert " of v1 after " in rejected["message"]
+    assert verdicts(back)["errors"] == "Fail"
+    first = min(answer.sent for answer in traffic.failures)
+    last = max(answer.sent for answer in traffic.failures)
+    measured("from the first failed request to the last", f"{last - first:.1f} s")
+    measured("message", rejected["message"])
+    # The sample that shows it is there one scrape later, and is looked at within `every`.
+    assert last - first < _SCRAPE_SECONDS + _EVERY_SECONDS + 10
+    assert {answer.error for answer in traffic.failures if answer.sent > back.at + 0.5} == set()
+
+
+def test_version_that_is_slow(room: Room, measured: Record) -> None:
+    ping = room.deployment(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW))
+    ping.settled(GOOD)
+    with ping.traffic() as traffic:
+        moved = time.time()
+        ping.move_alias(SLOW)
+        back = ping.rolled_back(since=moved)
+        _only_stable_from(ping, traffic, back)
+    assert "of the requests slower than 250ms" in back.status["rejected"][0]["message"]
+    measured("message", back.status["rejected"][0]["message"])
+    assert verdicts(back)["slow"] == "Fail"
+    assert traffic.failures == []
+
+
+def test_version_that_is_as_bad_as_the_one_in_use(room: Room, measured: Record) -> None:
+    """Every fourth request fails with either: nothing gets worse, so it is promoted, through a bake, too."""
+    ping = room.deployment(alias=FAILING, steps=[(50, "10s")], rollout=judged(_ERRORS, bake="10s"))
+    ping.settled(FAILING)
+    with Traffic(ping.endpoint, rate=40):
+        moved = time.time()
+        ping.move_alias(AS_BAD)
+        promoted = ping.settled(AS_BAD, since=moved)
+    told = next(seen for seen in ping.watch.history(moved) if verdicts(seen).get("errors") == "Pass")
+    assert told.condition("AnalysisPassing")["status"] == "True"
+    measured("verdict", told.status["analysis"][0]["message"])
+    assert promoted.status["history"][0]["outcome"] == "Promoted"
+
+
+def test_version_with_too_little_traffic_holds_and_says_what_it_needs(room: Room) -> None:
+    ping = room.deployment(alias=GOOD, steps=[(20, "5s")], rollout=judged(_ERRORS, least=5000))
+    ping.settled(GOOD)
+    with ping.traffic(20):
+        moved = time.time()
+        ping.move_alias(BETTER)
+        ping.step(1, since=moved)
+        waiting = ping.until("it says what it needs", lambda seen: "more requests are needed" in seen.message)
+        assert waiting.phase == "Progressing"
+        check = waiting.status["analysis"][0]
+        assert check["verdict"] == "Inconclusive"
+        assert check["needed"] == 5000 - check["requests"]
+        assert "enoughAt" in check
+        ordered = ping.order("promote", ping.revision("v2"))
+        ping.settled(BETTER, since=ordered)
+
+
+def test_version_that_turns_bad_when_it_bakes(room: Room, measured: Record) -> None:
+    ping = room.deployment(alias=GOOD, steps=[(30, "8s")], rollout=judged(_ERRORS, bake="10m"))
+    ping.settled(GOOD)
+    with ping.traffic() as traffic:
+        moved = time.time()
+        ping.move_alias(LATE)
+        baking = ping.until("it bakes", lambda seen: seen.phase == "Baking", since=moved)
+        back = ping.rolled_back(since=baking.at)
+        _only_stable_from(ping, traffic, back)
+    assert back.status["rejected"][0]["version"] == "v8"
+    assert back.status["rejected"][0]["reason"] == "AnalysisFailed"
+    measured("message", back.status["rejected"][0]["message"])
+    assert not [answer for answer in traffic.failures if answer.sent < baking.at]
+
+
+def test_prometheus_goes_and_comes_back_empty(room: Room) -> None:
+    """Nothing moves while nothing can be measured; afterwards it goes on, with what is counted from then on."""
+    ping = room.deployment(alias=GOOD, steps=[(30, "15s")], rollout=judged(_ERRORS))
+    ping.settled(GOOD)
+    with ping.traffic() as traffic:
+        with without_prometheus(room.world):
+            moved = time.time()
+            ping.move_alias(BETTER)
+            begun = ping.step(1, since=moved)
+            blind = ping.until("it cannot measure", lambda seen: verdicts(seen).get("errors") == "Error", since=moved)
+            assert blind.condition("AnalysisPassing")["reason"] == "AnalysisError"
+            wait_until("the hold is over", lambda: time.time() > begun.at + 20, 40)
+            assert ping.watch.latest is not None
+            assert ping.watch.latest.rollout["step"] == 1
+            assert "Prometheus" in ping.watch.latest.message
+        ping.settled(BETTER, since=moved)
+    assert traffic.failures == []
+
+
+def test_counters_that_begin_anew(room: Room) -> None:
+    """A pod of the candidate is replaced in the middle: what it counted is not taken for a verdict."""
+    ping = room.deployment(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=2)
+    ping.settled(GOOD)
+    with ping.traffic() as traffic:
+        moved = time.time()
+        ping.move_alias(BETTER)
+        ping.step(1, since=moved)
+        ping.until("it is judged", verdicts, since=moved)
+        ping.delete("pod", ping.pods("v2")[0]["metadata"]["name"], "--wait=false")
+        promoted = ping.settled(BETTER, since=moved)
+    assert traffic.failures == []
+    assert {seen.status["analysis"][0]["verdict"] for seen in ping.watch.history(moved) if verdicts(seen)} <= {
+        "Inconclusive",
+        "Pass",
+    }
+    assert promoted.status["history"][0]["outcome"] == "Promoted"
+
+
+def test_copies_that_fail(room: Room) -> None:
+    """A shadow that answers badly is taken back, and nobody but it ever knew."""
+    ping = room.deployment(
+        alias=GOOD,
+        steps=[{"weight": 0, "mirror": 50, "hold": "10m"}, {"weight": 50, "hold": "1m"}],
+        rollout=judged(_ERRORS),
+    )
+    ping.settled(GOOD)
+    with ping.traffic() as traffic:
+        moved = time.time()
+        ping.move_alias(FAILING)
+        back = ping.rolled_back(since=moved)
+    assert back.status["rejected"][0]["reason"] == "AnalysisFailed"
+    assert traffic.failures == []
+    assert {answer.version for answer in traffic.answers()} == {"v1"}
+
+
+def test_own_query(room: Room) -> None:
+    """A query of one's own decides, a dry run beside it does not."""
+    ready: Object = {"name": "scraped", "query": 'count(up{serin_dev_revision="{{ revision }}"})', "atLeast": 1}
+    never: Object = {"name": "never", "query": "vector(1)", "atMost": 0, "dryRun": True}
+    ping = room.deployment(alias=GOOD, steps=[(50, "10s")], rollout=judged(ready, never))
+    ping.settled(GOOD)
+    moved = time.time()
+    ping.move_alias(BETTER)
+    ping.settled(BETTER, since=moved)
+    told = [verdicts(seen) for seen in ping.watch.history(moved) if verdicts(seen).get("scraped") == "Pass"]
+    assert told
+    assert {one["never"] for one in told} == {"Fail"}
+
+
+def _only_stable_from(ping: Deployment, traffic: Traffic, back: Seen) -> None:
+    wait_until("answers follow", lambda: len(traffic.answers(back.at + 1)) > 40, 15)
+    assert {answer.version for answer in traffic.answers(back.at + 1)} == {"v1"}
+    assert back.stable == "v1"
+    assert back.condition("Available")["status"] == "True"
+
+
+@contextmanager
+def without_prometheus(world: World) -> Iterator[None]:
+    """Nothing of it for a while, and afterwards one that has forgotten everything."""
+    scale = ("scale", "deployment/prometheus", "-n", monitoring.NAMESPACE)
+    world.kubectl.run(*scale, "--replicas=0")
+    try:
+        yield
+    finally:
+        world.kubectl.run(*scale, "--replicas=1")
+        world.kubectl.run("rollout", "status", "deployment/prometheus", "-n", monitoring.NAMESPACE, "--timeout=90s")
