@@ -65,9 +65,10 @@ def test_version_that_fails_some_requests(room: Room, measured: Record) -> None:
 
 
 def test_version_that_is_slow(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW))
+    ping = room.deployment(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW, least=20))
     ping.settled(GOOD)
-    with ping.traffic() as traffic:
+    # Not more than it can bear: a server that is too busy to be scraped is another story.
+    with ping.traffic(8) as traffic:
         moved = time.time()
         ping.move_alias(SLOW)
         back = ping.rolled_back(since=moved)
@@ -194,7 +195,7 @@ def test_own_query(room: Room) -> None:
 
 
 def _only_stable_from(ping: Deployment, traffic: Traffic, back: Seen) -> None:
-    wait_until("answers follow", lambda: len(traffic.answers(back.at + 1)) > 40, 15)
+    wait_until("answers follow", lambda: len(traffic.answers(back.at + 1)) > 20, 15)
     assert {answer.version for answer in traffic.answers(back.at + 1)} == {"v1"}
     assert back.stable == "v1"
     assert back.condition("Available")["status"] == "True"

@@ -5,8 +5,12 @@ the step began::
 
     label_replace(sum by (revision) (<requests>), "serin_count", "requests", "", "")
     or label_replace(sum by (revision) (<bad>), "serin_count", "bad", "", "")
+    or label_replace(sum by (revision) (up), "serin_count", "up", "", "")
 
-where the growth of a counter ``c`` since the moment ``s`` is ``(last_over_time(c[<since s>]) - c @ s >= 0) or c``:
+The last part tells no requests from no measurements: a server that is too busy to be scraped counts nothing, and is the
+last one of which that may be taken for a good sign.
+
+In the others the growth of a counter ``c`` since ``s`` is ``(last_over_time(c[<since s>]) - c @ s >= 0) or c``:
 
 - plain differences, never ``increase``: that extrapolates, so counts are no integers and grow with the scrape interval,
   and it loses the first value of a series that is born within the step, as the series of the first error is;
@@ -39,6 +43,7 @@ COUNT_LABEL = "serin_count"
 REQUESTS = "requests"
 BAD = "bad"
 GOOD = "good"
+UP = "up"
 
 LOOK_BACK_SECONDS = 300
 """How far back Prometheus looks for a series' value at a moment (query.lookback-delta)."""
@@ -67,10 +72,19 @@ class Scope:
     concurrent: bool = True
     """False while the candidate has all the traffic."""
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Revisions whose requests count now."""
+        if self.stable is None or not self.concurrent:
+            return (self.candidate,)
+        return (self.candidate, self.stable)
+
 
 def counts_query(how: Counted, scope: Scope) -> str:
     """All requests and some of them, of both revisions, since the step began."""
-    return f"{_called(how.requests, REQUESTS, scope)} or {_called(how.part, BAD if how.part_is_bad else GOOD, scope)}"
+    part = BAD if how.part_is_bad else GOOD
+    up = _labelled(f"sum by ({REVISION_SERIES_LABEL}) ({UP}{{{_matchers(scope)}}})", UP)
+    return f"{_called(how.requests, REQUESTS, scope)} or {_called(how.part, part, scope)} or {up}"
 
 
 def read_counts(result: Iterable[Series], how: Counted, scope: Scope) -> Sample | Unknown:
@@ -81,6 +95,10 @@ def read_counts(result: Iterable[Series], how: Counted, scope: Scope) -> Sample 
         if key in found or not math.isfinite(series.value):
             return Unknown("the metrics' source gave an answer that cannot be counts")
         found[key] = series.value
+    silent = next((one for one in scope.measured if not found.get((one, UP))), None)
+    if silent is not None:
+        scraped = "do not answer Prometheus' scrapes" if (silent, UP) in found else "are not scraped by Prometheus"
+        return Unknown(f"the pods of {silent} {scraped}: what they do is not known")
     boundary = "" if how.boundary is None else f"counted at {how.boundary:g} s, the histogram's boundary below"
     return Sample(
         candidate=_tally(found, scope.candidate, how),
@@ -113,14 +131,21 @@ def _tally(found: Mapping[tuple[str, str], float], revision: str | None, how: Co
 
 
 def _called(counter: Counter, count: str, scope: Scope) -> str:
-    return f'label_replace({_sum(counter, scope)}, "{COUNT_LABEL}", "{count}", "", "")'
+    return _labelled(_sum(counter, scope), count)
+
+
+def _labelled(expression: str, count: str) -> str:
+    return f'label_replace({expression}, "{COUNT_LABEL}", "{count}", "", "")'
+
+
+def _matchers(scope: Scope) -> str:
+    revisions = "|".join(one for one in (scope.candidate, scope.stable) if one is not None)
+    # Names of revisions and namespaces are DNS labels: nothing in them means anything in a regular expression.
+    return f'namespace="{scope.namespace}",{REVISION_SERIES_LABEL}=~"{revisions}"'
 
 
 def _sum(counter: Counter, scope: Scope) -> str:
-    revisions = "|".join(one for one in (scope.candidate, scope.stable) if one is not None)
-    # Names of revisions and namespaces are DNS labels: nothing in them means anything in a regular expression.
-    matchers = f'namespace="{scope.namespace}",{REVISION_SERIES_LABEL}=~"{revisions}"'
-    series = f"{counter.name}{{{matchers}{',' if counter.matchers else ''}{counter.matchers}}}"
+    series = f"{counter.name}{{{_matchers(scope)}{',' if counter.matchers else ''}{counter.matchers}}}"
     since = scope.since.timestamp()
     window = LOOK_BACK_SECONDS + max(0, math.ceil((scope.at - scope.since).total_seconds()))
     growth = f"(last_over_time({series}[{window}s]) - ({series} @ {since:.3f}) >= 0) or {series}"

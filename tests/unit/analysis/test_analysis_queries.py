@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from serin.analysis.queries import BAD
 from serin.analysis.queries import COUNT_LABEL
 from serin.analysis.queries import GOOD
 from serin.analysis.queries import REQUESTS
+from serin.analysis.queries import UP
 from serin.analysis.queries import Scope
 from serin.analysis.queries import Series
 from serin.analysis.queries import counts_query
@@ -34,6 +36,9 @@ def series(revision: str, count: str, value: float) -> Series:
     return Series({REVISION_SERIES_LABEL: revision, COUNT_LABEL: count}, value)
 
 
+SCRAPED = [series("fraud-v13-bbbb", UP, 1), series("fraud-v12-aaaa", UP, 1)]
+
+
 def test_the_query() -> None:
     asked = 'asked_total{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa",path="/infer"}'
     failed = 'failed_total{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa"}'
@@ -45,6 +50,9 @@ def test_the_query() -> None:
         " or label_replace(sum by (serin_dev_revision) "
         f"((last_over_time({failed}[391s]) - ({failed} @ {at}) >= 0) or {failed}), "
         '"serin_count", "bad", "", "")'
+        " or label_replace(sum by (serin_dev_revision) "
+        '(up{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa"}), '
+        '"serin_count", "up", "", "")'
     )
 
 
@@ -52,13 +60,14 @@ def test_a_first_deployment_is_alone() -> None:
     alone = Scope("payments", "fraud-v13-bbbb", None, SINCE, SINCE)
     assert 'serin_dev_revision=~"fraud-v13-bbbb"' in counts_query(BY_BAD, alone)
     assert "[300s]" in counts_query(BY_BAD, alone)
-    found = read_counts([series("fraud-v13-bbbb", REQUESTS, 3)], BY_BAD, alone)
+    found = read_counts([*SCRAPED, series("fraud-v13-bbbb", REQUESTS, 3)], BY_BAD, alone)
     assert isinstance(found, Sample)
     assert (found.candidate, found.stable) == (Tally(requests=3), Tally())
 
 
 def test_counts_are_read_by_revision() -> None:
     answer = [
+        *SCRAPED,
         series("fraud-v13-bbbb", REQUESTS, 100.0),
         series("fraud-v13-bbbb", BAD, 7.0),
         series("fraud-v12-aaaa", REQUESTS, 900.0),
@@ -73,6 +82,7 @@ def test_counts_are_read_by_revision() -> None:
 
 def test_what_is_not_good_is_bad() -> None:
     answer = [
+        *SCRAPED,
         series("fraud-v13-bbbb", REQUESTS, 100.0),
         series("fraud-v12-aaaa", REQUESTS, 900.0),
         series("fraud-v12-aaaa", GOOD, 901.0),
@@ -85,9 +95,21 @@ def test_what_is_not_good_is_bad() -> None:
 
 
 def test_no_series_is_no_request() -> None:
-    found = read_counts([], BY_BAD, SCOPE)
+    found = read_counts(SCRAPED, BY_BAD, SCOPE)
     assert isinstance(found, Sample)
     assert (found.candidate, found.stable) == (Tally(), Tally())
+
+
+def test_a_server_that_is_too_busy_to_be_scraped_is_not_taken_for_a_quiet_one() -> None:
+    busy = [series("fraud-v13-bbbb", UP, 0), series("fraud-v12-aaaa", UP, 2)]
+    found = read_counts(busy, BY_BAD, SCOPE)
+    assert isinstance(found, Unknown)
+    assert "the pods of fraud-v13-bbbb do not answer Prometheus' scrapes" in found.message
+    nobody = read_counts([series("fraud-v13-bbbb", UP, 1)], BY_BAD, SCOPE)
+    assert isinstance(nobody, Unknown)
+    assert "the pods of fraud-v12-aaaa are not scraped by Prometheus" in nobody.message
+    alone = replace(SCOPE, concurrent=False)
+    assert isinstance(read_counts([series("fraud-v13-bbbb", UP, 1)], BY_BAD, alone), Sample), "nothing is asked of it"
 
 
 @pytest.mark.parametrize(

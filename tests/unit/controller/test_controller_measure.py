@@ -43,7 +43,10 @@ class Played:
         if promql == "margin":
             return [Series({}, 0.5)]
         labels = {"serin_dev_revision": revision()}
+        stable = {"serin_dev_revision": rolling({10: "1h"}).stable}
         return [
+            Series({**labels, "serin_count": "up"}, 1.0),
+            Series({**stable, "serin_count": "up"}, 1.0),
             Series({**labels, "serin_count": "requests"}, 400.0),
             Series({**labels, "serin_count": "bad"}, 2.0),
         ]
