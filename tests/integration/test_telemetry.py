@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import time
 
 import pytest
 from aiohttp import web
@@ -129,3 +130,15 @@ def test_no_secret_in_anything_that_can_be_read(scene: Scene) -> None:
 
 def _readable(scene: Scene, deployed: Deployed) -> list[object]:
     return [deployed.body, *scene.kube.list(MODEL_DEPLOYMENT, scene.namespace)]
+
+
+def test_stopping_is_quiet_and_quick(scene: Scene) -> None:
+    """A stranger's first look at the log after an upgrade is no traceback."""
+    scene.operator.stop()
+    scene.operator.start()
+    before = len(scene.operator.log.read_text())
+    began = time.monotonic()
+    assert scene.operator.stop() == 0
+    assert time.monotonic() - began < 10
+    told = scene.operator.log.read_text()[before:]
+    assert "Traceback" not in told, told

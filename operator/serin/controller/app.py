@@ -53,6 +53,7 @@ RETRY_SECONDS = 2.0
 async def run(settings: Settings) -> None:
     """Run the operator until it is told to stop."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_tell)
     telemetry = Telemetry()
     limiter = TokenBucket(settings.requests_per_second, settings.request_burst, loop.time)
     client = Client(await connect(settings.kubeconfig), limiter, telemetry.request, loop.time)
@@ -123,6 +124,13 @@ async def run(settings: Settings) -> None:
                 await source.close()
     await runner.cleanup()
     await client.close()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What nobody awaits, in the log. Not the ends of kopf's watch streams, which the loop closes when it stops: one
+    traceback for each kind would be the first that a stranger sees after an upgrade."""
+    if "asyncgen" not in context:
+        loop.default_exception_handler(context)
 
 
 async def prime(client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies) -> None:
