@@ -14,6 +14,7 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Resolved
+from serin.cluster.client import TOO_MANY_REQUESTS
 from serin.cluster.client import Client
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
@@ -30,10 +31,14 @@ from serin.rollout.orders import annotated
 from serin.serving.backend import Backend
 from serin.serving.backend import LiveObjects
 from serin.serving.pods import Replica
+from serin.serving.pods import Words
 from serin.serving.pods import with_words
 
 # A log is read once for each container that ended; a crash loop must not make it a stream of requests.
 LOGS_REMEMBERED = 2048
+# What fails loses its requests only after its log was read: the wait must be short.
+BUSY_SECONDS = 0.1
+LONGEST_BUSY_SECONDS = 1.0
 # Fields of the status that only tell.
 TOLD = frozenset({"phase", "message", "conditions", "history"})
 UNREADABLE_SECONDS = 60.0
@@ -168,15 +173,27 @@ class Logs:
             return one
         ended = (namespace, words.pod, words.container, str(failure.at))
         if ended not in self._known:
-            try:
-                text = await self._client.log(namespace, words.pod, words.container, previous=words.running)
-            except ClusterError:
+            text = await self._log(namespace, words)
+            if text is None:
                 # Without the log the failure still has the pod's own reason.
                 return one
             while len(self._known) >= LOGS_REMEMBERED:
                 self._known.pop(next(iter(self._known)))
             self._known[ended] = _only_words(failure, text)
         return replace(one, failure=replace(failure, message=self._known[ended]))
+
+    async def _log(self, namespace: str, words: Words) -> str | None:
+        """The log, asked for once more where the API server was only busy: a rejection tells its reason for good."""
+        try:
+            return await self._client.log(namespace, words.pod, words.container, previous=words.running)
+        except ClusterError as error:
+            if error.status < TOO_MANY_REQUESTS:
+                return None
+            await asyncio.sleep(min(error.retry_after or BUSY_SECONDS, LONGEST_BUSY_SECONDS))
+        try:
+            return await self._client.log(namespace, words.pod, words.container, previous=words.running)
+        except ClusterError:
+            return None
 
 
 def _only_words(failure: Failure, text: str) -> str:

@@ -81,18 +81,18 @@ class Performer:
             others += await self._scale(plan, scale, live)
         return Done(route=route, others=others)
 
-    async def clear(self, plan: ServingPlan) -> bool:
-        """Delete what is not needed any more, and nothing that the route, read live, still names. True where anything
-        was."""
-        key = Key(plan.namespace, plan.name)
-        if not self._backend.surplus(plan, self._children.of(key)):
-            return False
+    def surplus(self, plan: ServingPlan, only: frozenset[str] | None) -> tuple[tuple[Kind, Live], ...]:
+        """What is there, as far as the cache knows, that the plan does not need. ``only``: of these revisions alone,
+        where not everything that is needed is known."""
+        found = self._backend.surplus(plan, self._children.of(Key(plan.namespace, plan.name)))
+        return tuple((kind, one) for kind, one in found if only is None or one.name in only)
+
+    async def clear(self, plan: ServingPlan, only: frozenset[str] | None) -> None:
+        """Delete what is not needed any more, and nothing that the route, read live, still names."""
         # The answer to the last write of the route may have been lost, and its watch may be late.
         await self._read(HTTP_ROUTE, plan.namespace, plan.name)
-        surplus = self._backend.surplus(plan, self._children.of(key))
-        for kind, one in surplus:
+        for kind, one in self.surplus(plan, only):
             await self._delete(kind, one)
-        return bool(surplus)
 
     async def _delete(self, kind: Kind, one: Live) -> None:
         log.info("object is not needed any more", kind=kind.kind, name=one.name, namespace=one.namespace)

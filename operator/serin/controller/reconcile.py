@@ -26,7 +26,9 @@ from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
+from serin.rollout.decision import ServingPlan
 from serin.rollout.observed import Observed
+from serin.rollout.observed import Problem
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +97,7 @@ class Reconciler:
         if done.route and decision.may_wait:
             return Outcome("requeue_after", now + PATIENCE)
         await self._tell(key, observed, body, decision, now)
-        if plan is not None and await self._performer.clear(plan):
+        if plan is not None and await self._clear(key, observed, decision, plan):
             return Outcome("requeue_after", now)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
 
@@ -121,6 +123,22 @@ class Reconciler:
             await self._record(body["metadata"], decision, status, now)
             self._count(key, observed.status, status)
         self._telemetry.decided(key, status)
+
+    async def _clear(self, key: Key, observed: Observed, decision: Decision, plan: ServingPlan) -> bool:
+        """What may go. True where the object must be looked at again, because something went or the view was stale."""
+        # While it is not known what is declared, a revision that the status never heard of may be just that: made
+        # before a crash, and not remembered yet.
+        unsure = isinstance(observed.target, Problem)
+        status = decision.status
+        known = {entry.revision for entry in status.history} | {entry.revision for entry in status.rejected}
+        only = frozenset(known) if unsure else None
+        if not self._performer.surplus(plan, only):
+            return False
+        cached = self._parents.get(key)
+        await self._refresh(key, observed.uid)
+        if self._parents.get(key) == cached:
+            await self._performer.clear(plan, only)
+        return True
 
     async def _refresh(self, key: Key, uid: str) -> None:
         """The view was stale: read the object live, so that the next look is at what is."""

@@ -15,6 +15,7 @@ from typing import cast
 
 from serin.api.kinds import EVENT
 from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.cluster.client import Client
@@ -124,6 +125,7 @@ class FakeApi:
 
     async def log(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
         self.reads.append(f"log {namespace}/{pod} {container} {'previous' if previous else 'current'}")
+        self._fault("log", POD)
         return self.logs.get(pod, "")
 
     def _write(self, verb: str, kind: Kind, name: str) -> ClusterError | None:

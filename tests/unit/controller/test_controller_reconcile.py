@@ -51,13 +51,14 @@ STEPS = {"steps": [{"weight": 10, "hold": "5m"}], "readiness": {"stableFor": "0s
 class Stage:
     """The operator's rings around the core, over an API server that is played."""
 
-    def __init__(self, **sections: Any) -> None:
-        self.api, self.now, self.gone = FakeApi(), START, []  # type: ignore[var-annotated]
+    def __init__(self, api: FakeApi | None = None, **sections: Any) -> None:
+        self.api, self.now, self.gone = api or FakeApi(), START, []  # type: ignore[var-annotated]
         self.sections = {"rollout": STEPS, **sections}
         self.resolves: Resolved | Problem = resolved(1)
         self.parents, self.children, self.telemetry = Parents(), Children(), Telemetry()
         self.going: set[str] = set()
-        self.declare(1)
+        if api is None:
+            self.declare(1)
         self.policies = Policies("serin-system", Queue(), self.parents)
         self.measurer = Measurer(None, Queue(), lambda: self.now, self.telemetry.measured)
         backend, client = KServe(), self.api.client
@@ -260,6 +261,48 @@ async def test_a_failed_candidate_stays_until_its_rejection_is_written() -> None
     await stage.look()
     assert stage.api.written == ["status ModelDeployment fraud", f"delete InferenceService {new}"]
     assert stage.status["rejected"][0]["revision"] == new
+
+
+async def test_a_revision_made_before_a_crash_stays_while_the_registry_is_not_reached() -> None:
+    """After a start the registry is known a moment later than the cluster."""
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    stage.api.refuse("status", MODEL_DEPLOYMENT, 0, "killed")
+    with pytest.raises(ClusterError, match="killed"):
+        await stage.look()
+    [new] = stage.all(INFERENCE_SERVICE) - {old}
+    target, stage.resolves = stage.resolves, Problem(Reason.REGISTRY_UNAVAILABLE, "not asked yet")
+    stage.api.written.clear()
+    await stage.insist()
+    assert stage.all(INFERENCE_SERVICE) == {old, new}
+    stage.resolves = target
+    stage.world()
+    await stage.insist()
+    assert not [one for one in stage.api.written if "InferenceService" in one]
+    assert stage.status["candidate"]["revision"] == new
+
+
+async def test_nothing_is_deleted_by_an_old_declaration() -> None:
+    stage = Stage()
+    old = await stage.served()
+    before = stage.api.of(MODEL_DEPLOYMENT, *KEY)
+    stage.declare(2)
+    stage.api.refuse("status", MODEL_DEPLOYMENT, 0, "killed")
+    with pytest.raises(ClusterError, match="killed"):
+        await stage.look()
+    services = stage.all(INFERENCE_SERVICE)
+    assert len(services) == 2
+    # Another operator, whose view of the parent is that of before, and of everything else is as of now.
+    later = Stage(stage.api)
+    later.parents.put(before)
+    for (kind, _, _), body in stage.api.objects.items():
+        for one in CHILDREN:
+            if kind == one.kind:
+                later.children.put(one, body)
+    await later.reconciler.reconcile(KEY)
+    assert later.all(INFERENCE_SERVICE) == services
+    assert old in services
 
 
 @pytest.mark.parametrize("done", [True, False])
@@ -559,7 +602,8 @@ async def test_events_tell_what_happened_once() -> None:
     assert sorted(told) == [Reason.DEPLOYING, Reason.PROMOTED]
 
 
-async def test_last_words_are_read_once() -> None:
+async def fails_with_a_log() -> Stage:
+    """The first version's container ended; why is in its log alone."""
     stage = Stage()
     await stage.look()
     name = stage.status["candidate"]["revision"]
@@ -570,6 +614,20 @@ async def test_last_words_are_read_once() -> None:
     pod = {"name": "p", "namespace": "payments", "labels": labels}
     stage.api.put(POD, {"metadata": pod, "status": {"containerStatuses": [container]}})
     stage.api.logs["p"] = "Traceback\nValueError: password=hunter2 is no number\nINFO: bye\n"
+    return stage
+
+
+@pytest.mark.parametrize(("status", "asked"), [(429, 2), (503, 2), (0, 1), (403, 1)])
+async def test_a_log_is_asked_for_once_more_where_the_server_was_busy(status: int, asked: int) -> None:
+    stage = await fails_with_a_log()
+    stage.api.refuse("log", POD, status)
+    await stage.look()
+    assert len([one for one in stage.api.reads if one.startswith("log")]) == asked
+    assert ("ValueError" in stage.status["message"]) == (asked == 2)
+
+
+async def test_last_words_are_read_once() -> None:
+    stage = await fails_with_a_log()
     await stage.look()
     await stage.look()
     assert [one for one in stage.api.reads if one.startswith("log")] == ["log payments/p kserve-container current"]
