@@ -19,6 +19,7 @@ from serin.api import kinds
 from serin.api.analysis import ANALYSIS_RULES
 from serin.api.base import GROUP
 from serin.api.base import VERSION
+from serin.api.gates import GATE_RULES
 from serin.api.kinds import Kind
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
@@ -74,6 +75,10 @@ def rollout_rules(path: tuple[str, ...]) -> Rules:
         **{
             (*path, "analysis", *below): [{**rule, "message": f"{where}.analysis: {rule['message']}"} for rule in rules]
             for below, rules in ANALYSIS_RULES.items()
+        },
+        **{
+            (*path, "gates", *below): [{**rule, "message": f"{where}.gates: {rule['message']}"} for rule in rules]
+            for below, rules in GATE_RULES.items()
         },
         (*path, "steps", "[]"): [
             _at_most("hold", DURATION_LIMIT, f"{where}.steps[]."),

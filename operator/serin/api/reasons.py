@@ -71,6 +71,8 @@ class Reason(StrEnum):
     POLICY_NOT_FOUND = "PolicyNotFound"
     INVALID_POLICY = "InvalidPolicy"
     INVALID_QUERY = "InvalidQuery"
+    SIGNATURE_INCOMPATIBLE = "SignatureIncompatible"
+    QUALITY_TOO_LOW = "QualityTooLow"
     NO_RUNTIME = "NoRuntime"
     NAME_TOO_LONG = "NameTooLong"
     BACKEND_NOT_INSTALLED = "BackendNotInstalled"
@@ -140,6 +142,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.POLICY_NOT_FOUND: "There is no RolloutPolicy of that name in the operator's namespace.",
     Reason.INVALID_POLICY: "The RolloutPolicy has a value that this operator cannot carry out.",
     Reason.INVALID_QUERY: "A check's query is no template, or uses what a query must not.",
+    Reason.SIGNATURE_INCOMPATIBLE: "The version's signature breaks clients of the stable one; the message names what.",
+    Reason.QUALITY_TOO_LOW: "A metric of the version is missing or not good enough for gates.quality.",
     Reason.NO_RUNTIME: "No serving runtime of the operator's settings can serve the model's flavors and protocol.",
     Reason.NAME_TOO_LONG: "The namespace's name leaves no room for the names of the backend's objects.",
     Reason.BACKEND_NOT_INSTALLED: "The serving backend's custom resources are not installed in this cluster.",

@@ -17,6 +17,7 @@ from pydantic import model_validator
 
 from serin.api.analysis import Analysis
 from serin.api.base import SpecModel
+from serin.api.gates import Gates
 from serin.api.quantities import Duration
 from serin.api.quantities import ObjectName
 
@@ -113,6 +114,13 @@ class Rollout(Settings):
         default=(),
         max_length=20,
         description="What the candidate gets, one after the other, then all. Without steps all once it is ready.",
+    )
+    gates: Gates | None = Field(
+        default=None,
+        description=(
+            "What is looked at before a version is deployed at all. It does not count for going back to a revision "
+            "that has served before. By default nothing is looked at."
+        ),
     )
     readiness: Readiness = Field(default=Readiness(), description="What counts as ready.")
     analysis: Analysis | None = Field(

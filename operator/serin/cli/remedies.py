@@ -77,8 +77,8 @@ BY_REASON: dict[str, str] = {
     "PolicyNotFound": "Correct spec.rollout.policy, or have the platform team make that RolloutPolicy.",
     "InvalidPolicy": "The platform team has to correct the field of the RolloutPolicy that the message names.",
     "InvalidQuery": "Correct the query that the message names; its variables are in the reference.",
-    "SignatureIncompatible": "Log the model with a signature that keeps the clients' requests good; or tell the clients "
-    "and set gates.signature to Warn. It is looked at anew when the gates or the stable version change.",
+    "SignatureIncompatible": "Log the model with a signature under which the clients' requests stay good; or tell the "
+    "clients, and set gates.signature to Warn.",
     "QualityTooLow": "Register a better version, or log the metric that is missing: metrics are read anew every few "
     "minutes, and at once by serin retry.",
     "NoRuntime": "Log the model with a flavor that a runtime serves, or have the platform team add a runtime to the "

@@ -7,6 +7,7 @@ listing of 1,000 models (750 kB) that takes 5 ms, and 84 ms through the library'
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -146,6 +147,41 @@ class LoggedModelAnswer(_Message):
     """logged-models/<id>."""
 
     model: LoggedModel
+
+
+class LoggedMetric(_Message):
+    """The last value of a metric; ``NaN`` comes as a text. Of a logged model there is one for each dataset and run."""
+
+    key: str
+    value: float = math.nan
+    timestamp: int = 0
+    step: int = 0
+    dataset_name: str = ""
+    run_id: str = ""
+
+
+class MetricsData(_Message):
+    """What a run or a logged model has logged."""
+
+    metrics: tuple[LoggedMetric, ...] = ()
+
+
+class Measured(_Message):
+    """A run or a logged model, of which only the metrics are read."""
+
+    data: MetricsData = MetricsData()
+
+
+class RunMetricsAnswer(_Message):
+    """runs/get."""
+
+    run: Measured
+
+
+class LoggedModelMetricsAnswer(_Message):
+    """logged-models/<id>."""
+
+    model: Measured
 
 
 T = TypeVar("T", bound=_Message)

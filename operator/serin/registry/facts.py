@@ -10,7 +10,8 @@ class VersionFacts:
     """One registered version.
 
     ``artifact_uri`` is the concrete location as MLflow gives it (never ``runs:/`` or ``models:/``), before any
-    rewriting; ``digest`` the sha256 of its MLmodel file in hexadecimal; ``flavors`` the names in that file, sorted.
+    rewriting; ``digest`` the sha256 of its MLmodel file in hexadecimal; ``flavors`` the names in that file, sorted;
+    ``signature`` what it says of inputs and outputs, packed (see ``signature.unpack``).
     """
 
     run_id: str | None
@@ -18,3 +19,4 @@ class VersionFacts:
     artifact_uri: str
     digest: str
     flavors: tuple[str, ...]
+    signature: bytes | None = None

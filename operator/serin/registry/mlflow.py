@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote
 
+from serin.analysis.gates import Metric
 from serin.api.reasons import Reason
 from serin.errors import RegistryError
 from serin.registry import answers
@@ -18,6 +19,7 @@ from serin.registry.config import RegistryConfig
 from serin.registry.facts import VersionFacts
 from serin.registry.locate import Location
 from serin.registry.locate import locate
+from serin.registry.metrics import read_metrics
 from serin.registry.mlmodel import SIZE_LIMIT
 from serin.registry.mlmodel import MlModel
 from serin.registry.mlmodel import read_mlmodel
@@ -81,7 +83,12 @@ class MlflowRegistry:
             artifact_uri=location.uri,
             digest=mlmodel.digest,
             flavors=mlmodel.flavors,
+            signature=mlmodel.signature,
         )
+
+    async def metrics(self, run_id: str | None, model_id: str | None) -> tuple[Metric, ...]:
+        """The last values of the metrics of a version, which may still change."""
+        return await read_metrics(self._config, self._wire, run_id, model_id)
 
     async def listing(self, names: Iterable[str]) -> Listing:
         """The aliases of those of the models that exist, in one request where the server has up to 1,000 models.

@@ -7,6 +7,8 @@ from hashlib import sha256
 
 import yaml
 
+from serin.registry.signature import pack
+
 SIZE_LIMIT = 1 << 20
 """Bytes. MLflow's own are about 1 kB; a signature with thousands of columns stays far below this."""
 
@@ -25,10 +27,11 @@ class MlModel:
     digest: str
     flavors: tuple[str, ...]
     model_id: str | None
+    signature: bytes | None
 
 
 def read_mlmodel(body: bytes) -> MlModel:
-    """The file's digest, flavors and model id. Raises ValueError for what is not an MLmodel file."""
+    """The file's digest, flavors, model id and signature. Raises ValueError for what is not an MLmodel file."""
     try:
         _check_shape(body)
         document = yaml.load(body, Loader=_LOADER)  # noqa: S506
@@ -43,6 +46,7 @@ def read_mlmodel(body: bytes) -> MlModel:
         digest=sha256(body).hexdigest(),
         flavors=tuple(sorted(flavors)),
         model_id=model_id if isinstance(model_id, str) else None,
+        signature=pack(document.get("signature")),
     )
 
 
