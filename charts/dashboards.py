@@ -184,6 +184,12 @@ def _operator() -> Iterator[Panel]:
         (("max by (registry) (serin_registry_models_followed)", "{{registry}}"),),
     )
     yield Panel(
+        "Queries to Prometheus",
+        "By which candidates are judged, by result.",
+        ((f"sum by (result) (rate(serin_prometheus_requests_total{RANGE}))", "{{result}}"),),
+        unit="reqps",
+    )
+    yield Panel(
         "Memory", "Of the operator's process.", ((f"process_resident_memory_bytes {OURS}", "{{instance}}"),), "bytes"
     )
     yield Panel(

@@ -41,6 +41,8 @@ HEALTHY = {
     f'controller_runtime_reconcile_errors_total{{controller="modeldeployment",{OPERATOR}}}': f"0x{LENGTH}",
     f'rest_client_requests_total{{method="GET",code="200",{OPERATOR}}}': f"0+60x{LENGTH}",
     f'serin_registry_up{{registry="default",{OPERATOR}}}': f"1x{LENGTH}",
+    f'serin_prometheus_requests_total{{result="success",{OPERATOR}}}': f"0+6x{LENGTH}",
+    f'serin_prometheus_requests_total{{result="error",{OPERATOR}}}': f"0x{LENGTH}",
 }
 
 
@@ -194,6 +196,17 @@ CASES = {
     "requests of others fail": Case(
         None, {'rest_client_requests_total{method="PATCH",code="403",instance="10.0.0.9:1",job="pods"}': "0+60x60"}
     ),
+    "Prometheus does not answer the operator": Case(
+        "SerinMeasurementsFail",
+        {
+            'serin_prometheus_requests_total{result="success"': "5x60",
+            'serin_prometheus_requests_total{result="error"': "0+6x60",
+        },
+        silent=9,
+        fires=30,
+        value="100%",
+    ),
+    "nothing is judged": Case(None, {'serin_prometheus_requests_total{result="success"': "5x60"}),
     "the registry does not answer": Case(
         "SerinRegistryDown", {"serin_registry_up": "0x60"}, silent=4, fires=6, labels={"registry": "default"}
     ),

@@ -108,6 +108,15 @@ def test_every_variable_of_a_query_is_one_of_its_dashboard() -> None:
         assert declared - {"__rate_interval"} <= used
 
 
+def test_page_lists_all_metrics_of_the_operators_own() -> None:
+    text = (generate.ROOT / "docs" / "how-to" / "monitor.md").read_text()
+    listed = set(re.findall(r"^\| `(serin_\w+)` \|", text, re.MULTILINE))
+    own = {name for name in known() if name.startswith("serin_")}
+    histograms = {name.removesuffix("_bucket") for name in own if name.endswith("_bucket")}
+    parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
+    assert listed == own - parts | histograms
+
+
 def test_every_alert_has_a_section_in_the_runbook() -> None:
     """Where its runbook_url leads."""
     text = (generate.ROOT / "docs" / "how-to" / "alerts.md").read_text()
