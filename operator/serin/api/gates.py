@@ -96,7 +96,7 @@ class Gates(SpecModel):
         description=(
             "The version's MLflow signature against that of the stable one: a request that is good today must stay "
             "good, and an answer must keep its form. Enforce: one that breaks clients is not deployed. Warn: it is "
-            "deployed, with a warning event and the condition GatesPassing. Ignore: signatures are not looked at."
+            "deployed, with a warning event and the condition GatesWarning. Ignore: signatures are not looked at."
         ),
     )
     quality: tuple[QualityGate, ...] = Field(

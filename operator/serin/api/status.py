@@ -49,7 +49,7 @@ class Phase(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """The conditions. Reconciling and Stalled (kstatus) and Paused are absent when they are not true."""
+    """The conditions. Reconciling and Stalled (kstatus), Paused and GatesWarning are absent when they are not true."""
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -60,6 +60,7 @@ class ConditionType(StrEnum):
     TRAFFIC_ROUTED = "TrafficRouted"
     ANALYSIS_PASSING = "AnalysisPassing"
     PAUSED = "Paused"
+    GATES_WARNING = "GatesWarning"
 
 
 class Outcome(StrEnum):
@@ -122,6 +123,8 @@ class Revision(StatusModel):
 
     revision: str = Field(description="Name of the revision, <name>-v<version>-<hash>, and of its backend's object.")
     version: str = Field(description="Model version, such as v12.")
+    registry: str | None = Field(default=None, description="The ModelRegistry that its model is from.")
+    model: str | None = Field(default=None, description="Registered model name.")
     since: Time = Field(description="Stable and previous: when it got all traffic. Candidate: when it was declared.")
     replicas: int = Field(default=0, description="Replicas that are wanted now.")
     ready: int = Field(default=0, description="Replicas that are ready.")
@@ -201,6 +204,7 @@ class RolloutStatus(StatusModel):
     )
     next_at: Time | None = Field(default=None, description="When the step's hold ends.")
     deadline_at: Time | None = Field(default=None, description="When the candidate must have all traffic.")
+    warning: str | None = Field(default=None, description="What a gate that only warns says of the candidate.")
     verdict: Verdict | None = Field(default=None, description="What all checks together say of the candidate here.")
     judged_at: Time | None = Field(default=None, description="The moment that the last verdict speaks of.")
     paused: Pause | None = Field(default=None, description="Set while the rollout stays where it is.")

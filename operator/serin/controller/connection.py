@@ -21,6 +21,7 @@ from serin.registry.config import Credentials
 from serin.registry.config import RegistryConfig
 from serin.registry.follow import Follower
 from serin.registry.mlflow import MlflowRegistry
+from serin.registry.records import Recorder
 from serin.registry.resolve import Resolver
 
 # With these the Secret is worth another look: somebody may have mended it, and Secrets are not watched.
@@ -43,7 +44,7 @@ class Declaration:
 
 
 class Connection:
-    """One declared registry. ``follower`` and ``resolver`` are None where the declaration is wrong."""
+    """One declared registry. Follower, resolver and recorder are None where the declaration is wrong."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Connection:
         self.declaration = declaration
         self.follower: Follower | None = None
         self.resolver: Resolver | None = None
+        self.recorder: Recorder | None = None
         self._on_change = on_change
         self._client: MlflowRegistry | None = None
         self._polling: asyncio.Task[None] | None = None
@@ -69,6 +71,7 @@ class Connection:
                 now=clock,
             )
             self.resolver = Resolver(self._client, self.follower)
+            self.recorder = Recorder(self._client, self.resolver)
 
     @property
     def error(self) -> RegistryError | None:
@@ -89,6 +92,8 @@ class Connection:
         # A model that was deleted and made again counts its versions from 1 again.
         if self.resolver is not None:
             self.resolver.forget(models)
+        if self.recorder is not None:
+            self.recorder.forget(models)
         self._on_change(models)
 
     def start(self) -> None:

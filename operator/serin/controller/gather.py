@@ -22,12 +22,16 @@ from serin.controller.measure import Measurer
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.errors import ClusterError
+from serin.rollout.gates import question_of
+from serin.rollout.memory import Memory
 from serin.rollout.observed import Declared
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Platform
 from serin.rollout.observed import Problem
 from serin.rollout.orders import annotated
+from serin.rollout.records import Question
+from serin.rollout.records import Records
 from serin.serving.backend import Backend
 from serin.serving.backend import LiveObjects
 from serin.serving.pods import Replica
@@ -51,6 +55,10 @@ class Targets(Protocol):
         self, key: Key, model: Model, pinned: Resolved | None
     ) -> tuple[Resolved | Problem, Problem | None]:
         """What the model reference stands for, and whether its registry is down although that is known."""
+        ...
+
+    async def records(self, key: Key, question: Question) -> Records | Problem | None:
+        """What the gates of a rollout look at, or why that is not known; None while it is being asked for."""
         ...
 
     def leaving(self, namespace: str) -> bool:
@@ -114,6 +122,9 @@ class Gatherer:
             serving=self._backend.observe(metadata["uid"], live),
             platform=self._platform,
         )
+        question = None if deleting else question_of(observed, Memory.of(status))
+        if question is not None:
+            observed = replace(observed, records=await self._targets.records(key, question))
         return observed, body
 
 

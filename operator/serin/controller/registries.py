@@ -11,10 +11,13 @@ from collections.abc import Callable
 from collections.abc import Coroutine
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
+from typing import TypeVar
 
 import structlog
 
+from serin.analysis.gates import Record
 from serin.api.base import to_wire
 from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import NAMESPACE
@@ -29,6 +32,8 @@ from serin.controller.connection import Connection
 from serin.controller.connection import Declarations
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
+from serin.controller.records import NO_ANSWER
+from serin.controller.records import read_records
 from serin.controller.registry_status import registry_status
 from serin.controller.telemetry import Telemetry
 from serin.controller.uses import Uses
@@ -36,6 +41,11 @@ from serin.errors import ClusterError
 from serin.errors import RegistryError
 from serin.registry.namespaces import selects
 from serin.rollout.observed import Problem
+from serin.rollout.records import Origin
+from serin.rollout.records import Question
+from serin.rollout.records import Records
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +55,6 @@ PATIENCE_SECONDS = 1.0
 GATHER_SECONDS = 0.5
 # How often a registry whose Secret is missing or whose login is refused looks at the Secret again.
 SECRET_SECONDS = 30.0
-REGISTRY_REASONS = frozenset({Reason.REGISTRY_UNAVAILABLE, Reason.REGISTRY_REFUSED})
 
 Answer = tuple[Resolved | Problem, Problem | None]
 
@@ -172,20 +181,41 @@ class Registries:
                 return mine
         return await resolver.resolve(model, spec.artifacts)
 
+    async def records(self, key: Key, question: Question) -> Records | Problem | None:
+        """What the gates of a rollout look at; None where it takes long: the key comes back when it is there."""
+        return await self._patiently(key, read_records(question, partial(self._record, key)))
+
+    async def _record(self, key: Key, origin: Origin, question: Question) -> Record:
+        model = Model(registry=origin.registry, name=origin.model, version=origin.version)
+        try:
+            connection = await self._connection(model.registry)
+            problem = await self._refusal(key, model, connection)
+        except ClusterError as error:
+            raise RegistryError(Reason.REGISTRY_UNAVAILABLE, error.message, transient=True) from error
+        if problem is None and connection is None:
+            problem = _unknown(model, self._namespace)
+        if problem is not None or connection is None or connection.recorder is None:
+            wrong = problem or (connection.declaration.problem if connection is not None else None)
+            known = wrong or Problem(Reason.REGISTRY_UNAVAILABLE, "the registry is not connected")
+            raise RegistryError(known.reason, known.message, transient=False)
+        return await connection.recorder.record(
+            origin.model, origin.version, origin.digest, metrics=question.metrics, fresh=question.fresh
+        )
+
     def _come_back(self, key: Key, connection: Connection) -> None:
         """Ask again with the next poll."""
         spec = connection.declaration.spec
         if spec is not None:
             self._queue.add_at(key, asyncio.get_running_loop().time() + seconds(spec.poll_interval))
 
-    async def _patiently(self, key: Key, asking: Coroutine[Any, Any, Resolved]) -> Resolved | None:
+    async def _patiently(self, key: Key, asking: Coroutine[Any, Any, T]) -> T | None:
         """The answer, or None if it takes long: the key comes back when it is there."""
         task = asyncio.ensure_future(asking)
         done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
         if done:
             return task.result()
 
-        def come_back(finished: asyncio.Task[Resolved]) -> None:
+        def come_back(finished: asyncio.Task[T]) -> None:
             if not finished.cancelled():
                 finished.exception()
                 self._queue.add(key)
@@ -338,7 +368,7 @@ def _unknown(model: Model, namespace: str) -> Problem:
 
 def _without_registry(error: RegistryError, mine: Resolved | None, down: Problem | None) -> Answer:
     """A registry that cannot be asked takes nothing from a version that is known; it only stops what moves."""
-    unusable = error.transient or error.reason in REGISTRY_REASONS or (down is not None and mine is not None)
+    unusable = error.transient or error.reason in NO_ANSWER or (down is not None and mine is not None)
     if mine is not None and unusable:
         return mine, down
     return Problem(Reason(error.reason), error.message), None

@@ -24,7 +24,7 @@ from serin.registry.place import place
 from serin.registry.refusals import UnreachableError
 
 CAPACITY = 4096
-"""Versions that are kept, about 1 kB each."""
+"""Versions that are kept, some kB each."""
 FAILURE_MEMORY = 5.0
 """Seconds for which a failure is answered without asking again."""
 AT_ONCE = 3
@@ -85,7 +85,7 @@ class Resolver:
         version = model.version
         if version is None:
             version = await self._aliases.alias(model.name, model.alias or "")
-        facts = await self._facts((model.name, version))
+        facts = await self.facts(model.name, version)
         return Resolved(
             registry=model.registry,
             name=model.name,
@@ -104,7 +104,9 @@ class Resolver:
         for key in [key for key in self._known if key[0] in gone]:
             del self._known[key]
 
-    async def _facts(self, key: _Key) -> VersionFacts:
+    async def facts(self, name: str, version: int) -> VersionFacts:
+        """What never changes of a version, asked for once. Raises RegistryError with the reason why it is not known."""
+        key = name, version
         known = self._known.get(key)
         if isinstance(known, VersionFacts):
             self._known.move_to_end(key)

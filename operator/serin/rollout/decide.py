@@ -23,6 +23,7 @@ from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
 from serin.rollout.evidence import weigh
+from serin.rollout.gates import admit
 from serin.rollout.goal import goal_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
@@ -64,6 +65,10 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
     memory = _follow(memory, goal, observed, spec, now)
+    memory, goal, warning = admit(memory, goal, observed, now)
+    if isinstance(goal, Problem):
+        observed = replace(observed, unmet=goal)
+    memory = _start(memory, goal, observed, now, warning)
     memory = _give_up_failing(memory, observed, spec, now)
     memory = weigh(memory, observed, now)
     memory = _past_deadline(memory, observed, spec, now)
@@ -112,7 +117,7 @@ def _suspended() -> Problem:
 def _follow(
     memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
 ) -> Memory:
-    """Start, replace or end the rollout so that it is the declared revision's. Without a goal everything stays."""
+    """End a rollout that is not the declared revision's. Without a goal everything stays."""
     if isinstance(goal, Problem):
         return memory
     candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
@@ -130,11 +135,21 @@ def _follow(
             memory = memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
         else:
             memory = memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)
-    settled = stable is not None and stable.revision == goal.revision
-    running = memory.candidate is not None
-    if settled or running or memory.rejection(goal.revision) is not None or isinstance(observed.rollout, Problem):
+    return memory
+
+
+def _start(memory: Memory, goal: Revision | Problem, observed: Observed, now: datetime, warning: str) -> Memory:
+    """A rollout of the declared revision begins, where it is not in use and may be."""
+    if isinstance(goal, Problem) or isinstance(observed.rollout, Problem):
         return memory
-    return memory.start(goal.model_copy(update={"since": now}), observed.rollout, now)
+    settled = memory.stable is not None and memory.stable.revision == goal.revision
+    if settled or memory.candidate is not None or memory.rejection(goal.revision) is not None:
+        return memory
+    memory = memory.start(goal.model_copy(update={"since": now}), observed.rollout, now)
+    if not warning or memory.rollout is None:
+        return memory
+    warned = replace(memory, rollout=memory.rollout.model_copy(update={"warning": warning}))
+    return warned.tell(Event("Warning", Reason.SIGNATURE_INCOMPATIBLE, f"{goal.version}: {warning}"))
 
 
 def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:

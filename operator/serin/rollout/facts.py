@@ -45,6 +45,8 @@ def facts_of(
         yield _analysis(memory, memory.rollout.verdict)
     if memory.rollout is not None and memory.rollout.paused is not None:
         yield Fact(ConditionType.PAUSED, "True", memory.rollout.paused.reason, memory.rollout.paused.message)
+    if memory.rollout is not None and memory.rollout.warning is not None:
+        yield Fact(ConditionType.GATES_WARNING, "True", Reason.SIGNATURE_INCOMPATIBLE, memory.rollout.warning)
 
 
 def _analysis(memory: Memory, verdict: Verdict) -> Fact:

@@ -43,7 +43,14 @@ def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: 
     template = template_for(spec, observed.target, observed.platform)
     if isinstance(template, Problem):
         return template
-    return Revision(revision=name, version=version_label(observed.target.version), since=now, template=template)
+    return Revision(
+        revision=name,
+        version=version_label(observed.target.version),
+        registry=observed.target.registry,
+        model=observed.target.name,
+        since=now,
+        template=template,
+    )
 
 
 def _wrong_query(declared: Declared) -> Problem | None:

@@ -19,6 +19,7 @@ from serin.api.status import ModelDeploymentStatus
 from serin.api.status import PolicyUse
 from serin.api.status import Resolved
 from serin.rollout.looks import Look
+from serin.rollout.records import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,9 @@ class Observed:
     """What people ordered: the values of the order annotations by verb."""
     look: Look | None = None
     """The last measurements of what the candidate does."""
+    records: Records | Problem | None = None
+    """What the registry has of the declared version and the stable one, where gates ask for it, or why that is not
+    known."""
     serving: ServingState = field(default_factory=ServingState)
     obstacles: tuple[Problem, ...] = ()
     """What the last attempt to carry out a decision met: refusals, conflicts, missing kinds."""

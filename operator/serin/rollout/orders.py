@@ -98,6 +98,11 @@ def annotated(annotations: Mapping[str, str]) -> dict[str, str]:
     return {verb.value: annotations[verb.annotation] for verb in Verb if annotations.get(verb.annotation)}
 
 
+def ordered(verb: Verb, revision: str, values: Mapping[str, str], handled: Mapping[str, Handled]) -> bool:
+    """Whether there is an order of this kind for the revision that is not handled yet."""
+    return any(order.verb is verb and order.revision == revision for order in _new(values, handled))
+
+
 def carry_out(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Everything that was ordered and not handled yet, and what became of it."""
     for order in _new(observed.orders, memory.handled):

@@ -35,6 +35,8 @@ from serin.controller.reconcile import Reconciler
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
 from serin.rollout.observed import Problem
+from serin.rollout.records import Question
+from serin.rollout.records import Records
 from serin.serving.kserve import KServe
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.fake_api import kserve_controls
@@ -57,6 +59,8 @@ class Stage:
         self.resolves: Resolved | Problem = resolved(1)
         self.parents, self.children, self.telemetry = Parents(), Children(), Telemetry()
         self.going: set[str] = set()
+        self.asked: list[Question] = []
+        self.answers: Records | Problem | None = None
         if api is None:
             self.declare(1)
         self.policies = Policies("serin-system", Queue(), self.parents)
@@ -77,6 +81,11 @@ class Stage:
         assert key == KEY
         assert model.name == "fraud-detector"
         return self.resolves, None
+
+    async def records(self, key: Key, question: Question) -> Records | Problem | None:
+        assert key == KEY
+        self.asked.append(question)
+        return self.answers
 
     def leaving(self, namespace: str) -> bool:
         return namespace in self.going

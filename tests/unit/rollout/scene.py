@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from serin.analysis.checks import Measurement
+from serin.analysis.gates import Record
 from serin.api.base import to_wire
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
@@ -29,8 +30,10 @@ from serin.api.status import Resolved
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.decision import PlannedRoute
+from serin.rollout.gates import question_of
 from serin.rollout.looks import Look
 from serin.rollout.looks import next_look
+from serin.rollout.memory import Memory
 from serin.rollout.observed import Declared
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
@@ -41,6 +44,8 @@ from serin.rollout.observed import Route
 from serin.rollout.observed import Runtime
 from serin.rollout.observed import ServingState
 from serin.rollout.orders import Verb
+from serin.rollout.records import Question
+from serin.rollout.records import Records
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 GATEWAY = GatewayRef(name="public", namespace="gateways")
@@ -131,6 +136,10 @@ class Scene:
     """What people have ordered, by verb."""
     measured: dict[str, Measurement] = field(default_factory=dict)
     """What every look measures, by check; without any, no look is ever answered."""
+    records: dict[int, Record] = field(default_factory=dict)
+    """What the registry has of each version, where gates ask for it; without any it does not answer."""
+    asked: list[Question] = field(default_factory=list)
+    """What was asked of it so far."""
     told: list[str] = field(default_factory=list)
     """Reasons of the events so far."""
     writes: int = 0
@@ -173,6 +182,18 @@ class Scene:
     # the operator
 
     def observed(self) -> Observed:
+        observed = self._observed()
+        question = question_of(observed, Memory.of(self.status))
+        return observed if question is None else replace(observed, records=self._answer(question))
+
+    def _answer(self, question: Question) -> Records | Problem | None:
+        self.asked.append(question)
+        if self.down is not None or not self.records:
+            return self.down
+        stable = self.records[question.stable.version] if question.stable is not None else None
+        return Records(question, self.records[question.candidate.version], stable)
+
+    def _observed(self) -> Observed:
         names = set(self.pods) | set(self.failures)
         return Observed(
             name="fraud",
