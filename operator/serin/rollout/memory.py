@@ -141,8 +141,9 @@ class Memory:
         candidate, rollout = self.candidate, self.rollout
         if candidate is None or rollout is None:
             return self
-        # The gateway may have carried out what it has not accepted yet, or what is not in the route any more.
-        had_traffic = rollout.had_traffic or route.reaches(candidate.revision)
+        # A route that names it may have given it requests before: an operator that took them away and crashed at once
+        # could not remember it.
+        had_traffic = rollout.had_traffic or route.names(candidate.revision)
         ended = self._ended(candidate, rollout, outcome, reason, message, now)
         return ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
 

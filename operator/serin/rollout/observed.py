@@ -123,6 +123,10 @@ class Route:
         mirrored = self.mirror is not None and self.mirror.revision == revision
         return self.weights.get(revision, 0) > 0 or mirrored or any(one.revision == revision for one in self.matches)
 
+    def names(self, revision: str) -> bool:
+        """Whether the revision occurs in the route at all."""
+        return revision in self.weights or self.reaches(revision)
+
     def knows(self, revision: str) -> bool:
         """Whether the gateway can send requests to the revision at once: it accepted a route that names it."""
         return revision in self.weights and (self.accepted or self.reaches(revision))

@@ -174,10 +174,11 @@ def _sized(
 
 
 def _lost(candidate: Revision, rollout: RolloutStatus, observed: Observed) -> bool:
-    """Whether the candidate lost the step's weight: it has no replica left to carry it, or the gateway accepted a route
-    that gives it nothing, which a hand wrote, or an operator that crashed before it could say why."""
+    """Whether the candidate lost what the step gives it: it has no replica left to carry it, or the gateway accepted a
+    route that gives it nothing, which a hand wrote, or an operator that crashed before it could say why."""
     route = observed.serving.route
-    taken = rollout.weight > 0 and route.accepted and candidate.revision not in route.shares
+    gets = candidate.revision in route.shares if rollout.weight > 0 else route.reaches(candidate.revision)
+    taken = route.accepted and not gets
     return taken or observed.serving.health(candidate.revision).ready == 0
 
 

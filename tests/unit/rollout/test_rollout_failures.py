@@ -201,7 +201,9 @@ def test_a_rejection_forgets_no_other_and_keeps_ten() -> None:
 @pytest.mark.parametrize("had_traffic", [False, True])
 def test_a_third_version_supersedes_the_second(*, had_traffic: bool) -> None:
     scene = rolling(STEPS, traffic={"timeout": "30s"})
+    scene.become_ready = had_traffic
     scene.run(60 if had_traffic else 5)
+    scene.become_ready = True
     second, stable = scene.candidate, scene.stable
     scene.declare(3, rollout={"steps": [{"weight": 10, "hold": "5m"}]}, traffic={"timeout": "30s"}).settle()
     assert scene.outcomes()[0] == ("v2", "Superseded")
@@ -220,7 +222,9 @@ def test_a_third_version_supersedes_the_second(*, had_traffic: bool) -> None:
 @pytest.mark.parametrize("had_traffic", [False, True])
 def test_back_to_the_stable_version(*, had_traffic: bool) -> None:
     scene = rolling(STEPS)
+    scene.become_ready = had_traffic
     scene.run(60 if had_traffic else 5)
+    scene.become_ready = True
     second = scene.candidate
     scene.declare(1).settle()
     assert scene.outcomes()[0] == ("v2", "Reverted")
@@ -368,3 +372,36 @@ def test_requests_of_its_last_time_are_answered_when_a_revision_is_tried_again_a
     assert old in scene.pods
     scene.run(1)
     assert old not in scene.pods
+
+
+def test_requests_are_answered_also_when_the_operator_took_them_away_and_crashed_at_once() -> None:
+    """The first weight was accepted and then taken away, and the status knows of neither."""
+    scene = rolling(STEPS, rollout={"deadline": "20s", "onInconclusive": "Rollback"})
+    scene.run(5)
+    candidate, before = scene.candidate, scene.status
+    assert not (before.rollout and before.rollout.had_traffic)
+    scene.run(10)
+    assert scene.weight == 10
+    scene.status = before
+    scene.route = Route(exists=True, weights={scene.stable: 100, candidate: 0}, accepted=True)
+    scene.wait(10).settle()
+    assert rejected(scene) == [("v2", Reason.DEADLINE_EXCEEDED)]
+    scene.run(29)
+    assert candidate in scene.pods
+    scene.run(1)
+    assert candidate not in scene.pods
+
+
+def test_a_shadow_that_was_taken_out_of_the_route_begins_its_step_anew() -> None:
+    rollout = {"steps": [{"weight": 0, "mirror": 20, "hold": "5m"}, {"weight": 50, "hold": "5m"}]}
+    scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
+    scene.run(250)
+    assert scene.route.mirror is not None
+    scene.route = Route(exists=True, weights={scene.stable: 100}, accepted=True)
+    scene.settle()
+    assert scene.status.rollout is not None
+    assert (scene.route.mirror is not None, scene.status.rollout.step_started_at) == (True, scene.now)
+    scene.run(299)
+    assert scene.weight == 0
+    scene.run(1)
+    assert scene.weight == 50
