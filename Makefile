@@ -32,6 +32,9 @@ integration: $(READY) ## Run the tests against a real API server, started in sec
 e2e: $(READY) ## Run the tests on a real cluster with nodes, KServe, a gateway and MLflow
 	@$(PYTEST) -m cluster $(ARGS)
 
+modelcheck: $(READY) ## Check every reachable state of a rollout, with crashes, lost answers, stale views and orders
+	@$(RUN) -m tests.modelcheck $(ARGS)
+
 lint: $(READY) ## Check style and common mistakes
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet . || { echo 'run: make format'; exit 1; }
@@ -83,4 +86,4 @@ $(READY): requirements/dev.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo test check unit integration e2e lint format types contracts generate generated bench judge up down lock clean
+.PHONY: help demo test check unit integration e2e modelcheck lint format types contracts generate generated bench judge up down lock clean

@@ -1,0 +1,150 @@
+"""The real ``decide`` on canonical states: each question is asked once, each answer is checked (``scene.check``)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+from typing import NamedTuple
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.quantities import seconds
+from serin.api.reasons import Reason
+from serin.api.status import Course
+from serin.api.status import Outcome
+from serin.api.status import Phase
+from serin.rollout.course import course_of
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Problem
+from serin.rollout.observed import ServingState
+from serin.rollout.revision import revision_name
+from tests.modelcheck.state import NOW
+from tests.modelcheck.state import LiveRoute
+from tests.modelcheck.state import Parent
+from tests.modelcheck.state import Sent
+from tests.modelcheck.state import Services
+from tests.modelcheck.state import canonical
+from tests.modelcheck.state import health
+from tests.modelcheck.state import memory_of
+from tests.modelcheck.state import observed_route
+from tests.unit.rollout.scene import PLATFORM
+from tests.unit.rollout.scene import check
+from tests.unit.rollout.scene import declared
+from tests.unit.rollout.scene import resolved
+from tests.unit.rollout.scene import spec
+
+NAMESPACE = "payments"
+REPLICAS = 2
+TIMEOUT = 10
+STABLE_FOR = 10
+# Nothing is held, and no rollout lasts, longer than this.
+OLD_ENOUGH = 60
+VERSIONS = (1, 2, 3)
+DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "the registry does not answer")
+
+# Everything a rollout can have, in few steps. Stages differ in what they give, so that checks can tell them apart.
+PLANS: dict[str, dict[str, Any]] = {
+    "at once": {},
+    "one step": {"steps": [{"weight": 50, "hold": "20s"}]},
+    "whole": {
+        "steps": [
+            {"weight": 0, "mirror": 60, "hold": "10s"},
+            {"weight": 50, "match": {"headers": {"x-cohort": "beta"}}, "hold": "10s", "approval": True},
+        ],
+        "bake": "20s",
+    },
+    "hold": {"steps": [{"weight": 50, "hold": "20s"}], "bake": "10s", "deadline": "30s", "onInconclusive": "Hold"},
+    "roll back": {"steps": [{"weight": 50, "hold": "20s"}], "deadline": "30s", "onInconclusive": "Rollback"},
+    "promote": {"steps": [{"weight": 50, "hold": "40s"}], "deadline": "30s", "onInconclusive": "Promote"},
+    "approved": {
+        "steps": [{"weight": 20, "hold": "10s", "approval": True}, {"weight": 100, "hold": "10s"}],
+        "deadline": "40s",
+        "onInconclusive": "Promote",
+    },
+}
+
+
+class Verdict(NamedTuple):
+    """A decision, as far as the modelled cluster carries it out."""
+
+    memory: int
+    route: Sent | None
+    sizes: tuple[tuple[str, int], ...]
+    """Replicas of each revision that shall run."""
+    names: frozenset[str]
+    """Revisions that must not be removed."""
+    touches: bool
+    may_wait: bool
+    after: int | None
+    """Seconds until the next moment at which anything may change by itself."""
+    ended: tuple[tuple[str, Outcome], ...]
+    """Rollouts that ended with it, newest first."""
+    phase: Phase
+
+
+@cache
+def spec_of(version: int, plan: str, *, suspended: bool) -> ModelDeploymentSpec:
+    """The declaration."""
+    rollout = {"readiness": {"stableFor": f"{STABLE_FOR}s"}, "keepPrevious": "30s", **PLANS[plan]}
+    return spec(
+        version,
+        serving={"minReplicas": REPLICAS, "startupDeadline": "60s"},
+        traffic={"timeout": f"{TIMEOUT}s"},
+        rollout=rollout,
+        suspend=suspended,
+    )
+
+
+@cache
+def course(plan: str) -> Course:
+    """What the status says of a plan."""
+    return course_of(declared(spec_of(1, plan, suspended=False)).rollout)
+
+
+@cache
+def deadline(plan: str) -> int:
+    """Seconds; 0 for none."""
+    return int(seconds(course(plan).deadline or "0s"))
+
+
+@cache
+def name(version: int) -> str:
+    """The revision of a version."""
+    named = revision_name("fraud", NAMESPACE, resolved(version), spec_of(version, "at once", suspended=False).serving)
+    assert isinstance(named, str)
+    return named
+
+
+@cache
+def verdict(parent: Parent, memory: int, route: LiveRoute | None, services: Services, down: bool) -> Verdict:
+    """What is decided. Raises AssertionError where the decision breaks what must hold of every one."""
+    declaration = spec_of(parent.version, parent.plan, suspended=parent.suspended)
+    observed = Observed(
+        name="fraud",
+        namespace=NAMESPACE,
+        uid="uid-1",
+        generation=1,
+        spec=declaration,
+        status=memory_of(memory),
+        target=resolved(parent.version),
+        registry_down=DOWN if down else None,
+        rollout=declared(declaration),
+        orders={order.verb: order.value for order in parent.orders},
+        serving=ServingState(
+            revisions={name: health(service) for name, service in services}, route=observed_route(route)
+        ),
+        platform=PLATFORM,
+    )
+    decision = check(observed, NOW)
+    plan, planned = decision.plan, decision.plan.route if decision.plan is not None else None
+    after = decision.look_again_at
+    return Verdict(
+        memory=canonical(decision.status),
+        route=Sent(planned.weights, planned.matches, planned.mirror) if planned is not None else None,
+        sizes=tuple((one.revision, one.min_replicas) for one in plan.revisions) if plan is not None else (),
+        names=plan.names if plan is not None else frozenset(),
+        touches=plan is not None,
+        may_wait=decision.may_wait,
+        after=None if after is None else round((after - NOW).total_seconds()),
+        ended=tuple((entry.revision, entry.outcome) for entry in decision.status.history),
+        phase=decision.status.phase,
+    )

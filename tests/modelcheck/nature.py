@@ -1,0 +1,146 @@
+"""What happens by itself: pods, gateway and time go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from tests.modelcheck.core import OLD_ENOUGH
+from tests.modelcheck.core import STABLE_FOR
+from tests.modelcheck.core import TIMEOUT
+from tests.modelcheck.core import deadline
+from tests.modelcheck.core import verdict
+from tests.modelcheck.promises import stage_of
+from tests.modelcheck.state import Account
+from tests.modelcheck.state import Pod
+from tests.modelcheck.state import Service
+from tests.modelcheck.state import Services
+from tests.modelcheck.state import State
+from tests.modelcheck.state import aged
+from tests.modelcheck.state import memory_of
+from tests.modelcheck.state import shifted
+
+Step = tuple[str, State]
+View = TypeVar("View")
+
+
+def goes_on(state: State) -> Iterator[Step]:
+    """What happens by itself."""
+    for revision, service in state.services:
+        now = grown(service)
+        if now != service:
+            yield f"a pod of {revision} is made, goes or becomes ready", with_service(state, revision, now)
+        if any(pod.trouble for pod in service.pods):
+            yield f"the pods of {revision} recover", with_service(state, revision, healed(service))
+    route = state.route
+    if route is not None and route.answer != "accepted":
+        yield "the gateway accepts the route", accepted(state)
+        if state.gateway != route.sent:
+            yield "the gateway acts by the route before it says so", acted(state)
+    if state.down:
+        yield "the registry is back", state._replace(down=False)
+    after = due(state)
+    if after is not None:
+        yield f"{after} s pass", later(state, after)
+
+
+def due(state: State) -> int | None:
+    """Seconds until something changes by itself."""
+    return verdict(state.parent, state.memory, state.route, state.services, state.down).after
+
+
+def later(state: State, length: int) -> State:
+    """So much time passes."""
+    memory, known = memory_of(state.memory), state.account
+    stands = state.parent.suspended or (memory.rollout is not None and memory.rollout.paused is not None)
+    if known.blind:
+        return _older(state, length, known)
+    asked = tuple((one, min(age + length, TIMEOUT)) for one, age in known.asked)
+    known = known._replace(
+        asked=requests(state._replace(account=known._replace(asked=asked))).asked,
+        held=known.held if stands or not known.stage else min(known.held + length, OLD_ENOUGH),
+        lasted=known.lasted if stands or not deadline_of(known) else min(known.lasted + length, OLD_ENOUGH),
+    )
+    return _older(state, length, known)
+
+
+def _older(state: State, length: int, known: Account) -> State:
+    old = state.seen_services
+    return state._replace(
+        memory=shifted(state.memory, length),
+        services=aged(state.services, length, STABLE_FOR),
+        seen_services=None if old is None else (aged(old[0], length, STABLE_FOR),),
+        account=known,
+    )
+
+
+def deadline_of(known: Account) -> int:
+    """Seconds that the candidate's rollout may take; 0 for any."""
+    return deadline(known.plan) if known.candidate else 0
+
+
+def grown(service: Service) -> Service:
+    """One step towards what is wanted: pods too many go, missing ones are made, and one becomes ready."""
+    pods = service.pods[: service.replicas]
+    pods += (Pod(),) * (service.replicas - len(pods))
+    waiting = [number for number, pod in enumerate(pods) if pod.ready < 0 and not pod.trouble]
+    ready = tuple(Pod(0) if number in waiting[:1] else pod for number, pod in enumerate(pods))
+    return service._replace(pods=in_order(ready))
+
+
+def healed(service: Service) -> Service:
+    """New pods take the place of those that fail."""
+    return service._replace(pods=in_order(tuple(Pod() if pod.trouble else pod for pod in service.pods)))
+
+
+def in_order(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    return tuple(sorted(pods, reverse=True))
+
+
+def with_service(state: State, revision: str, service: Service | None) -> State:
+    """The state in which one service is another; the operator's view becomes an old one."""
+    services = {**dict(state.services), revision: service}
+    kept: Services = tuple(sorted((one, that) for one, that in services.items() if that is not None))
+    return state._replace(services=kept, seen_services=old_view(state, state.seen_services, state.services))
+
+
+def old_view(state: State, seen: tuple[View] | None, value: View) -> tuple[View] | None:
+    """The view that the operator had, as long as it can still matter that it is old."""
+    return seen if seen is not None or not state.faults else (value,)
+
+
+def requests(state: State) -> Account:
+    """The account in which everybody who gets requests has just got one."""
+    known = state.account
+    if known.blind:
+        return known
+    present = dict(state.services)
+    asked = {one: age for one, age in known.asked if one in present}
+    if state.gateway is not None and not known.by_hand:
+        asked |= {one: 0 for one in present if state.gateway.reaches(one)}
+    return known._replace(asked=tuple(sorted(asked.items())))
+
+
+def acted(state: State) -> State:
+    """The gateway sends requests by the route as it is."""
+    state = state._replace(account=requests(state))
+    route = state.route
+    state = state._replace(gateway=route.sent if route is not None else None)
+    if route is not None and not route.by_hand and state.account.by_hand:
+        state = state._replace(account=state.account._replace(by_hand=False))
+    return state._replace(account=requests(state))
+
+
+def accepted(state: State) -> State:
+    """The gateway has acted, and says so."""
+    state, route = acted(state), state.route
+    assert route is not None
+    seen = old_view(state, state.seen_route, route)
+    state = state._replace(route=route._replace(answer="accepted"), seen_route=seen)
+    known = state.account
+    if route.by_hand or known.blind or not known.candidate:
+        return state
+    stage = stage_of(route.sent, known.candidate, known.plan)
+    if stage != known.stage:
+        known = known._replace(stage=stage, held=0, earned=max(stage, known.earned))
+    return state._replace(account=known)

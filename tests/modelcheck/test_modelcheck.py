@@ -1,0 +1,156 @@
+"""The model check in small, and the proof that it can fail: mistakes in the core that it must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from serin.rollout import aim
+from serin.rollout import decide
+from serin.rollout import memory
+from serin.rollout import naming
+from serin.rollout import orders
+from serin.rollout import retire
+from serin.rollout import schedule
+from serin.rollout import standing
+from serin.rollout import steps
+from serin.rollout.observed import Observed
+from serin.rollout.observed import Route
+from serin.rollout.orders import Verb
+from tests.modelcheck.core import verdict
+from tests.modelcheck.explore import Counterexample
+from tests.modelcheck.explore import explore
+from tests.modelcheck.explore import fresh
+from tests.modelcheck.explore import in_use
+from tests.modelcheck.state import State
+
+MOST = 9_000
+Seed = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(autouse=True)
+def _decided_anew() -> Iterator[None]:
+    """Decisions are remembered between runs, but not those of another core."""
+    verdict.cache_clear()
+    yield
+    verdict.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("start", "plan", "people", "faults"),
+    [(in_use, "whole", 0, 0), (in_use, "hold", 0, 0), (fresh, "one step", 1, 0), (fresh, "at once", 0, 1)],
+)
+def test_every_promise_is_kept(start: Callable[..., State], plan: str, people: int, faults: int) -> None:
+    found = explore(start(plan, people, faults))
+    assert found.complete
+    assert found.rested == found.states > 50
+    assert found.transitions > found.states
+
+
+def _nothing(*_: Any, **__: Any) -> timedelta:
+    return timedelta()
+
+
+def _abort_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(orders._DO, Verb.ABORT, lambda before, order, scene: (before, ""))
+
+
+def _pause_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    real = aim.aim_of
+    for module in (aim, steps, standing, schedule):
+        patch.setattr(module, "aim_of", _without_pause(real))
+
+
+def _without_pause(real: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda rollout, now: real(rollout.model_copy(update={"paused": None}), now)
+
+
+def _rejections_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(memory.Memory, "remember", lambda self, *_: self)
+
+
+def _holds_are_skipped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(steps, "span", _nothing)
+
+
+def _nobody_drains(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(retire, "span", _nothing)
+
+
+def _one_replica_is_enough(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(aim, "capacity", lambda replicas, weight: 1)
+
+
+def _the_gateway_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(steps, "routed", _as_soon_as_it_is_written)
+
+
+def _as_soon_as_it_is_written(before: memory.Memory, observed: Observed, goal: aim.Aim) -> bool:
+    return observed.serving.route.shares == naming.shares(before, goal.weight)
+
+
+def _nobody_is_named_first(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Route, "knows", lambda self, revision: True)
+
+
+def _requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Route, "names", Route.reaches)
+
+
+def _previous_goes_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(memory, "cold", lambda revision: revision)
+    patch.setattr(memory.Memory, "leave", lambda self, leaving: self)
+
+
+def _orders_are_not_remembered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "carry_out", _forgetting(orders.carry_out))
+
+
+def _forgetting(real: Callable[..., Any]) -> Callable[..., Any]:
+    def carry_out(before: Any, *rest: Any) -> Any:
+        return replace(real(before, *rest), handled=before.handled)
+
+    return carry_out
+
+
+def _zeros_are_left_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(naming, "_known", lambda *_: iter(()))
+
+
+def _approval_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(aim, "awaits_approval", lambda rollout: False)
+
+
+SEEDS: list[tuple[Seed, str, int, int, str]] = [
+    (_abort_is_ignored, "one step", 1, 0, "aborted and still gets requests"),
+    (_pause_is_ignored, "one step", 1, 0, "for a rollout that is paused"),
+    (_rejections_are_forgotten, "one step", 0, 1, "where nothing is due"),
+    (_holds_are_skipped, "one step", 0, 0, "has held 0 s of 20s"),
+    (_nobody_drains, "one step", 0, 0, "after its last request"),
+    (_one_replica_is_enough, "one step", 0, 0, "has 1 of 2 replicas"),
+    (_the_gateway_is_not_waited_for, "one step", 0, 0, "stage"),
+    (_nobody_is_named_first, "one step", 0, 0, "before the gateway knows it"),
+    (_requests_are_forgotten, "roll back", 0, 1, "after its last request"),
+    (_previous_goes_at_once, "one step", 0, 0, "goes, which"),
+    (_orders_are_not_remembered, "one step", 1, 0, "where nothing is due"),
+    (_zeros_are_left_out, "one step", 0, 0, "in the middle of a rollout"),
+    (_approval_is_not_waited_for, "whole", 0, 0, "without the approval"),
+]
+
+
+@pytest.mark.parametrize(("seed", "plan", "people", "faults", "finding"), SEEDS)
+def test_a_mistake_in_the_core_is_found(
+    seed: Seed, plan: str, people: int, faults: int, finding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = in_use(plan, people, faults)
+    seed(monkeypatch)
+    with pytest.raises(Counterexample) as found:
+        explore(start, most=MOST)
+    history = str(found.value)
+    assert finding in history
+    assert "v2 declared; stable v1" in history
