@@ -50,6 +50,7 @@ TOOLS = {
     "kserve": Tool({"kserve-manager": "github.com/kserve/kserve/cmd/manager"}, "github.com/kserve/kserve"),
     "kubernetes": Tool({name: f"k8s.io/kubernetes/cmd/{name}" for name in _K8S}, "k8s.io/kubernetes", True),
     "pause": Tool({"pause": "serin.dev/tools/pause"}),
+    "podmonitor": Tool({"podmonitor": "serin.dev/tools/podmonitor"}),
     "probe": Tool({"probe": "serin.dev/tools/probe"}),
     # Of all the clouds that Prometheus can ask what to scrape, it is Kubernetes that we have: the others are two thirds
     # of the program.
@@ -101,7 +102,8 @@ def _version(tool: str) -> str:
     if module is not None:
         return module_version(tool, module)
     digest = hashlib.sha256()
-    for source in sorted((HERE / tool).glob("*.go")):
+    # What it is made of besides stands in go.sum, where there is anything.
+    for source in sorted([*(HERE / tool).glob("*.go"), *(HERE / tool).glob("go.sum")]):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
