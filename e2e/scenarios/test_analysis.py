@@ -146,7 +146,7 @@ def test_prometheus_goes_and_comes_back_empty(room: Room) -> None:
 
 def test_counters_that_begin_anew(room: Room) -> None:
     """A pod of the candidate is replaced in the middle: what it counted is not taken for a verdict."""
-    ping = room.deployment(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=2)
+    ping = room.deployment(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=3)
     ping.settled(GOOD)
     with ping.traffic() as traffic:
         moved = time.time()
