@@ -62,7 +62,7 @@ def _placed(panels: Sequence[Panel]) -> Iterator[Json]:
 
 
 def _panel(number: int, panel: Panel, place: Json) -> Json:
-    custom: Json = {"stacking": {"mode": "normal"}, "fillOpacity": 30} if panel.stacked else {}
+    custom: Json = {"stacking": {"mode": "normal", "group": "A"}, "fillOpacity": 30} if panel.stacked else {}
     defaults: Json = {"unit": panel.unit, "custom": custom}
     if panel.kind == "timeseries":
         defaults["min"] = 0
