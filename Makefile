@@ -63,6 +63,9 @@ bench: $(READY) ## Measure latency, writes and memory beside a bare client; keep
 judge: $(READY) ## Simulate the judge beside the field's others; keeps the table in bench/, fails where a promise is broken
 	@PYTHONPATH=operator nice $(VENV)/bin/python -m bench.judge $(ARGS)
 
+crashes: $(READY) ## Kill the operator at every write and put every fault in its way; keeps the table in bench/
+	@PYTHONPATH=operator nice $(VENV)/bin/python -m tests.crashes $(ARGS)
+
 up: $(READY) ## Bring up the local cluster with everything that Serin runs on, and Serin
 	@$(RUN) -m e2e.up
 
@@ -86,4 +89,4 @@ $(READY): requirements/dev.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo test check unit integration e2e modelcheck lint format types contracts generate generated bench judge up down lock clean
+.PHONY: help demo test check unit integration e2e modelcheck lint format types contracts generate generated bench judge crashes up down lock clean

@@ -60,6 +60,10 @@ class Kube:
         """Change an object by a JSON merge patch."""
         return await self._send("PATCH", kind.path(namespace, name, subresource), patch, MERGE)
 
+    async def delete(self, kind: Kind, namespace: str | None, name: str) -> Json:
+        """Delete an object; what belongs to it goes in the background."""
+        return await self._send("DELETE", kind.path(namespace, name), {}, "application/json")
+
     async def list(self, kind: Kind, selector: str = "") -> tuple[list[Json], str]:
         """All objects in all namespaces, and the resourceVersion to watch from."""
         items: list[Json] = []

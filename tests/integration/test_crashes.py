@@ -1,0 +1,86 @@
+"""A sample of ``make crashes``, and whether its runs would see a fault of the operator: seeded ones must be found."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.controlplane import ControlPlane
+from tests.crashes.campaign import Campaign
+from tests.crashes.faults import BY_NAME
+from tests.crashes.house import furnished
+from tests.crashes.run import Result
+from tests.crashes.run import run
+from tests.integration.kube import Kube
+from tests.integration.operator_process import Operator
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+WORKERS = 4
+SAMPLE = (
+    "create:before:1",
+    "create:after:4",
+    "change:after:2",
+    "change:lost:1",
+    "rollback:before:5",
+    "rollback:unanswered:2",
+    "rollback:stale:1",
+    "rollback:write-503",
+    "recreate:after:2",
+    "undo:before:1",
+    "undo:watch-expired",
+)
+# The number of a write differs by one or two from run to run: the fault may have happened in a neighbour.
+MUTANTS = {
+    "tells_twice": ("create:after:1",),
+    "deletes_before_it_tells": ("rollback:before:4", "rollback:before:5", "rollback:before:6"),
+    "trusts_its_cache": ("rollback:stale:1", "rollback:stale:2"),
+}
+
+
+@pytest.fixture
+def alone(plane: ControlPlane, kube: Kube, the_operator: Operator) -> ControlPlane:
+    """The control plane without the operator of the other tests: it would see these scenes, too."""
+    the_operator.stop()
+    return plane
+
+
+def test_a_sample_ends_as_it_does_without_a_fault(alone: ControlPlane, tmp_path: Path) -> None:
+    async def sample() -> Campaign:
+        async with furnished(alone, tmp_path) as house:
+            campaign = Campaign(house, WORKERS, SAMPLE)
+            await campaign.go(print)
+            return campaign
+
+    campaign = asyncio.run(sample())
+    assert not campaign.failed, [(result.name, result.failures) for result in campaign.failed]
+    ran = {plan.name: result for plan, result in campaign.results}
+    assert ran.keys() == set(SAMPLE)
+    assert all(result.happened for result in ran.values())
+    # What is said to be killed before a write, and after one, is.
+    assert (_code(ran["create:before:1"], 1), _code(ran["create:after:4"], 4)) == (0, 201)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_seeded_fault_is_found(alone: ControlPlane, tmp_path: Path, mutant: str) -> None:
+    async def found() -> list[Result]:
+        workload = MUTANTS[mutant][0].partition(":")[0]
+        async with furnished(alone, tmp_path) as house:
+            clean = await run(house, workload)
+            assert not clean.failures
+        async with furnished(alone, tmp_path, f"tests.crashes.mutants:{mutant}") as house:
+            jobs = []
+            for name in MUTANTS[mutant]:
+                _, fault, number = name.split(":")
+                jobs.append(run(house, workload, BY_NAME[fault], int(number), clean.ending))
+            return await asyncio.gather(*jobs)
+
+    results = asyncio.run(found())
+    assert any(result.failures for result in results)
+
+
+def _code(result: Result, number: int) -> int:
+    assert result.ending is not None
+    return result.ending.writes[number - 1].code
