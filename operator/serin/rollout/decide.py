@@ -74,6 +74,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = _past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
+    goal, observed = _asked_anew(memory, goal, observed, spec, now)
     memory = memory.route(shares(memory, observed), observed.serving.route)
     status = report(memory, observed, spec, goal, now)
     return Decision(
@@ -83,6 +84,17 @@ def decide(observed: Observed, now: datetime) -> Decision:
         may_wait=_only_waits(Memory.of(observed.status), memory),
         look_again_at=next_moment(memory, observed, spec, now),
     )
+
+
+def _asked_anew(
+    memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
+) -> tuple[Revision | Problem, Observed]:
+    """What is declared, once a rollout has ended: it ran by what it knew, and its policy may be gone meanwhile."""
+    if memory.candidate is None and observed.status.candidate is not None and not isinstance(goal, Problem):
+        goal = goal_of(observed, spec, memory, now)
+        if isinstance(goal, Problem):
+            observed = replace(observed, unmet=goal)
+    return goal, observed
 
 
 def _only_waits(before: Memory, after: Memory) -> bool:

@@ -1,0 +1,134 @@
+"""The deadline of a rollout: what was declared for one that takes too long, and when its clock stands still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import Phase
+from serin.rollout.observed import Problem
+from serin.rollout.orders import Verb
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import seconds
+
+DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "no answer")
+LATE = "not promoted within 1h: waiting for no answer"
+
+
+def stuck(on: str, length: float = 3599, steps: Any = None, **settings: Any) -> Scene:
+    """A rollout with a deadline of an hour that the registry keeps in its first step."""
+    steps = steps or [{"weight": 10, "hold": "5m"}, {"weight": 50, "hold": "5m"}]
+    rollout = {"steps": steps, "deadline": "1h", "onInconclusive": on, **settings}
+    scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
+    scene.run(60)
+    assert scene.weight == 10
+    scene.down = DOWN
+    scene.run(length - 60)
+    return scene
+
+
+def stable_version(scene: Scene) -> str:
+    assert scene.status.stable is not None
+    return scene.status.stable.version
+
+
+def test_hold_keeps_the_weight_and_waits_for_a_person() -> None:
+    scene = stuck("Hold")
+    assert scene.status.phase is Phase.PROGRESSING
+    scene.run(1)
+    assert (scene.status.phase, scene.kstatus, scene.weight) == (Phase.PAUSED, "Failed", 10)
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.DEADLINE_EXCEEDED)
+    assert scene.condition(ConditionType.PAUSED) == ("True", Reason.DEADLINE_EXCEEDED)
+    assert LATE in scene.status.message
+    scene.down = None
+    assert scene.run(86400).look_again_at is None
+    assert scene.weight == 10
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    assert scene.status.rollout is not None
+    assert (scene.weight, scene.status.rollout.deadline_at) == (50, None), "it is not late twice"
+    scene.run(300)
+    assert stable_version(scene) == "v2"
+
+
+def test_rollback_takes_the_candidate_back() -> None:
+    scene = stuck("Rollback")
+    scene.run(1)
+    assert scene.route.shares == {scene.stable: 100}
+    assert [(one.version, one.reason, one.message) for one in scene.status.rejected] == [
+        ("v2", Reason.DEADLINE_EXCEEDED, LATE)
+    ]
+
+
+def test_promote_gives_it_everything() -> None:
+    scene = stuck("Promote")
+    assert scene.weight == 10
+    scene.run(1)
+    assert stable_version(scene) == "v2"
+
+
+@pytest.mark.parametrize("asks", [0, 1])
+def test_promote_does_not_pass_a_step_that_asks_for_approval(asks: int) -> None:
+    steps = [{"weight": weight, "hold": "5m", "approval": number == asks} for number, weight in enumerate((10, 50))]
+    scene = stuck("Promote", steps=steps)
+    scene.down = None
+    scene.run(1)
+    if asks:
+        assert scene.weight == 50, "it moves on as soon as it can, and then it is late"
+    assert (scene.status.phase, scene.status.rollout and scene.status.rollout.skip) == (Phase.PAUSED, False)
+    scene.order(Verb.PROMOTE, scene.candidate).run(10)
+    assert stable_version(scene) == "v2"
+
+
+def test_promote_passes_a_step_that_is_approved() -> None:
+    steps = [{"weight": 10, "hold": "5m", "approval": True}, {"weight": 50, "hold": "5m"}]
+    scene = stuck("Promote", steps=steps)
+    scene.order(Verb.APPROVE, scene.candidate).run(1)
+    assert stable_version(scene) == "v2"
+
+
+def test_its_clock_stands_still_in_a_pause() -> None:
+    scene = stuck("Rollback", 1000)
+    scene.order(Verb.PAUSE, scene.candidate).run(86400)
+    assert scene.status.phase is Phase.PAUSED
+    scene.order(Verb.RESUME, scene.candidate).run(2599)
+    assert scene.status.rejected == ()
+    scene.run(1)
+    assert len(scene.status.rejected) == 1
+
+
+def test_a_candidate_that_never_became_ready_is_late_too() -> None:
+    rollout = {"steps": [], "deadline": "5m", "onInconclusive": "Rollback"}
+    scene = healthy(1, rollout=rollout)
+    scene.become_ready = False
+    scene.declare(2, rollout=rollout).run(299)
+    assert len(scene.status.rejected) == 0
+    scene.run(1)
+    assert [one.reason for one in scene.status.rejected] == [Reason.DEADLINE_EXCEEDED]
+
+
+def test_who_bakes_was_in_time() -> None:
+    rollout = {"bake": "2h", "deadline": "1h", "onInconclusive": "Rollback"}
+    scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
+    began = scene.now
+    decision = scene.run(60)
+    assert scene.status.rollout is not None
+    assert (scene.status.phase, scene.status.rollout.deadline_at) == (Phase.BAKING, None)
+    assert decision.look_again_at == began + seconds(10 + 7200)
+    scene.run(7200)
+    assert stable_version(scene) == "v2"
+
+
+def test_a_rollout_without_a_deadline_is_never_late() -> None:
+    scene = stuck("Rollback", 86400 * 30, deadline=None)
+    assert (scene.weight, scene.status.rejected) == (10, ())
+
+
+def test_the_end_of_the_deadline_is_a_moment_to_look() -> None:
+    scene = stuck("Rollback", 600)
+    assert scene.status.rollout is not None
+    assert scene.settle().look_again_at == scene.status.rollout.deadline_at
+    assert "until" not in scene.status.message.split("waiting for")[1].split(";")[0]

@@ -1,0 +1,175 @@
+"""Shadows, requests chosen by headers, direct access, and the replicas that all of it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from serin.api.rollout import DIRECT_HEADER
+from serin.api.status import Phase
+from serin.rollout.observed import Match
+from serin.rollout.observed import Mirror
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import healthy
+
+BETA = {"headers": {"x-cohort": "beta", "x-app": "web"}}
+SHADOW = {"weight": 0, "mirror": 20, "hold": "5m"}
+CHOSEN = {"weight": 1, "match": BETA, "hold": "5m"}
+HALF = {"weight": 50, "hold": "5m"}
+
+
+def on(*steps: dict[str, Any], length: float = 60, ready: bool = True, **sections: Any) -> Scene:
+    rollout = {"steps": list(steps)}
+    scene = healthy(1, rollout=rollout, **sections)
+    scene.become_ready = ready
+    scene.declare(2, rollout=rollout, **sections)
+    scene.run(length)
+    return scene
+
+
+def replicas(scene: Scene) -> dict[str, tuple[int, int]]:
+    plan = scene.look().plan
+    assert plan is not None
+    return {one.version: (one.min_replicas, one.max_replicas) for one in plan.revisions}
+
+
+def test_a_shadow_gets_copies_and_answers_nobody() -> None:
+    scene = on(SHADOW, HALF)
+    stable, candidate = scene.stable, scene.candidate
+    assert (scene.route.shares, scene.route.mirror) == ({stable: 100}, Mirror(candidate, 20))
+    assert [(share.version, share.weight, share.mirror) for share in scene.status.traffic] == [
+        ("v1", 100, None),
+        ("v2", 0, 20),
+    ]
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.mirror, scene.status.rollout.weight, scene.status.phase) == (20, 0, Phase.PROGRESSING)
+    scene.run(300)
+    assert (scene.route.mirror, scene.weight) == (None, 50)
+
+
+def test_a_step_has_begun_only_with_its_shadow_and_its_matches() -> None:
+    scene = on(SHADOW, length=5)
+    scene.accepts = False
+    scene.run(10)
+    scene.route = replace(scene.route, mirror=None, accepted=True)
+    scene.look()
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step == 0
+    scene.accept().settle()
+    assert scene.status.rollout.step == 1
+
+
+def test_a_shadow_has_the_replicas_for_its_copies() -> None:
+    scene = on({**SHADOW, "mirror": 60}, serving={"minReplicas": 4}, ready=False)
+    assert replicas(scene)["v2"] == (3, 3)
+    scene.ready(scene.candidate, 2).run(60)
+    assert scene.route.mirror is None
+    scene.ready(scene.candidate, 3).run(10)
+    assert scene.route.mirror == Mirror(scene.candidate, 60)
+
+
+def test_a_failed_shadow_gets_no_copies_and_drains() -> None:
+    scene = on(SHADOW)
+    candidate = scene.candidate
+    scene.declare(1).settle()
+    assert (scene.route.mirror, scene.route.matches) == (None, ())
+    scene.run(29)
+    assert candidate in scene.pods, "copies that are under way are answered, too"
+    scene.run(1)
+    assert candidate not in scene.pods
+
+
+def test_requests_with_the_headers_of_a_step_go_to_the_candidate() -> None:
+    scene = on(CHOSEN, HALF)
+    stable, candidate = scene.stable, scene.candidate
+    chosen = (("x-app", "web"), ("x-cohort", "beta"))
+    assert set(scene.route.matches) == {
+        Match(chosen, candidate),
+        Match(((DIRECT_HEADER, "stable"),), stable),
+        Match(((DIRECT_HEADER, "candidate"),), candidate),
+        # More headers count more: without this one the cohort could not be sent to the stable one.
+        Match(tuple(sorted(((DIRECT_HEADER, "stable"), *chosen))), stable),
+    }
+    assert scene.route.shares == {stable: 99, candidate: 1}
+    scene.run(300)
+    assert len(scene.route.matches) == 2, "the next step asks for no headers"
+
+
+def test_direct_access_while_a_rollout_runs_and_not_before_or_after() -> None:
+    scene = on(HALF, length=5)
+    assert (scene.route.matches, scene.weight) == ((), 0)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.direct_header == DIRECT_HEADER == "x-serin-revision"
+    scene.run(60)
+    assert [match.revision for match in scene.route.matches] == [scene.stable, scene.candidate]
+    scene.run(300)
+    assert (scene.status.phase, scene.route.matches) == (Phase.HEALTHY, ())
+
+
+def test_a_first_version_has_neither_matches_nor_shadow() -> None:
+    scene = Scene()
+    scene.run(60)
+    assert (scene.route.matches, scene.route.mirror) == ((), None)
+
+
+def test_matches_that_somebody_changed_are_put_right() -> None:
+    scene = on(CHOSEN)
+    before = scene.route
+    scene.route = replace(before, matches=before.matches[:1])
+    scene.settle()
+    assert scene.route == before
+
+
+# capacity of autoscaled models
+
+AUTO = {"minReplicas": 2, "maxReplicas": 10, "scaling": {"target": 60}}
+
+
+def autoscaled(*steps: dict[str, Any], stable: int = 6) -> Scene:
+    """A stable revision that its autoscaler has given so many replicas."""
+    rollout = {"steps": list(steps)}
+    scene = healthy(1, rollout=rollout, serving=AUTO)
+    scene.become_ready = False
+    scene.ready(scene.stable, stable).declare(2, rollout=rollout, serving=AUTO).settle()
+    return scene
+
+
+def test_a_candidate_is_as_big_as_the_traffic_has_made_the_stable_one() -> None:
+    scene = autoscaled(HALF)
+    assert replicas(scene) == {"v1": (6, 10), "v2": (3, 10)}
+    scene.ready(scene.candidate, 3).run(10)
+    assert scene.weight == 50
+    # It has half of the traffic now, and its autoscaler sees that; it must still be able to take everything back.
+    scene.ready(scene.stable, 3).run(300)
+    assert replicas(scene) == {"v1": (6, 10), "v2": (6, 10)}
+    scene.ready(scene.candidate, 6).run(10)
+    assert scene.status.previous is not None
+    assert (scene.status.previous.floor, scene.status.phase) == (6, Phase.HEALTHY)
+    assert replicas(scene) == {"v2": (2, 10), "v1": (6, 10)}
+
+
+def test_the_most_that_the_stable_one_had_counts_and_its_growth_gives_new_time() -> None:
+    scene = autoscaled(HALF)
+    scene.run(590)
+    scene.ready(scene.stable, 8).run(60)
+    assert (replicas(scene)["v2"], scene.status.rejected) == ((4, 10), ())
+    scene.ready(scene.stable, 4).settle()
+    assert replicas(scene)["v2"] == (4, 10)
+    scene.run(600)
+    assert len(scene.status.rejected) == 1
+
+
+@pytest.mark.parametrize(("ready", "least"), [(1, 2), (14, 10)])
+def test_neither_fewer_than_declared_nor_more(ready: int, least: int) -> None:
+    scene = autoscaled({"weight": 100, "hold": "5m"}, stable=ready)
+    assert replicas(scene)["v2"] == (least, 10)
+
+
+def test_a_fixed_number_is_a_fixed_number() -> None:
+    scene = on(HALF, serving={"minReplicas": 4})
+    scene.ready(scene.stable, 9).settle()
+    assert replicas(scene) == {"v1": (4, 4), "v2": (2, 2)}
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.base is None
