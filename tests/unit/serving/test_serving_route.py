@@ -1,0 +1,158 @@
+"""The route as it is written and as it is read back: weights, headers, shadows, for both families of gateways."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serin.api.modeldeployment import GatewayRef
+from serin.api.rollout import DIRECT_HEADER
+from serin.rollout.decision import PlannedRoute
+from serin.rollout.observed import Match
+from serin.rollout.observed import Mirror
+from serin.rollout.observed import Route
+from serin.serving.gateway import copies_all
+from serin.serving.gateway import observe_route
+from serin.serving.gateway import render_route
+from serin.serving.gateway import share_of_ids
+from serin.serving.live import Live
+
+Json = dict[str, Any]
+GATEWAYS = (GatewayRef(name="public", namespace="gateways"), GatewayRef(name="inner", namespace="g", section_name="a"))
+PREFIXES = [f"{number:03x}" for number in range(4096)]
+REVISIONS = ("fraud-v1-a", "fraud-v2-b", "fraud-v3-c")
+DIRECT = Match(((DIRECT_HEADER, "candidate"),), REVISIONS[1])
+BETA = Match((("x-app", "web"), ("x-cohort", "beta")), REVISIONS[1])
+
+
+def rendered(route: PlannedRoute, *, by_request_id: bool = False) -> Json:
+    return render_route(
+        route, {"name": "fraud"}, lambda revision: f"{revision}-predictor", 80, by_request_id=by_request_id
+    )
+
+
+def observed(body: Json, *, accepted: bool = True) -> Route:
+    conditions = [{"type": kind, "status": "True", "observedGeneration": 3} for kind in ("Accepted", "ResolvedRefs")]
+    parents = [{"parentRef": parent, "conditions": conditions} for parent in body["spec"]["parentRefs"]]
+    status = {"parents": parents if accepted else []}
+    live = Live("fraud", "payments", "u", "1", 3, "uid-1", {}, body["spec"], status)
+    return observe_route(live, lambda service: service.removesuffix("-predictor"))
+
+
+def planned(
+    weights: dict[str, int], matches: tuple[Match, ...] = (), mirror: Mirror | None = None, **changes: Any
+) -> PlannedRoute:
+    fields = {"hostnames": ("fraud.test",), "gateways": GATEWAYS, "timeout": "30s", **changes}
+    return PlannedRoute(weights=tuple(sorted(weights.items())), matches=matches, mirror=mirror, **fields)
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_a_share_of_all_request_ids_is_exactly_that_share(percent: int) -> None:
+    pattern = share_of_ids(percent)
+    chosen = [prefix for prefix in PREFIXES if re.fullmatch(pattern, f"{prefix}31f86-5d0b-4d0c-9a0a-000000000000")]
+    assert len(chosen) == round(percent * 4096 / 100)
+    assert chosen == PREFIXES[: len(chosen)]
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_the_expression_is_one_that_every_engine_reads_alike(percent: int) -> None:
+    """RE2 has neither look-around nor references; only classes of digits, dots and alternatives are used."""
+    assert re.fullmatch(r"\((([0-9a-f]|\[[0-9a-f]+\]|\.)+\|?)+\)\.\*", share_of_ids(percent))
+    assert "[]" not in share_of_ids(percent)
+    assert "|)" not in share_of_ids(percent)
+
+
+def test_shares_grow() -> None:
+    assert len({share_of_ids(percent) for percent in range(1, 100)}) == 99
+
+
+@st.composite
+def routes(draw: st.DrawFn) -> PlannedRoute:
+    weight = draw(st.integers(0, 100))
+    headers = st.dictionaries(
+        st.from_regex(r"x-[a-z]{1,6}", fullmatch=True), st.text("abc-", min_size=1, max_size=5), min_size=1, max_size=3
+    )
+    matches = draw(st.lists(st.tuples(headers, st.sampled_from(REVISIONS[:2])), max_size=4))
+    percent = draw(st.none() | st.integers(1, 100))
+    return planned(
+        {REVISIONS[0]: 100 - weight, REVISIONS[1]: weight, **draw(st.sampled_from([{}, {REVISIONS[2]: 0}]))},
+        tuple(Match(tuple(sorted(chosen.items())), revision) for chosen, revision in matches),
+        Mirror(REVISIONS[1], percent) if percent is not None else None,
+    )
+
+
+@given(route=routes(), by_request_id=st.booleans())
+def test_what_is_written_is_what_is_read(route: PlannedRoute, *, by_request_id: bool) -> None:
+    seen = observed(rendered(route, by_request_id=by_request_id))
+    assert (dict(seen.weights), seen.matches, seen.mirror) == (dict(route.weights), route.matches, route.mirror)
+    assert seen.accepted
+    assert not observed(rendered(route), accepted=False).accepted
+
+
+@given(route=routes(), by_request_id=st.booleans())
+def test_every_rule_waits_as_long_and_takes_every_path(route: PlannedRoute, *, by_request_id: bool) -> None:
+    rules = rendered(route, by_request_id=by_request_id)["spec"]["rules"]
+    for rule in rules:
+        assert rule["timeouts"] == {"request": "30s"}
+        assert [match["path"] for match in rule["matches"]] == [{"type": "PathPrefix", "value": "/"}]
+        assert sum(backend["weight"] for backend in rule["backendRefs"]) in (1, 100)
+    plain = [rule for rule in rules if "headers" not in rule["matches"][0]]
+    assert len(plain) == 1, "requests without any header have one rule"
+
+
+def test_a_shadow_by_percent_and_by_request_id() -> None:
+    route = planned({REVISIONS[0]: 100, REVISIONS[1]: 0}, (DIRECT,), Mirror(REVISIONS[1], 20))
+    *_, last = rendered(route)["spec"]["rules"]
+    copies = {"group": "", "kind": "Service", "name": "fraud-v2-b-predictor", "port": 80}
+    assert last["filters"] == [{"type": "RequestMirror", "requestMirror": {"backendRef": copies, "percent": 20}}]
+    _, some, rest = rendered(route, by_request_id=True)["spec"]["rules"]
+    assert some["filters"] == [{"type": "RequestMirror", "requestMirror": {"backendRef": copies}}]
+    assert some["matches"][0]["headers"] == [
+        {"type": "RegularExpression", "name": "x-request-id", "value": share_of_ids(20)}
+    ]
+    assert "filters" not in rest
+    assert some["backendRefs"] == rest["backendRefs"]
+
+
+@pytest.mark.parametrize("by_request_id", [False, True])
+def test_a_shadow_of_everything_needs_no_share(*, by_request_id: bool) -> None:
+    route = planned({REVISIONS[0]: 100, REVISIONS[1]: 0}, (), Mirror(REVISIONS[1], 100))
+    (rule,) = rendered(route, by_request_id=by_request_id)["spec"]["rules"]
+    assert "percent" not in rule["filters"][0]["requestMirror"]
+
+
+def test_headers_count_before_weights_and_all_of_them() -> None:
+    first, second, last = rendered(planned({REVISIONS[0]: 99, REVISIONS[1]: 1}, (DIRECT, BETA)))["spec"]["rules"]
+    assert first["matches"][0]["headers"] == [{"type": "Exact", "name": DIRECT_HEADER, "value": "candidate"}]
+    assert [header["name"] for header in second["matches"][0]["headers"]] == ["x-app", "x-cohort"]
+    assert [backend["name"] for backend in second["backendRefs"]] == ["fraud-v2-b-predictor"]
+    assert [backend["weight"] for backend in last["backendRefs"]] == [99, 1]
+
+
+def test_gateways_and_names() -> None:
+    spec = rendered(planned({REVISIONS[0]: 100}))["spec"]
+    assert spec["hostnames"] == ["fraud.test"]
+    assert [(one["name"], one["namespace"], one.get("sectionName")) for one in spec["parentRefs"]] == [
+        ("public", "gateways", None),
+        ("inner", "g", "a"),
+    ]
+
+
+def test_a_share_that_a_hand_changed_is_none_of_ours() -> None:
+    body = rendered(planned({REVISIONS[0]: 100, REVISIONS[1]: 0}, (), Mirror(REVISIONS[1], 20)), by_request_id=True)
+    body["spec"]["rules"][0]["matches"][0]["headers"][0]["value"] = "(ff.).*"
+    assert observed(body).mirror == Mirror(REVISIONS[1], 0)
+
+
+@pytest.mark.parametrize(
+    ("controller", "copies"),
+    [("projectcontour.io/gateway-controller", True), ("gateway.envoyproxy.io/gatewayclass-controller", False)],
+)
+def test_gateways_that_copy_everything_are_known_by_their_controller(controller: str, *, copies: bool) -> None:
+    live = Live("fraud", "payments", "u", "1", 3, "uid-1", {}, {}, {"parents": [{"controllerName": controller}]})
+    assert copies_all(live) == copies
+    assert not copies_all(None)
