@@ -1,0 +1,100 @@
+"""Where a ModelDeployment stands on its way: one phase and one reason at every point, said to people and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import ModelDeploymentStatus
+from serin.api.status import Phase
+from serin.rollout.goal import goal_of
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Route
+from serin.rollout.standing import standing_of
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import rolling
+from tests.unit.rollout.scene import spec
+
+STEPS = {10: "5m"}
+
+
+def deploying() -> Scene:
+    scene = rolling(STEPS)
+    scene.settle()
+    return scene
+
+
+def progressing() -> Scene:
+    scene = rolling(STEPS)
+    scene.run(60)
+    return scene
+
+
+def promoting() -> Scene:
+    scene = progressing()
+    scene.accepts = False
+    scene.run(300)
+    return scene
+
+
+def going_back() -> Scene:
+    scene = progressing()
+    scene.accepts = False
+    scene.fail(scene.candidate, Failure(Reason.LOAD_FAILED, "ended", at=scene.now)).settle()
+    return scene
+
+
+def put_back() -> Scene:
+    """The route of a version in use was edited, and the gateway has not accepted what was put right."""
+    scene = healthy()
+    scene.accepts = False
+    scene.route = Route(exists=True, weights={scene.stable: 100})
+    scene.settle()
+    return scene
+
+
+def too_few() -> Scene:
+    scene = healthy(1, serving={"minReplicas": 2})
+    scene.become_ready = False
+    scene.ready(scene.stable, 1).settle()
+    return scene
+
+
+def suspended() -> Scene:
+    scene = healthy()
+    scene.spec = spec(1, suspend=True)
+    scene.settle()
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("begin", "phase", "reason", "kstatus"),
+    [
+        (healthy, Phase.HEALTHY, Reason.HEALTHY, "Current"),
+        (deploying, Phase.DEPLOYING, Reason.DEPLOYING, "InProgress"),
+        (progressing, Phase.PROGRESSING, Reason.PROGRESSING, "InProgress"),
+        (promoting, Phase.PROMOTING, Reason.PROMOTING, "InProgress"),
+        (going_back, Phase.ROLLING_BACK, Reason.ROLLING_BACK, "InProgress"),
+        (put_back, Phase.PROMOTING, Reason.WAITING_FOR_GATEWAY, "InProgress"),
+        (too_few, Phase.DEPLOYING, Reason.WAITING_FOR_REPLICAS, "InProgress"),
+        (suspended, Phase.SUSPENDED, Reason.SUSPENDED, "InProgress"),
+    ],
+)
+def test_phase_and_reason(begin: Callable[[], Scene], phase: Phase, reason: Reason, kstatus: str) -> None:
+    scene = begin()
+    ready = scene.condition(ConditionType.READY)
+    assert (scene.status.phase, ready and ready[1], scene.kstatus) == (phase, reason, kstatus)
+
+
+def test_before_anything_is_known() -> None:
+    assert ModelDeploymentStatus().phase is Phase.PENDING
+    scene = Scene()
+    observed = scene.observed()
+    goal = goal_of(observed, spec(1), Memory(), scene.now)
+    standing = standing_of(Memory(), observed, spec(1), goal, scene.now)
+    assert (standing.phase, standing.reason, standing.stalled) == (Phase.PENDING, Reason.PENDING, False)

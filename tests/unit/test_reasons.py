@@ -1,0 +1,66 @@
+"""Every reason and every phase that people may meet is used by the operator, and asserted by a test by its name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from serin.api.reasons import SENTENCES
+from serin.api.reasons import Reason
+from serin.api.status import Phase
+
+ROOT = Path(__file__).parents[2]
+OPERATOR = ROOT / "operator" / "serin"
+TESTS = ROOT / "tests" / "unit"
+
+
+def named(tree: ast.AST, enum: str) -> set[str]:
+    """Members of the enum that occur."""
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == enum
+    }
+
+
+def claims(tree: ast.Module) -> Iterator[ast.AST]:
+    """What a test module compares with: its assertions, its parameters, and tables that it has for them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            yield node
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from node.decorator_list
+    yield from (node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign))
+
+
+def asserted(enum: str) -> set[str]:
+    return {
+        member
+        for path in TESTS.rglob("test_*.py")
+        for claim in claims(ast.parse(path.read_text()))
+        for member in named(claim, enum)
+    }
+
+
+def used(enum: str) -> set[str]:
+    return {
+        member
+        for path in OPERATOR.rglob("*.py")
+        if path.name != "reasons.py"
+        for member in named(ast.parse(path.read_text()), enum)
+    }
+
+
+@pytest.mark.parametrize("enum", [Reason, Phase])
+def test_every_member_is_used_by_the_operator_and_asserted_by_a_test(enum: type[StrEnum]) -> None:
+    members = {member.name for member in enum}
+    assert members - used(enum.__name__) == set(), "nothing in the operator says these"
+    assert members - asserted(enum.__name__) == set(), "no test asserts these"
+
+
+def test_every_reason_has_a_sentence() -> None:
+    assert set(SENTENCES) == set(Reason)
