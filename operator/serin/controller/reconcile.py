@@ -70,7 +70,7 @@ class Reconciler:
         self._identity = identity
         self._gone = gone
         self._doubtful: dict[Key, str] = {}
-        """Where a write of the status got no answer, the uid: it may be done, and the cache not know it."""
+        """Where a write failed, the uid: it was decided upon an old view, or it may be done and the cache not know."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """Look at one ModelDeployment. Raises ClusterError for what passes: the queue comes back to it."""
@@ -83,6 +83,14 @@ class Reconciler:
             self._gone(key)
             return Outcome("gone")
         observed, body = gathered
+        try:
+            return await self._carry_out(key, observed, body)
+        except ClusterError:
+            # Read live before the next decision: on an older status it could move traffic that was moved since.
+            self._doubtful[key] = observed.uid
+            raise
+
+    async def _carry_out(self, key: Key, observed: Observed, body: dict[str, Any]) -> Outcome:
         now = self._clock()
         decision = decide(observed, now)
         plan, done = decision.plan, Done()
@@ -107,18 +115,13 @@ class Reconciler:
         """The status if it differs, then the events of what it tells, then the metrics."""
         status = decision.status
         if not observed.deleting and to_wire(status) != body["status"]:
-            try:
-                written = await self._client.apply_status(
-                    MODEL_DEPLOYMENT,
-                    key.namespace,
-                    key.name,
-                    to_wire(status),
-                    version=body["metadata"]["resourceVersion"],
-                )
-            except ClusterError:
-                # Read live before the next decision: on an older status it could move traffic that was taken away.
-                self._doubtful[key] = body["metadata"]["uid"]
-                raise
+            written = await self._client.apply_status(
+                MODEL_DEPLOYMENT,
+                key.namespace,
+                key.name,
+                to_wire(status),
+                version=body["metadata"]["resourceVersion"],
+            )
             self._parents.put(written)
             await self._record(body["metadata"], decision, status, now)
             self._count(key, observed.status, status)

@@ -314,6 +314,41 @@ async def test_nothing_is_deleted_by_an_old_declaration() -> None:
     assert old in services
 
 
+async def test_no_traffic_is_moved_by_an_old_status() -> None:
+    """One whose view is that of a step ago is refused by the route's version, and then looks before it tries again."""
+    stage = Stage()
+    await stage.served()
+    stage.declare(2)
+    for _ in range(2):
+        await stage.look()
+        stage.world()
+    before = stage.api.of(MODEL_DEPLOYMENT, *KEY)
+    route = stage.api.of(HTTP_ROUTE, *KEY)
+    await stage.until_progressing()
+    stage.now += timedelta(minutes=6)
+    await stage.settle()
+    assert stage.shares() == {stage.status["stable"]["revision"]: 100}
+    promoted = stage.shares()
+    later = Stage(stage.api)
+    later.now, later.resolves = stage.now, stage.resolves
+    later.parents.put(before)
+    for (kind, _, _), body in stage.api.objects.items():
+        for one in CHILDREN:
+            if kind == one.kind:
+                later.children.put(one, route if one is HTTP_ROUTE else body)
+    seen = []
+    real = stage.api.patch
+
+    async def witness(kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
+        body = await real(kind, namespace, name, patch, version=version)
+        seen.append(stage.shares())
+        return body
+
+    stage.api.patch = witness  # type: ignore[method-assign]
+    await later.insist(watches=False)
+    assert all(shares == promoted for shares in [*seen, stage.shares()])
+
+
 @pytest.mark.parametrize("done", [True, False])
 async def test_a_deletion_is_not_asked_for_again_while_no_watch_tells(done: bool) -> None:
     stage = Stage()
