@@ -81,6 +81,9 @@ class Fault:
         return self.read is not Deed.PASS
 
 
+# Whose reads differ: of the others only the writes do.
+READING = ("create", "change", "rollback", "breakdown", "supersede", "undo_cold", "delete", "recreate")
+
 FAULTS = (
     Fault("before", "killed before the write", Deed.KILL_BEFORE),
     Fault("after", "killed after the write", Deed.KILL_AFTER),
@@ -92,20 +95,30 @@ FAULTS = (
         Deed.KILL_AFTER,
         stale=True,
         every=3,
+        detours=True,
     ),
     Fault("write-409", "every second write: 409", Deed.REFUSE, refusal=CONFLICT, often=True),
     Fault("write-429", "every second write: 429, Retry-After", Deed.REFUSE, refusal=THROTTLED, often=True),
     Fault("write-500", "every second write: 500", Deed.REFUSE, refusal=BROKEN, often=True),
     Fault("write-503", "every second write: 503", Deed.REFUSE, refusal=AWAY, often=True),
     Fault("write-cut", "every second write: connection cut", Deed.CUT, often=True),
-    Fault("read-429", "every second read: 429, Retry-After", read=Deed.REFUSE, refusal=THROTTLED),
-    Fault("read-500", "every second read: 500", read=Deed.REFUSE, refusal=BROKEN),
-    Fault("read-503", "every second read: 503", read=Deed.REFUSE, refusal=AWAY),
-    Fault("read-cut", "every second read: connection cut", read=Deed.CUT),
-    Fault("watch-410", "the first watch of each kind: 410", read=Deed.REFUSE, refusal=EXPIRED, ends=True),
-    Fault("watch-expired", "watches say 410 after two events", watch="expired"),
-    Fault("watch-cut", "watches end within a line after two events", watch="cut"),
-    Fault("watch-dead", "watches go silent: resync", watch="dead", settings=(("resync_seconds", "2"),)),
+    Fault("read-429", "every second read: 429, Retry-After", read=Deed.REFUSE, refusal=THROTTLED, workloads=READING),
+    Fault("read-500", "every second read: 500", read=Deed.REFUSE, refusal=BROKEN, workloads=READING),
+    Fault("read-503", "every second read: 503", read=Deed.REFUSE, refusal=AWAY, workloads=READING),
+    Fault("read-cut", "every second read: connection cut", read=Deed.CUT, workloads=READING),
+    Fault(
+        "watch-410",
+        "the first watch of each kind: 410",
+        read=Deed.REFUSE,
+        refusal=EXPIRED,
+        ends=True,
+        workloads=READING,
+    ),
+    Fault("watch-expired", "watches say 410 after two events", watch="expired", workloads=READING),
+    Fault("watch-cut", "watches end within a line after two events", watch="cut", workloads=READING),
+    Fault(
+        "watch-dead", "watches go silent: resync", watch="dead", settings=(("resync_seconds", "2"),), workloads=READING
+    ),
     # Takes 70 s, the time after which kopf gives up a watch on which nothing comes.
     Fault("watch-stuck", "watches go silent: given up", watch="stuck", workloads=("change", "breakdown"), patience=180),
 )

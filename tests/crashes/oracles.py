@@ -59,7 +59,8 @@ def course(past: Past) -> list[str]:
     said: list[str] = []
     for change in past.ordered():
         if change.kind is HTTP_ROUTE and change.event != "DELETED":
-            text = ", ".join(f"{name} {weight} %" for name, weight in _weights(change.body).items() if weight)
+            named = sorted(_weights(change.body).items())
+            text = " + ".join(f"{_version(name)} {weight} %" for name, weight in named if weight)
             if not said or said[-1] != text:
                 said.append(text)
     return said
@@ -107,6 +108,11 @@ def _weights(route: Json) -> dict[str, int]:
         for rule in route["spec"].get("rules") or ()
         for one in rule.get("backendRefs") or ()
     }
+
+
+def _version(revision: str) -> str:
+    """Of ``fraud-v13-1a2b3c4d`` the ``v13``."""
+    return revision.split("-")[-2]
 
 
 def _instant(text: str) -> float:

@@ -137,5 +137,5 @@ def _judge(scene: Scene, ending: Ending, like: Ending | None) -> list[str]:
         ]
         failures += [f"an event too many: {one}" for one in (Counter(ending.events) - Counter(like.events)).elements()]
         if ending.course != like.course and not fault.detours:
-            failures.append(f"the route said {ending.course} instead of {like.course}")
+            failures.append(f"shares: {', '.join(ending.course)} instead of {', '.join(like.course)}")
     return failures
