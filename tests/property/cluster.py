@@ -98,6 +98,8 @@ class Parent:
     generation: int
     spec: ModelDeploymentSpec
     status: dict[str, object]
+    orders: dict[str, str] = field(default_factory=dict)
+    """Annotations by verb."""
 
 
 @dataclass
@@ -155,6 +157,7 @@ class Operator:
                 route=Route() if route is None else route.observed(),
             ),
             rollout=declared(seen.parent.spec),
+            orders=seen.parent.orders,
             platform=PLATFORM,
         )
 
