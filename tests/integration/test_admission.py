@@ -19,6 +19,9 @@ from tests.integration import kstatus
 from tests.integration.kube import Json
 from tests.integration.kube import Kube
 from tests.integration.kube import RefusedError
+from tests.unit.api.test_api_gates import ACCEPTED as ACCEPTED_GATES
+from tests.unit.api.test_api_gates import REFUSED as REFUSED_GATES
+from tests.unit.api.test_api_gates import REFUSED_BY_SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -193,6 +196,10 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
         {"metadata": {"name": "a" * 51}},
         ("metadata.name must be at most 50", "it becomes part of host names"),
     ),
+    **{f"gates: {name}": (rollout(gates=gates), ("gates", words)) for name, (gates, words) in REFUSED_GATES.items()},
+    **{
+        f"gates: {name}": (rollout(gates=gates), ("gates", words)) for name, (gates, words) in REFUSED_BY_SCHEMA.items()
+    },
     "name with a dot": ({"metadata": {"name": "fraud.eu"}}, ("metadata.name must be",)),
     "name that begins with a digit": ({"metadata": {"name": "1fraud"}}, ("metadata.name must be",)),
     "suspend in words": ({"spec": {"suspend": "yes"}}, ("spec.suspend", "must be of type boolean")),
@@ -244,6 +251,7 @@ ACCEPTED_DEPLOYMENTS: dict[str, Json] = {
         deadline="4h",
         onInconclusive="Promote",
     ),
+    **{f"gates: {name}": rollout(gates=gates) for name, gates in ACCEPTED_GATES.items()},
     "durations of several parts": rollout(keepPrevious="1h30m", readiness={"stableFor": "500ms"}),
     "autoscaling": serving(minReplicas=2, maxReplicas=6, scaling={"metric": "CPU", "target": 70}),
     "maxReplicas as many as minReplicas": serving(minReplicas=2, maxReplicas=2),

@@ -77,13 +77,13 @@ class QualityGate(SpecModel):
     @model_validator(mode="after")
     def _as_at_admission(self) -> Self:
         if self.at_least is None and self.at_most is None and self.not_worse_than_stable is None:
-            raise ValueError("a metric needs a bound: atLeast, atMost or notWorseThanStable")
+            raise ValueError("a metric of quality needs a bound: atLeast, atMost or notWorseThanStable")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError("atLeast must not be above atMost")
+            raise ValueError("atLeast of quality must not be above atMost")
         if self.not_worse_than_stable is not None and fraction(self.not_worse_than_stable) > fraction(MOST_TOLERANT):
-            raise ValueError(f"notWorseThanStable must be at most {MOST_TOLERANT}")
+            raise ValueError(f"notWorseThanStable of quality must be at most {MOST_TOLERANT}")
         if self.lower_is_better is not None and self.not_worse_than_stable is None:
-            raise ValueError("lowerIsBetter says which way notWorseThanStable looks: set notWorseThanStable, too")
+            raise ValueError("lowerIsBetter of quality says which way notWorseThanStable looks: set that, too")
         return self
 
 
@@ -124,7 +124,7 @@ GATE_RULES: dict[tuple[str, ...], list[dict[str, str]]] = {
         },
         {
             "rule": "!has(self.lowerIsBetter) || has(self.notWorseThanStable)",
-            "message": "lowerIsBetter of quality says which way notWorseThanStable looks: set notWorseThanStable, too",
+            "message": "lowerIsBetter of quality says which way notWorseThanStable looks: set that, too",
         },
     ],
 }

@@ -170,6 +170,10 @@ def test_what_the_schema_refuses_the_model_refuses(path: str, value: Any) -> Non
         ("traffic.gateways", [{"name": "a", "namespace": "b", "sectionName": "https"}]),
         ("rollout", {"policy": "cautious"}),
         ("rollout", {"bake": "30m", "deadline": "4h", "onInconclusive": "Rollback"}),
+        (
+            "rollout.gates",
+            {"signature": "Warn", "quality": [{"metric": "f1", "atLeast": 0.8, "notWorseThanStable": "2%"}]},
+        ),
         ("rollout.steps", [{"weight": 0, "approval": True, "mirror": 20, "match": {"headers": {"x-cohort": "beta"}}}]),
         ("rollout.steps", [{"weight": 0, "hold": "0s"}, {"weight": 100, "hold": "1h30m"}]),
         ("suspend", True),

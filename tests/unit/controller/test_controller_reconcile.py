@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from serin.analysis.gates import Metric
+from serin.analysis.gates import Record
 from serin.api.kinds import AUTOSCALER
 from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import EVENT
@@ -689,3 +691,30 @@ async def test_a_spec_that_this_operator_cannot_read_changes_nothing(raw: Json) 
     assert stage.api.written == ["status ModelDeployment fraud"]
     assert (stage.status["stable"]["revision"], stage.shares()) == (name, {name: 100})
     assert "correct it" in stage.status["message"]
+
+
+async def test_gates_hold_a_version_until_the_registry_has_answered() -> None:
+    stage = Stage()
+    for _ in range(4):
+        await stage.look()
+        stage.world()
+        stage.now += timedelta(seconds=30)
+    assert stage.status["phase"] == "Healthy"
+    assert stage.asked == []
+    stage.declare(2, rollout={**STEPS, "gates": {"quality": [{"metric": "f1", "atLeast": 0.8}]}})
+    await stage.look()
+    assert stage.status["phase"] == "Resolving"
+    question = stage.asked[0]
+    assert (question.candidate.version, question.metrics) == (2, True)
+    stage.answers = Records(question, Record("v2", metrics=(Metric("f1", 0.7),)), Record("v1"))
+    await stage.look()
+    assert stage.status["message"] == "v2 is not deployed: f1 of v2 is 0.7, below 0.8; serving v1"
+    assert stage.status["rejected"][0]["reason"] == Reason.QUALITY_TOO_LOW
+    told = [body["reason"] for (kind, _, _), body in stage.api.objects.items() if kind == EVENT.kind]
+    assert told.count(Reason.QUALITY_TOO_LOW) == 1
+    before = len(stage.api.written)
+    await stage.look()
+    assert len(stage.api.written) == before
+    stage.answers = Records(question, Record("v2", metrics=(Metric("f1", 0.8),)), Record("v1"))
+    await stage.look()
+    assert stage.status["candidate"]["version"] == "v2"

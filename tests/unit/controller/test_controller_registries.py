@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
+from serin.analysis.gates import Metric
+from serin.analysis.gates import Record
+from serin.analysis.gates import Unreadable
+from serin.analysis.signature import Field
+from serin.analysis.signature import Scalar
+from serin.analysis.signature import Schema
+from serin.analysis.signature import Signature
 from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import NAMESPACE
 from serin.api.kinds import SECRET
@@ -28,11 +38,15 @@ from serin.controller.registries import Registries
 from serin.controller.telemetry import Telemetry
 from serin.registry import follow
 from serin.rollout.observed import Problem
+from serin.rollout.records import Origin
+from serin.rollout.records import Question
+from serin.rollout.records import Records
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.registry.fake import FakeMlflow
 from tests.unit.registry.fake import answer
 from tests.unit.registry.fake import api
 from tests.unit.registry.fake import error
+from tests.unit.registry.fake import text
 from tests.unit.rollout.scene import START
 
 Json = dict[str, Any]
@@ -257,3 +271,89 @@ async def test_a_poll_that_succeeds_again_is_no_news(stage: Stage) -> None:
     polls = len(stage.mlflow.requests)
     await until(lambda: len(stage.mlflow.requests) >= polls + 2)
     assert len(stage.api.written) == before
+
+
+def gated(pinned: Resolved, **changes: Any) -> Question:
+    """What the gates of a rollout ask for a version that was resolved."""
+    origin = Origin(pinned.registry, pinned.name, pinned.version, pinned.digest)
+    return replace(Question(origin, origin, metrics=True), **changes)
+
+
+async def test_what_gates_look_at(stage: Stage) -> None:
+    stage.declare()
+    stage.mlflow.handlers[api("runs/get")] = answer({"run": {"data": {"metrics": [{"key": "f1", "value": 0.9}]}}})
+    stage.mlflow.handlers["/model-versions/get-artifact"] = text(
+        json.dumps({"flavors": {"sklearn": {}}, "signature": {"inputs": '[{"name": "a", "type": "double"}]'}})
+    )
+    asked = gated(await stage.resolved(VERSION))
+    record = Record("v1", Signature(Schema((Field("a", Scalar("double")),))), (Metric("f1", 0.9),))
+    assert await stage.registries.records(KEY, asked) == Records(asked, record, record)
+    # At rest it costs nothing: both are the same version, and it is known now.
+    runs = stage.mlflow.paths().count(api("runs/get"))
+    assert runs == 1
+    await stage.registries.records(KEY, asked)
+    assert stage.mlflow.paths().count(api("runs/get")) == 1
+    await stage.registries.records(KEY, gated(await stage.resolved(VERSION), stable=None, fresh=True))
+    assert stage.mlflow.paths().count(api("runs/get")) == 2
+
+
+async def test_a_stable_version_that_is_gone_is_told_of(stage: Stage) -> None:
+    stage.declare()
+    asked = gated(await stage.resolved(VERSION), stable=Origin("default", "iris", 7, "d7"), metrics=False)
+    stage.mlflow.handlers[api("model-versions/get")] = error(404, "RESOURCE_DOES_NOT_EXIST", "not found")
+    found = await stage.registries.records(KEY, asked)
+    assert isinstance(found, Records)
+    assert found.stable is not None
+    assert isinstance(found.stable.signature, Unreadable)
+    assert "has no v7 of model 'iris'" in found.stable.signature.why
+
+
+@pytest.mark.parametrize("part", ["candidate", "stable"])
+async def test_without_an_answer_nothing_is_known(stage: Stage, part: str) -> None:
+    stage.declare()
+    asked = gated(await stage.resolved(VERSION), **{part: Origin("default", "iris", 7, "d7")})
+    stage.mlflow.handlers[api("runs/get")] = answer({"run": {}})
+    stage.mlflow.handlers[api("model-versions/get")] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    found = await stage.registries.records(KEY, asked)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.REGISTRY_UNAVAILABLE
+
+
+async def test_a_registry_that_is_not_declared_has_no_records(stage: Stage) -> None:
+    stage.declare()
+    other = Origin("other", "iris", 1, "d1")
+    found = await stage.registries.records(KEY, gated(await stage.resolved(VERSION), candidate=other))
+    assert isinstance(found, Problem)
+    assert (found.reason, "other" in found.message) == (Reason.REGISTRY_NOT_FOUND, True)
+
+
+async def test_who_may_not_use_a_registry_gets_no_records(stage: Stage) -> None:
+    stage.declare()
+    asked = gated(await stage.resolved(VERSION))
+    stage.declare(allowedNamespaces={"matchLabels": {"team": "risk"}})
+    await stage.told(lambda ready: ready["status"] == "True")
+    await until(lambda: stage.registries._connections["default"].declaration.spec.allowed_namespaces is not None)  # type: ignore[union-attr]
+    found = await stage.registries.records(KEY, asked)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.NAMESPACE_NOT_ALLOWED
+
+
+async def test_records_that_take_long_are_waited_for_elsewhere(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.declare()
+    asked = gated(await stage.resolved(VERSION))
+    while len(stage.queue):
+        await stage.woken()
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    gate = asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await answer({"run": {"data": {"metrics": [{"key": "f1", "value": 0.9}]}}})(request)
+
+    stage.mlflow.handlers[api("runs/get")] = late
+    assert await stage.registries.records(KEY, asked) is None
+    gate.set()
+    await stage.woken()
+    found = await stage.registries.records(KEY, asked)
+    assert isinstance(found, Records)
+    assert found.candidate.metrics == (Metric("f1", 0.9),)
