@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import math
 import shutil
 from collections.abc import AsyncIterator
 from collections.abc import Callable
@@ -12,6 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from serin.analysis.gates import Record
+from serin.analysis.gates import outcome_of
+from serin.analysis.signature import Field
+from serin.analysis.signature import Scalar
+from serin.analysis.signature import Schema
+from serin.analysis.signature import Signature
+from serin.analysis.signature import Tensor
+from serin.api.gates import Gates
+from serin.api.gates import QualityGate
 from serin.api.modeldeployment import Model
 from serin.api.modelregistry import Artifacts
 from serin.api.modelregistry import Rewrite
@@ -22,6 +33,7 @@ from serin.registry.config import RegistryConfig
 from serin.registry.follow import Follower
 from serin.registry.mlflow import MlflowRegistry
 from serin.registry.resolve import Resolver
+from serin.registry.signature import unpack
 from tests.integration.registry.conftest import SCRIPT
 from tests.integration.registry.conftest import Logged
 from tests.integration.registry.server import MlflowServer
@@ -30,6 +42,7 @@ from tests.integration.registry.server import running
 # The server takes 4 s to start on an idle machine, and minutes on one that builds clusters beside it.
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
+GATED = SCRIPT.with_name("log_gated.py")
 NAMES = ["it's", 'say "hi"', "both ' and \"", "модель №1", "with space", "back\\slash", "a) OR (name", "-- c", "tick`"]
 NAMES += ["per%cent; DROP", "new\nline", "x' OR 'y"]
 
@@ -79,6 +92,41 @@ async def test_names_of_every_kind(logged: Logged, registry: MlflowRegistry) -> 
         assert await registry.listing([name]) == {name: {"champion": 1}}
         assert (await registry.version(name, 1)).model_id == logged.model_id
     assert not registry._filter_refused
+
+
+async def test_signatures_and_metrics(logged: Logged, registry: MlflowRegistry) -> None:
+    ids = json.loads(logged.server.run(GATED))
+    records = []
+    for version, (run_id, model_id) in enumerate(ids, start=1):
+        facts = await registry.version("gated", version)
+        assert (facts.run_id, facts.model_id) == (run_id, model_id)
+        metrics = await registry.metrics(run_id, model_id)
+        records.append(Record(f"v{version}", unpack(facts.signature), metrics))
+    first, second = records
+    assert first.signature == Signature(
+        Schema((Field("a", Scalar("double")), Field("b", Scalar("long")))),
+        Schema((Field("0", Tensor("float64", (-1,))),), named=False),
+        (Field("depth", Scalar("long")),),
+    )
+    assert isinstance(first.metrics, tuple)
+    values = {(one.name, one.dataset): one.value for one in first.metrics}
+    assert math.isnan(values.pop(("loss", None)))
+    assert values == {("f1", None): 0.8, ("acc", "train"): 0.99, ("acc", "holdout"): 0.7}
+
+    gates = Gates.model_validate(
+        {
+            "quality": [
+                {"metric": "f1", "atLeast": 0.8, "notWorseThanStable": "0%"},
+                {"metric": "acc", "dataset": "holdout", "atLeast": 0.7},
+                {"metric": "fairness", "atLeast": 0.9},
+            ]
+        }
+    )
+    found = outcome_of(gates, second, first)
+    assert found.signature == "the signature breaks clients of v1: input 'c' (long) is required and new"
+    assert found.quality == ""
+    stricter = gates.model_copy(update={"quality": (QualityGate(metric="loss", at_most=1),)})
+    assert outcome_of(stricter, second, first).quality == "loss of v2 is not a number"
 
 
 async def test_what_does_not_exist(registry: MlflowRegistry) -> None:
