@@ -28,6 +28,7 @@ from serin.cli.exits import CommandError
 from serin.cli.history import history
 from serin.cli.orders import command
 from serin.cli.render import render
+from serin.cli.report.command import report
 from serin.cli.status import status
 from serin.cli.verbs import VERBS
 from serin.cli.watch import watch
@@ -81,6 +82,7 @@ for verb in VERBS:
     app.command(verb.word)(command(verb))
 app.command()(history)
 app.command()(why)
+app.command()(report)
 app.command()(render)
 
 

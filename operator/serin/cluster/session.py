@@ -157,11 +157,25 @@ class Session:
         """The object. Raises ClusterError, also where there is none."""
         return self._json("GET", kind.path(namespace, name))
 
-    def list(self, kind: Kind, namespace: str | None, *, selector: str = "") -> list[Json]:
-        """All objects of a kind, in one namespace or, without one, in all."""
+    def list(self, kind: Kind, namespace: str | None, *, selector: str = "", fields: str = "") -> list[Json]:
+        """All objects of a kind, in one namespace or, without one, in all; those that both selectors choose."""
         query = {"labelSelector": selector} if selector else {}
+        query |= {"fieldSelector": fields} if fields else {}
         items: list[Json] = self._json("GET", kind.path(namespace), query).get("items") or []
         return items
+
+    def through(self, namespace: str, service: str, path: str, query: Json) -> tuple[int, bytes]:
+        """What a Service of the cluster answers to a GET, by way of the API server; its status and its body.
+
+        ``service``: ``name:port``, or ``https:name:port``. Raises ClusterError where the status is an error's, with the
+        Service's own words.
+        """
+        proxy = f"/api/v1/namespaces/{namespace}/services/{service}/proxy"
+        response = self._send("GET", f"{proxy}{path}", query, None, self._seconds)
+        try:
+            return response.status, response.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._silence(error) from error
 
     def patch(self, kind: Kind, namespace: str, name: str, patch: Json) -> Json:
         """Change the object by a JSON merge patch; one that names a resourceVersion is refused with 409 on another."""

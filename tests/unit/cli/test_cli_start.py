@@ -83,6 +83,7 @@ def test_every_command_is_listed_on_one_line() -> None:
         "undo",
         "history",
         "why",
+        "report",
         "render",
     ]
     assert all(line.endswith(".") and "..." not in line for line in listed), listed
