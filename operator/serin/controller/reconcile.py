@@ -74,7 +74,8 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> Outcome:
         """Look at one ModelDeployment. Raises ClusterError for what passes: the queue comes back to it."""
-        if key in self._doubtful:
+        fresh = key in self._doubtful
+        if fresh:
             await self._refresh(key, self._doubtful[key])
             del self._doubtful[key]
         gathered = await self._gatherer.gather(key)
@@ -84,13 +85,14 @@ class Reconciler:
             return Outcome("gone")
         observed, body = gathered
         try:
-            return await self._carry_out(key, observed, body)
+            return await self._carry_out(key, observed, body, fresh=fresh)
         except ClusterError:
             # Read live before the next decision: on an older status it could move traffic that was moved since.
             self._doubtful[key] = observed.uid
             raise
 
-    async def _carry_out(self, key: Key, observed: Observed, body: dict[str, Any]) -> Outcome:
+    async def _carry_out(self, key: Key, observed: Observed, body: dict[str, Any], *, fresh: bool) -> Outcome:
+        """``fresh``: the object was read live just now."""
         now = self._clock()
         decision = decide(observed, now)
         plan, done = decision.plan, Done()
@@ -104,17 +106,19 @@ class Reconciler:
                 decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
         if done.route and decision.may_wait:
             return Outcome("requeue_after", now + PATIENCE)
-        await self._tell(key, observed, body, decision, now)
-        if plan is not None and await self._clear(key, observed, decision, plan):
+        # A status that was written was decided upon the newest version, or it would have been refused.
+        fresh |= await self._tell(key, observed, body, decision, now)
+        if plan is not None and await self._clear(key, observed, decision, plan, fresh=fresh):
             return Outcome("requeue_after", now)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
 
     async def _tell(
         self, key: Key, observed: Observed, body: dict[str, Any], decision: Decision, now: datetime
-    ) -> None:
-        """The status if it differs, then the events of what it tells, then the metrics."""
+    ) -> bool:
+        """The status if it differs, then the events of what it tells, then the metrics. True where it differed."""
         status = decision.status
-        if not observed.deleting and to_wire(status) != body["status"]:
+        differs = not observed.deleting and to_wire(status) != body["status"]
+        if differs:
             written = await self._client.apply_status(
                 MODEL_DEPLOYMENT,
                 key.namespace,
@@ -126,8 +130,9 @@ class Reconciler:
             await self._record(body["metadata"], decision, status, now)
             self._count(key, observed.status, status)
         self._telemetry.decided(key, status)
+        return differs
 
-    async def _clear(self, key: Key, observed: Observed, decision: Decision, plan: ServingPlan) -> bool:
+    async def _clear(self, key: Key, observed: Observed, decision: Decision, plan: ServingPlan, *, fresh: bool) -> bool:
         """What may go. True where the object must be looked at again, because something went or the view was stale."""
         # While it is not known what is declared, a revision that the status never heard of may be just that: made
         # before a crash, and not remembered yet.
@@ -138,7 +143,8 @@ class Reconciler:
         if not self._performer.surplus(plan, only):
             return False
         cached = self._parents.get(key)
-        await self._refresh(key, observed.uid)
+        if not fresh:
+            await self._refresh(key, observed.uid)
         if self._parents.get(key) == cached:
             await self._performer.clear(plan, only)
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -314,6 +316,28 @@ async def test_nothing_is_deleted_by_an_old_declaration() -> None:
     await later.reconciler.reconcile(KEY)
     assert later.all(INFERENCE_SERVICE) == services
     assert old in services
+
+
+async def test_a_server_that_answers_every_second_read_keeps_nothing_from_going() -> None:
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    await stage.look()
+    [new] = stage.all(INFERENCE_SERVICE) - {old}
+    stage.declare(1)
+    real, asked = stage.api.get, Counter[str]()
+
+    async def every_second(kind: Kind, namespace: str | None, name: str) -> Json | None:
+        asked[kind.kind] += 1
+        if asked[kind.kind] % 2:
+            raise ClusterError(503, "away")
+        return await real(kind, namespace, name)
+
+    stage.api.get = every_second  # type: ignore[method-assign]
+    for _ in range(20):
+        with contextlib.suppress(ClusterError):
+            await stage.look()
+    assert stage.all(INFERENCE_SERVICE) == {old}, new
 
 
 async def test_no_traffic_is_moved_by_an_old_status() -> None:
