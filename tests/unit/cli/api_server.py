@@ -19,14 +19,18 @@ from typing import Any
 from urllib.parse import parse_qs
 from urllib.parse import urlsplit
 
+from serin.api.kinds import CONFIG_MAP
+from serin.api.kinds import EVENT
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import NAMESPACE
 from serin.api.kinds import POD
+from serin.api.kinds import ROLLOUT_POLICY
 from serin.api.kinds import Kind
 from serin.serving.compare import merge
 
 Json = dict[str, Any]
-KINDS = (MODEL_DEPLOYMENT, POD, NAMESPACE)
+KINDS = (MODEL_DEPLOYMENT, POD, NAMESPACE, EVENT, CONFIG_MAP, ROLLOUT_POLICY)
+QUERY_RANGE = "/api/v1/query_range"
 HANG_UP = 0
 """As a fault: the connection is closed without an answer."""
 
@@ -46,6 +50,8 @@ class ApiServer:
     """What the operator does once it sees the patched object."""
     on_watch: list[Callable[[], object]] = field(default_factory=list)
     """What happens while a watch is open: one for each watch that begins."""
+    prometheus: Callable[[str, dict[str, str]], tuple[int, bytes]] | None = None
+    """Answers queries, whichever way they come: straight, or by a Service's proxy."""
     watch_seconds: float = 0.3
     version: int = 100
 
@@ -200,6 +206,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault is not None:
             self._send(fault[0], refusal(*fault))
+            return
+        if parts.path.endswith(QUERY_RANGE) and api.prometheus is not None:
+            code, raw = api.prometheus(QUERY_RANGE, query)
+            self._send(code, raw.decode())
             return
         key = self._key(parts.path)
         if key is None:

@@ -30,7 +30,6 @@ from serin.cli.report.stages import spans
 from serin.cli.report.stages import stages
 from serin.cli.report.stages import traffic_query
 from serin.cli.report.watched import Watched
-from serin.cli.report.watched import inline
 from serin.cli.report.watched import status_in
 from serin.cli.report.watched import watched
 from serin.cli.seen import Json
@@ -140,7 +139,7 @@ def measure(facts: Facts, prometheus: Ranges, where: str) -> Facts:
     stable = facts.stable or _before(known, versions_in(series), chosen)
     # A scrape that is missed is no time of which nothing is known.
     weights = spans(known, chosen.revision, chosen.started, chosen.until(facts.now), max(step, 60.0))
-    judged = _stages(seen, chosen, weights, facts.now)
+    judged = [one for one in _stages(seen, chosen, weights, facts.now) if _was_judged(facts, one)]
     facts = replace(facts, stable=stable, weights=weights)
     return notes.on(replace(facts, answers=_answers(facts, prometheus, judged, notes)))
 
@@ -176,6 +175,11 @@ def _stages(seen: Seen, chosen: Chosen, weights: Sequence[Span], now: datetime) 
         return (*found[:-1], replace(found[-1], end=end)) if end > found[-1].start else found
     # Shadow traffic alone has no share, and what began just now is not scraped yet.
     return (*found, Stage(number + bool(found), since, end, float(weight))) if end > since else found
+
+
+def _was_judged(facts: Facts, stage: Stage) -> bool:
+    """With all the traffic a candidate is judged only while it bakes; an undone version was in use long before."""
+    return facts.chosen.outcome != "Undone" and (stage.concurrent or facts.watched.bakes)
 
 
 def _answers(
@@ -223,11 +227,11 @@ def _answer(prometheus: Ranges, question: Question, at_first: Question, stage: S
 def _watched(session: Session, seen: Seen, chosen: Chosen, operators: str, notes: Notes) -> Watched:
     told = records(seen.status.get("analysis")) if chosen.newest else []
     if chosen.running:
-        return watched(inline(seen.course), "as the rollout runs by them", told)
+        return watched(seen.course, "as the rollout runs by them", told)
     declared = record(seen.spec.get("rollout"))
     policy = text(declared.get("policy")) or ("" if declared else DEFAULT_POLICY)
     if not policy:
-        return watched(inline(declared), "as they are declared now", told)
+        return watched(declared, "as they are declared now", told)
     try:
         body = session.get(ROLLOUT_POLICY, operators, policy)
     except ClusterError as error:
@@ -235,7 +239,7 @@ def _watched(session: Session, seen: Seen, chosen: Chosen, operators: str, notes
             why = "you may not read it" if error.status == FORBIDDEN else text(error.message)
             notes.gaps.append(f"What RolloutPolicy {policy} judges by is not known: {why}.")
         return watched({}, "", told)
-    return watched(inline(record(body.get("spec"))), f"as RolloutPolicy {policy} has them now", told)
+    return watched(record(body.get("spec")), f"as RolloutPolicy {policy} has them now", told)
 
 
 def _events(session: Session, seen: Seen, chosen: Chosen, now: datetime, notes: Notes) -> list[Json]:

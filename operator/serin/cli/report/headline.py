@@ -89,7 +89,9 @@ def _running(facts: Facts) -> str:
 def _promoted(facts: Facts, took: str) -> str:
     version = facts.chosen.version
     if facts.stable is None:
-        return _end(f"{version} has served all requests since it was deployed, which took {took}")
+        # Without Prometheus nobody knows whether there was one before.
+        first = ", the first version," if facts.shares else ""
+        return _end(f"{version}{first} was promoted after {took}")
     judged = [
         check
         for check in facts.watched.analysis.checks

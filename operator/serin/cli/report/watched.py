@@ -44,10 +44,13 @@ class Watched:
     """Where it is known from, for people."""
     declared: tuple[CheckStatus, ...] = ()
     """What the status says of each check, where that is about this rollout."""
+    bakes: bool = False
+    """Whether it is judged with all traffic, too."""
 
 
-def watched(analysis: Json, source: str, told: list[Json]) -> Watched:
-    """From the JSON of an analysis; what this version does not understand is as if it were not there."""
+def watched(rollout: Json, source: str, told: list[Json]) -> Watched:
+    """From the JSON of a rollout's settings; what this version does not understand is as if it were not there."""
+    analysis = record(rollout.get("analysis"))
     try:
         known = Analysis.model_validate(analysis) if analysis else Analysis()
     except ValidationError:
@@ -60,6 +63,7 @@ def watched(analysis: Json, source: str, told: list[Json]) -> Watched:
         shadows=frozenset(one.name for one in missing),
         source=source if analysis else "",
         declared=tuple(_statuses(told)),
+        bakes=text(rollout.get("bake")) not in ("", "0s"),
     )
 
 
@@ -110,8 +114,3 @@ def _revision(revision: str, version: str, template: Json, stage: Stage) -> Revi
         workers=workers,
     )
     return Revision(revision=revision, version=version, since=stage.start, template=made)
-
-
-def inline(rollout: Json) -> Json:
-    """The analysis of a rollout as it is declared, or as a status keeps it."""
-    return record(rollout.get("analysis"))

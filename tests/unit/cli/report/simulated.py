@@ -223,7 +223,7 @@ class World:
             analysis=analysis,
             **previous,
         )
-        body["spec"]["rollout"] = {"analysis": self.analysis}
+        body["spec"]["rollout"] = {"analysis": self.analysis, "bake": f"{self.bake // 60}m"}
         return body
 
     def get(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
