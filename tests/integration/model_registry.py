@@ -32,6 +32,8 @@ class Version:
 
     source: str
     flavors: tuple[str, ...] = ("python_function", "sklearn")
+    signature: dict[str, str] | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -58,6 +60,7 @@ class ModelRegistry(FakeMlflow):
             api("model-versions/get"): self._version,
             api("model-versions/get-download-uri"): self._download_uri,
             "/model-versions/get-artifact": self._artifact,
+            api("runs/get"): self._run,
         }
 
     def add(
@@ -116,7 +119,14 @@ class ModelRegistry(FakeMlflow):
             return web.Response(status=404)
         name, number = request.query["name"], request.query["version"]
         mlmodel = {"flavors": {flavor: {} for flavor in found.flavors}, "model_id": f"m-{name}-{number}"}
-        return web.Response(text=json.dumps(mlmodel))
+        return web.Response(text=json.dumps({**mlmodel, "signature": found.signature}))
+
+    async def _run(self, request: web.Request) -> web.StreamResponse:
+        # Its logged models have no metrics of their own, as of a server before MLflow 3.
+        name, _, number = request.query["run_id"].removeprefix("run-").rpartition("-")
+        logged = self.models[name].versions[int(number)].metrics
+        metrics = [{"key": key, "value": value} for key, value in logged.items()]
+        return web.json_response({"run": {"data": {"metrics": metrics}}})
 
     def _knows(self, request: web.Request) -> bool:
         scheme, _, login = request.headers.get("Authorization", "").partition(" ")

@@ -88,6 +88,8 @@ def _rolling(seen: Seen, now: datetime) -> list[str]:
     waiting = text(seen.rollout.get("waitingFor"))
     if waiting:
         sentences.append(f"It waits for {waiting}.")
+    if seen.rollout.get("warning"):
+        sentences.append(f"Its gates warn: {text(seen.rollout.get('warning'))}.")
     if seen.paused:
         since = times.when(times.parse(seen.paused.get("since")), now)
         sentences.append(f"It is paused since {since}: {text(seen.paused.get('message'))}")

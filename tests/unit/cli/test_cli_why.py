@@ -101,6 +101,11 @@ def test_a_pause(api: ApiServer, serin: Run) -> None:
     assert "serin resume lets it go on" in told
 
 
+def test_a_gate_that_warns(api: ApiServer, serin: Run) -> None:
+    warning = "the signature breaks clients of v12: input 'age' is string and was double"
+    assert f"Its gates warn: {warning}." in explained(api, serin, objects.rolling(warning=warning))
+
+
 def test_a_state_that_this_version_does_not_know(api: ApiServer, serin: Run) -> None:
     conditions = [objects.condition("Ready", "False", "DeepThought", "six times nine")]
     told = explained(api, serin, objects.deployment(phase="Pondering", conditions=conditions, message="six times nine"))
