@@ -140,14 +140,19 @@ class World:
         measured = {}
         for check in self.judging.checks:
             kind = 1 if check.measure == "ErrorRate" else 2
-            tallies = []
+            tallies: list[Tally] = []
             for revision in (CANDIDATE, STABLE):
                 requests, *bad = self.between(revision, start, self._now)
                 # The histogram has the good answers alone.
                 requests -= bad[0] if kind == 2 else 0
                 tallies.append(Tally(requests=requests, bad=bad[kind - 1]))
+            candidate, stable = tallies
             measured[check.name] = Sample(
-                *tallies, since=self.moment(start), at=self.moment(self._now), concurrent=weight < 100
+                candidate=candidate,
+                stable=stable,
+                since=self.moment(start),
+                at=self.moment(self._now),
+                concurrent=weight < 100,
             )
         self.checks = judge(self.judging, measured, self.checks, Versions("v13", "v12"))
         self.judged_at = self._now
@@ -214,7 +219,7 @@ class World:
             "endedAt": stamp(self.moment(self.ended)),
         }
         stable = {**objects.role(CANDIDATE if good else STABLE), **roles}
-        previous = {"previous": {**objects.role(STABLE), **roles}} if good else {}
+        previous: Json = {"previous": {**objects.role(STABLE), **roles}} if good else {}
         body = objects.deployment(
             phase="Healthy" if good else "RolledBack",
             resolved={"name": "fraud-detector", "version": 13, "alias": "champion"},

@@ -33,7 +33,7 @@ POINTS = st.lists(st.tuples(MOMENTS, VALUES), max_size=40).map(lambda points: so
 
 @st.composite
 def charts(make: st.DrawFn) -> Chart:
-    log = make(st.booleans())
+    log, began = make(st.booleans()), make(MOMENTS)
     bands = st.lists(st.lists(st.tuples(MOMENTS, VALUES, VALUES), max_size=20), max_size=2)
     return Chart(
         key="k",
@@ -48,7 +48,7 @@ def charts(make: st.DrawFn) -> Chart:
             Line("two", "candidate", make(st.lists(POINTS, max_size=3))),
         ],
         bands=[Band("candidate", make(bands))],
-        shades=[Shade(*sorted((make(MOMENTS), make(MOMENTS))), make(st.text(max_size=8)))],
+        shades=[Shade(began, began + timedelta(seconds=make(st.floats(0, 9000))), make(st.text(max_size=8)))],
         marks=[Mark(make(MOMENTS), number) for number in range(1, make(st.integers(1, 6)))],
         low=1e-3 if log else 0.0,
         log=log,

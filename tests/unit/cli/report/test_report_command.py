@@ -100,7 +100,7 @@ def test_a_proxy_that_is_refused_is_a_gap(api: ApiServer, serin: Run) -> None:
 def test_a_past_rollout_by_its_number(api: ApiServer, serin: Run) -> None:
     rolled_back(api)
     told = serin("report", "fraud", "--rollout", "2", "-o", "-")
-    assert "v12 was promoted after 1h5m." in told.stdout
+    assert "v12, the first version, was promoted after 1h5m." in told.stdout
     refused = serin("report", "fraud", "--rollout", "3")
     assert refused.exit_code == 1
     assert "there is no rollout 3 that ended: 2 of fraud have" in refused.stderr
