@@ -35,6 +35,9 @@ e2e: $(READY) ## Run the tests on a real cluster with nodes, KServe, a gateway a
 modelcheck: $(READY) ## Check every reachable state of a rollout, with crashes, lost answers, stale views and orders
 	@$(RUN) -m tests.modelcheck $(ARGS)
 
+mutants: $(READY) ## Make small mistakes in the core and see which no test notices; keeps the table in bench/
+	@PYTHONPATH=operator nice $(VENV)/bin/python -m tests.mutants $(ARGS)
+
 lint: $(READY) ## Check style and common mistakes
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet . || { echo 'run: make format'; exit 1; }
@@ -89,4 +92,4 @@ $(READY): requirements/dev.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo test check unit integration e2e modelcheck lint format types contracts generate generated bench judge crashes up down lock clean
+.PHONY: help demo test check unit integration e2e modelcheck mutants lint format types contracts generate generated bench judge crashes up down lock clean
