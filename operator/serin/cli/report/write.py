@@ -40,8 +40,8 @@ def _drawn(chart: Chart, width: int) -> Markup:
 
 
 def _plain(value: object) -> object:
-    """Control characters end a file for some readers; what is markup by intention has none."""
-    return text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Control characters end a file for some readers; what is markup by intention has none. A number keeps its sign."""
+    return text(value).replace(" %", "\N{NO-BREAK SPACE}%") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _file(name: str) -> str:
