@@ -41,7 +41,9 @@ def _drawn(chart: Chart, width: int) -> Markup:
 
 def _plain(value: object) -> object:
     """Control characters end a file for some readers; what is markup by intention has none. A number keeps its sign."""
-    return text(value).replace(" %", "\N{NO-BREAK SPACE}%") if isinstance(value, str) and not isinstance(value, Markup) else value
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return text(value).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _file(name: str) -> str:
