@@ -132,6 +132,11 @@ BROKEN_INPUTS: dict[str, tuple[Schema, Schema, str]] = {
         schema(a=Tensor("uint8", (-1, 784))),
         "input 'a' is tensor of uint8 (-1, 784) and was tensor of uint8 (-1, 28, 28)",
     ),
+    "one dimension more": (
+        schema(a=Tensor("uint8", (-1, 28))),
+        schema(a=IMAGE),
+        "input 'a' is tensor of uint8 (-1, 28, 28) and was tensor of uint8 (-1, 28)",
+    ),
     "a wider dtype, which tensors do not take": (
         schema(a=Tensor("float32", (-1,))),
         schema(a=Tensor("float64", (-1,))),

@@ -235,6 +235,46 @@ def test_what_has_served_before_is_not_judged() -> None:
     assert scene.asked == []
 
 
+def test_what_served_long_ago_is_not_judged() -> None:
+    scene = gated(None, record(1), record(2, f1=0.9), record(3, f1=0.9))
+    scene.run(3600)
+    rollout = {**STEPS, "gates": {"quality": [F1]}}
+    scene.declare(3, rollout=rollout).run(3600)
+    assert scene.status.message == "v3 has all traffic"
+    scene.asked.clear()
+    scene.declare(1, rollout=rollout).run(3600)
+    assert scene.status.message == "v1 has all traffic"
+    assert scene.asked == []
+
+
+def test_the_version_before_is_not_judged_though_its_promotion_is_forgotten() -> None:
+    scene = gated(None, record(1), record(2))
+    scene.run(3600)
+    assert scene.status.fallback is not None
+    scene.status = scene.status.model_copy(update={"history": ()})
+    scene.asked.clear()
+    scene.declare(1, rollout={**STEPS, "gates": {"quality": [F1]}}).run(3600)
+    assert scene.status.message == "v1 has all traffic"
+    assert scene.asked == []
+
+
+def test_what_was_tried_and_never_served_is_judged_when_it_is_tried_again() -> None:
+    scene = gated({"quality": [F1]}, record(1, f1=0.9), record(2, f1=0.9))
+    scene.run(60)
+    revision = scene.candidate
+    scene.order(Verb.ABORT, revision).run(600)
+    scene.records[2] = record(2, f1=0.7)
+    scene.order(Verb.RETRY, revision).run(600)
+    refused(scene, Reason.QUALITY_TOO_LOW, QUALITY)
+
+
+def test_nothing_is_asked_while_it_is_suspended() -> None:
+    scene = gated(None, record(1), record(2))
+    scene.declare(2, rollout={**STEPS, "gates": {}}, suspend=True).run(600)
+    assert scene.status.phase is Phase.SUSPENDED
+    assert scene.asked == []
+
+
 def test_undo_is_not_judged() -> None:
     scene = gated(None, record(1), record(2))
     scene.run(3600)
