@@ -43,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("--sample", type=int, default=120, help="of all mutants so many; 0 for all")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--minutes", type=float, default=30, help="stop after so long")
     parser.add_argument("--module", help="only of one module, such as steps")
     parser.add_argument("--least", type=float, default=0.9, help="share that must be caught")
     arguments = parser.parse_args()
@@ -58,6 +59,9 @@ def main() -> int:
         return 1
     began, passed = time.monotonic(), []
     for number, mutant in enumerate(chosen, 1):
+        if time.monotonic() - began > arguments.minutes * 60:
+            chosen = chosen[: number - 1]
+            break
         if not (_caught(mutant, FIRST) or _caught(mutant, THEN)):
             passed.append(mutant)
             _say(f"{number}/{len(chosen)} let pass: {mutant.module}.py:{mutant.line} {mutant.kind}: {mutant.was}")

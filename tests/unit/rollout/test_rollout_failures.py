@@ -405,3 +405,16 @@ def test_a_shadow_that_was_taken_out_of_the_route_begins_its_step_anew() -> None
     assert scene.weight == 0
     scene.run(1)
     assert scene.weight == 50
+
+
+def test_a_step_whose_replicas_were_gone_begins_anew_also_where_the_gateway_never_noticed() -> None:
+    scene = rolling(STEPS)
+    scene.run(250)
+    scene.become_ready = scene.accepts = False
+    scene.ready(scene.candidate, 0).run(100)
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.step_started_at, scene.weight) == (None, 0)
+    scene.ready(scene.candidate, 1).run(10)
+    scene.accept().settle()
+    scene.accept().settle()
+    assert (scene.weight, scene.status.rollout.step_started_at) == (10, scene.now)
