@@ -63,6 +63,9 @@ generated: generate ## Check that what is generated is up to date
 bench: $(READY) ## Measure latency, writes and memory beside a bare client; keeps the table in bench/
 	@$(RUN) -m bench $(ARGS)
 
+rollouts: $(READY) ## Measure 200 rollouts at once, judged and not: lateness of steps and looks, writes; keeps the table in bench/
+	@$(RUN) -m bench.rollouts $(ARGS)
+
 judge: $(READY) ## Simulate the judge beside the field's others; keeps the table in bench/, fails where a promise is broken
 	@PYTHONPATH=operator nice $(VENV)/bin/python -m bench.judge $(ARGS)
 
@@ -92,4 +95,4 @@ $(READY): requirements/dev.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo test check unit integration e2e modelcheck mutants lint format types contracts generate generated bench judge crashes up down lock clean
+.PHONY: help rollouts demo test check unit integration e2e modelcheck mutants lint format types contracts generate generated bench judge crashes up down lock clean

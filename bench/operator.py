@@ -21,7 +21,7 @@ POLL_SECONDS = 0.05
 class Operator:
     """The operator with its default settings, as its image would run it."""
 
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+    def __init__(self, kubeconfig: Path, folder: Path, **settings: str) -> None:
         [self._port] = free_ports(1)
         self._log = folder / "operator.log"
         self._environment = {
@@ -29,6 +29,7 @@ class Operator:
             "SERIN_HTTP_HOST": "127.0.0.1",
             "SERIN_HTTP_PORT": str(self._port),
             "SERIN_GATEWAYS": json.dumps([GATEWAY]),
+            **{f"SERIN_{name.upper()}": value for name, value in settings.items()},
         }
         self.start()
 

@@ -102,8 +102,8 @@ def _is_healthy(body: Json) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def staged(plane: ControlPlane) -> AsyncIterator[Stage]:
-    """The stage on a control plane that was prepared, with no ModelDeployment yet."""
+async def staged(plane: ControlPlane, **settings: str) -> AsyncIterator[Stage]:
+    """The stage on a control plane that was prepared, with no ModelDeployment yet; ``settings`` are the operator's."""
     plane.user(BARE_USER, "system:masters")
     kubeconfig = plane.user(OPERATOR_USER, "system:masters")
     async with contextlib.AsyncExitStack() as undo:
@@ -113,7 +113,7 @@ async def staged(plane: ControlPlane) -> AsyncIterator[Stage]:
         undo.push_async_callback(registry.stop)
         declared = {"metadata": {"name": "default"}, "spec": {"url": registry.url}}
         await kube.create(MODEL_REGISTRY, OPERATOR_NAMESPACE, declared)
-        operator = Operator(kubeconfig, plane.folder)
+        operator = Operator(kubeconfig, plane.folder, **settings)
         # A restart makes another process: the one to end is the last.
         undo.callback(lambda: operator.process.stop())
         played = Process("bench.played", [plane.url, str(plane.pki)], plane.folder / "played.log", {})
