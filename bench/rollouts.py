@@ -86,7 +86,8 @@ async def wave(stage: Stage, metrics: Metrics, count: int, hold: int, *, judged:
     await stage.create(count)
     await stage.settled()
     analysis: Json = {"every": f"{EVERY_SECONDS}s", "minRequests": 50, "checks": list(CHECKS)}
-    rollout: Json = {"steps": [{"weight": weight, "hold": f"{hold}s"} for weight in WEIGHTS]}
+    # Kept warm: what it costs to clear away is another matter.
+    rollout: Json = {"steps": [{"weight": weight, "hold": f"{hold}s"} for weight in WEIGHTS], "keepPrevious": "1h"}
     settings = {"spec": {"rollout": {**rollout, **({"analysis": analysis} if judged else {})}}}
     for index in range(count):
         await stage.kube.patch(MODEL_DEPLOYMENT, NAMESPACE, name_of(index), settings)
@@ -129,6 +130,7 @@ def _labels() -> tuple[str, ...]:
         "lateness of a step: p50 / p99 / most, s",
         "lateness of a look: p50 / p99 / most, s",
         "writes for a rollout until it is promoted (two a step and five: 11), events apart",
+        "of these: status / route / others",
         "events for a rollout",
         "requests to Prometheus for a check and look",
         "processor seconds of the operator",
@@ -138,12 +140,15 @@ def _labels() -> tuple[str, ...]:
 def _column(one: Wave) -> tuple[str, ...]:
     events = one.writes["events"]
     looks = len(one.lateness.looks) * len(CHECKS)
+    status, routes = one.writes["modeldeployments"], one.writes["httproutes"]
+    others = one.writes.total() - events - status - routes
     return (
         f"{one.rollouts}",
         f"{one.seconds:.0f}",
         _spread(one.lateness.steps),
         _spread(one.lateness.looks),
         f"{(one.writes.total() - events) / one.rollouts:.1f}",
+        f"{status / one.rollouts:.1f} / {routes / one.rollouts:.1f} / {others / one.rollouts:.1f}",
         f"{events / one.rollouts:.1f}",
         f"{one.queries / looks:.2f}" if looks else "",
         f"{one.cpu:.1f}",
