@@ -78,10 +78,15 @@ up: $(READY) ## Bring up the local cluster with everything that Serin runs on, a
 down: $(READY) ## Take the local cluster away, with everything it put on the machine
 	@$(RUN) -m e2e.cluster down
 
-lock: $(READY) ## Resolve requirements/*.in anew, with hashes
-	@for environment in requirements/*.in; do \
-	  $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal \
-	    --python-version 3.11 --custom-compile-command 'make lock' $$environment -o $${environment%.in}.txt; \
+# Images are Debian 12 on x86_64; everything else runs anywhere. What is locked already stays, so that the environments
+# agree: `make lock ARGS=--upgrade` asks for what is new.
+LOCK := $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+  --custom-compile-command 'make lock'
+
+lock: $(READY) ## Resolve every requirements file anew, with hashes
+	@for file in requirements/*.in; do $(LOCK) --universal $(ARGS) $$file -o $${file%.in}.txt; done
+	@for file in images/*/requirements.in e2e/stack/images/*/requirements.in; do \
+	  $(LOCK) --python-platform x86_64-manylinux_2_36 $(ARGS) $$file -o $${file%.in}.txt; \
 	done
 
 clean: ## Remove what the verbs made inside this folder
