@@ -318,3 +318,16 @@ def test_nothing_is_written_at_rest() -> None:
     scene.writes = 0
     decision = scene.run(86400 * 30)
     assert (scene.writes, decision.look_again_at) == (0, None)
+
+
+def test_only_a_first_version_waits_for_the_proxies() -> None:
+    """They know the route of a later one: it is the same, with other weights."""
+    scene = rolling({})
+    scene.settle()
+    candidate = scene.candidate
+    scene.accepts = False
+    scene.run(10)
+    assert scene.weight == 100
+    scene.route = replace(scene.route, accepted=True, since=scene.now)
+    scene.settle()
+    assert scene.stable == candidate

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from serin.api.reasons import Reason
 from serin.api.rollout import DIRECT_HEADER
+from serin.api.status import ConditionType
 from serin.api.status import Phase
 from serin.rollout.observed import Match
 from serin.rollout.observed import Mirror
@@ -173,3 +175,12 @@ def test_a_fixed_number_is_a_fixed_number() -> None:
     assert replicas(scene) == {"v1": (4, 4), "v2": (2, 2)}
     assert scene.status.rollout is not None
     assert scene.status.rollout.base is None
+
+
+def test_a_shadow_serves_nobody_also_where_it_is_all_that_is_ready() -> None:
+    scene = on(SHADOW)
+    said = {one.type: one for one in scene.status.conditions}[ConditionType.AVAILABLE]
+    assert (said.status, said.message) == ("True", "v1 100 %")
+    scene.become_ready = False
+    scene.ready(scene.stable, 0).settle()
+    assert scene.condition(ConditionType.AVAILABLE) == ("False", Reason.STABLE_UNAVAILABLE)
