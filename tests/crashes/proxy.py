@@ -62,6 +62,8 @@ class Proxy:
     def __init__(self, upstream: Upstream, namespace: str, kill: Callable[[], Awaitable[None]]) -> None:
         self.writes: list[Write] = []
         """Since the fault was armed."""
+        self.unanswered: Write | None = None
+        """The one whose answer was lost while the operator lived."""
         self.done = asyncio.Event()
         """Set once the fault has happened."""
         self.touched = 0.0
@@ -131,6 +133,8 @@ class Proxy:
         status, headers, raw = await self._forward(request, body)
         if place < len(self.writes):
             self.writes[place] = Write(request.method, path, status)
+        if deed is Deed.UNANSWERED:
+            self.unanswered = self.writes[place]
         answer = web.Response(status=status, headers=headers, body=raw)
         if deed is Deed.KILL_AFTER:
             await answer.prepare(request)

@@ -101,13 +101,20 @@ async def _end(scene: Scene, like: Ending | None) -> list[str]:
         return [str(error), *left, *differences(like.state, state(scene.past, scene.namespace))]
     count = len(scene.proxy.writes)
     await asyncio.sleep(QUIET_SECONDS)
-    late = scene.proxy.writes[count:]
-    return [f"written after the end: {write}" for write in late if _matters(write)]
+    return [f"written after the end: {write}" for write in _late(scene, count)]
 
 
-def _matters(write: Write) -> bool:
-    """An event about the last status may come right after it."""
-    return EVENT.plural not in write.path
+def _late(scene: Scene, count: int) -> list[Write]:
+    """Writes after so many, but for an event, which may come right after the status that it tells of, and for one more
+    try of the write whose answer was lost."""
+    unanswered = scene.proxy.unanswered
+    late = []
+    for write in scene.proxy.writes[count:]:
+        if unanswered is not None and (write.method, write.path) == (unanswered.method, unanswered.path):
+            unanswered = None
+        elif EVENT.plural not in write.path:
+            late.append(write)
+    return late
 
 
 def _ending(scene: Scene) -> Ending:
