@@ -48,7 +48,8 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         # Also where somebody took it out of the route by hand: it comes back as it came in.
         return None
     aim = aim_of(rollout, now)
-    if aim is not None and obstacle_to(aim, memory, observed, spec, now) is None:
+    # What comes in the way after the route was written, such as a registry that goes, takes nothing back.
+    if aim is not None and (carries(memory, observed, aim) or obstacle_to(aim, memory, observed, spec, now) is None):
         return aim
     if rollout.step == 0 or rollout.step_started_at is None:
         return None
@@ -197,10 +198,14 @@ def _waiting(rollout: RolloutStatus, wait: Wait, now: datetime) -> RolloutStatus
 
 def routed(memory: Memory, observed: Observed, aim: Aim) -> bool:
     """Whether the gateway has accepted exactly this stage."""
+    return observed.serving.route.accepted and carries(memory, observed, aim)
+
+
+def carries(memory: Memory, observed: Observed, aim: Aim) -> bool:
+    """Whether the route is written for exactly this stage."""
     route, stage = observed.serving.route, None if aim.last else aim.stage
     return (
-        route.accepted
-        and route.shares == shares(memory, aim.weight)
+        route.shares == shares(memory, aim.weight)
         and route.matches == matches(memory, stage)
         and route.mirror == mirror(memory, stage)
     )

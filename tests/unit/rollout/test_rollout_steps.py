@@ -331,3 +331,24 @@ def test_only_a_first_version_waits_for_the_proxies() -> None:
     scene.route = replace(scene.route, accepted=True, since=scene.now)
     scene.settle()
     assert scene.stable == candidate
+
+
+@pytest.mark.parametrize("trouble", ["the registry goes", "the stable revision breaks", "a replica of several goes"])
+def test_what_comes_after_the_route_was_written_takes_nothing_back(trouble: str) -> None:
+    """A weight that falls back and comes again is two needless moves of everybody's requests."""
+    scene = rolling({10: "5m", 50: "5m"}, serving={"minReplicas": 4})
+    scene.run(60)
+    scene.accepts = False
+    scene.run(300)
+    assert (scene.weight, scene.route.accepted) == (50, False)
+    if trouble == "the registry goes":
+        scene.down = Problem(Reason.REGISTRY_UNAVAILABLE, "it does not answer")
+    elif trouble == "the stable revision breaks":
+        scene.ready(scene.stable, 0)
+    else:
+        scene.become_ready = False
+        scene.ready(scene.candidate, 1)
+    scene.settle()
+    assert scene.weight == 50
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step == 1, "nothing moved forward either"
