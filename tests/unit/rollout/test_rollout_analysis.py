@@ -200,3 +200,21 @@ def test_at_the_deadline_too_little_evidence_is_inconclusive() -> None:
     scene.run(3700)
     assert scene.status.rejected[0].reason is Reason.DEADLINE_EXCEEDED
     assert "80 more requests are needed" in scene.status.rejected[0].message
+
+
+def test_a_look_that_comes_with_the_order_to_promote_ends_nothing() -> None:
+    """The person was told what is known, and means it; the figures are of the moment before."""
+    scene = judged({10: "5m"})
+    scene.run(10)
+    counts(scene, (1000, 900))
+    scene.accepts = False
+    scene.wait(30).order(Verb.PROMOTE, scene.candidate).look()
+    assert (scene.status.rejected, scene.weight) == ((), 100)
+
+
+def test_a_query_can_name_how_long_the_step_has_run() -> None:
+    scene = judged({10: "5m"}, {"name": "rate", "query": "sum(rate(bad[{{ seconds }}s]))", "atMost": 1})
+    scene.run(10)
+    assert [one.query for one in questions("payments", "fraud", scene.status, scene.now)] == ["sum(rate(bad[1s]))"]
+    later = scene.now + seconds(45)
+    assert [one.query for one in questions("payments", "fraud", scene.status, later)] == ["sum(rate(bad[45s]))"]

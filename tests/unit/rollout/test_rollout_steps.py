@@ -352,3 +352,15 @@ def test_what_comes_after_the_route_was_written_takes_nothing_back(trouble: str)
     assert scene.weight == 50
     assert scene.status.rollout is not None
     assert scene.status.rollout.step == 1, "nothing moved forward either"
+
+
+def test_a_status_that_only_tells_what_is_waited_for_may_wait() -> None:
+    """Only so a step costs one write of the route and one of the status."""
+    scene = rolling({10: "5m"})
+    scene.run(9)
+    scene.accepts = False
+    scene.wait(1)
+    decision = scene.look()
+    assert (scene.weight, decision.may_wait) == (10, True)
+    scene.accept()
+    assert not scene.look().may_wait, "the step that began must be remembered"
