@@ -68,6 +68,12 @@ class Performer:
         self._children = children
         self._backend = backend
 
+    def misses(self, plan: ServingPlan, names: frozenset[str]) -> bool:
+        """Whether an object of these revisions would have to be made, as far as the cache knows."""
+        live = self._children.of(Key(plan.namespace, plan.name))
+        rendered = self._backend.render(plan, live)
+        return any(one.name in names and one.name not in live.of(one.kind) for one in rendered.objects)
+
     async def perform(self, plan: ServingPlan) -> Done:
         """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
         key = Key(plan.namespace, plan.name)

@@ -96,6 +96,12 @@ class Reconciler:
         now = self._clock()
         decision = decide(observed, now)
         plan, done = decision.plan, Done()
+        if plan is not None and not fresh and self._performer.misses(plan, _roles(observed.status)):
+            # It was there once. An old list of the parents brings back what has been given up since.
+            cached = self._parents.get(key)
+            await self._refresh(key, observed.uid)
+            if self._parents.get(key) != cached:
+                return Outcome("requeue_after", now)
         if plan is not None:
             try:
                 done = await self._performer.perform(plan)
@@ -183,6 +189,12 @@ class Reconciler:
         for entry in after.history:
             if (entry.revision, entry.ended_at) not in known:
                 self._telemetry.ended(key, entry)
+
+
+def _roles(status: ModelDeploymentStatus) -> frozenset[str]:
+    """Revisions that the status has in a role, which therefore were made before."""
+    roles = (status.stable, status.candidate, status.previous)
+    return frozenset(role.revision for role in roles if role is not None)
 
 
 def _earliest(one: datetime | None, other: datetime) -> datetime:
