@@ -30,7 +30,7 @@ SAMPLE = (
     "rollback:write-503",
     "recreate:after:2",
     "undo:before:1",
-    "undo:watch-expired",
+    "change:watch-expired",
 )
 # The number of a write differs by one or two from run to run: the fault may have happened in a neighbour.
 MUTANTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -557,6 +558,35 @@ async def test_a_stale_view_is_refused_and_then_read_live() -> None:
     stage.resolves = resolved(3)
     await stage.reconciler.reconcile(KEY)
     assert stage.status["candidate"]["version"] == "v3"
+
+
+async def test_an_old_list_of_parents_brings_back_nothing_that_was_given_up() -> None:
+    """After a restart a lagging API server may show a rollout that has ended, and the child is gone already."""
+    stage = Stage()
+    await stage.served()
+    stage.declare(2)
+    await stage.look()
+    candidate = stage.status["candidate"]["revision"]
+    old = copy.deepcopy(stage.api.of(MODEL_DEPLOYMENT, *KEY))
+    stage.declare(1)
+    for _ in range(8):
+        stage.now += timedelta(seconds=60)
+        stage.world()
+        await stage.insist()
+    assert (INFERENCE_SERVICE.kind, KEY.namespace, candidate) not in stage.api.objects
+    again = Stage(stage.api)
+    again.now, again.resolves = stage.now, resolved(2)
+    again.parents.put(old)
+    for one in CHILDREN:
+        for (kind, _, _), body in stage.api.objects.items():
+            if kind == one.kind:
+                again.children.put(one, body)
+    stage.api.written.clear()
+    await again.reconciler.reconcile(KEY)
+    assert stage.api.written == []
+    again.resolves = resolved(1)
+    await again.reconciler.reconcile(KEY)
+    assert stage.api.written == [], "what is live is settled"
 
 
 @pytest.mark.parametrize("status", [0, 500, 504])
