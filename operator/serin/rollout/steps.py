@@ -48,8 +48,11 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         # Also where somebody took it out of the route by hand: it comes back as it came in.
         return None
     aim = aim_of(rollout, now)
-    # What comes in the way after the route was written, such as a registry that goes, takes nothing back.
-    if aim is not None and (carries(memory, observed, aim) or obstacle_to(aim, memory, observed, spec, now) is None):
+    # What comes in the way after the route was written, such as a registry that goes, takes nothing back. A route
+    # without the stable revision is none of ours, but one that a hand wrote.
+    ours = memory.stable is None or memory.stable.revision in serving.route.weights
+    written = ours and aim is not None and carries(memory, observed, aim)
+    if aim is not None and (written or obstacle_to(aim, memory, observed, spec, now) is None):
         return aim
     if rollout.step == 0 or rollout.step_started_at is None:
         return None

@@ -364,3 +364,14 @@ def test_a_status_that_only_tells_what_is_waited_for_may_wait() -> None:
     assert (scene.weight, decision.may_wait) == (10, True)
     scene.accept()
     assert not scene.look().may_wait, "the step that began must be remembered"
+
+
+def test_everything_for_a_candidate_that_is_not_ready_for_it_is_put_back_where_a_hand_wrote_it() -> None:
+    scene = rolling({}, serving={"minReplicas": 2})
+    scene.become_ready = False
+    scene.settle()
+    candidate = scene.candidate
+    scene.ready(candidate, 1)
+    scene.route = Route(exists=True, weights={candidate: 100}, accepted=True)
+    scene.settle()
+    assert scene.route.shares == {scene.stable: 100}
