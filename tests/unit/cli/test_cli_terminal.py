@@ -19,13 +19,16 @@ from tests.unit.cli.api_server import ApiServer
 
 START = "import sys; from serin.cli.app import main; sys.argv[0] = 'serin'; main()"
 SECONDS = 60
+OPERATOR = str(Path(__file__).parents[3] / "operator")
 
 
 def on_a_terminal(kubeconfig: Path, *arguments: str, columns: int = 80, **environment: str) -> tuple[int, str]:
     """Exit code and everything that the terminal got."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    # Not the path of this process: pytest puts the folders of tests first, and a module there may be called like one of
+    # the standard library.
+    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, **environment}
     process = subprocess.Popen(
         [sys.executable, "-c", START, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=variables
     )
