@@ -32,6 +32,9 @@ _OTHER_WAYS = (
     "for a cluster that is there already."
 )
 _POLICY = Path("/usr/sbin/policy-rc.d")
+# The longest path that a socket can have (unix(7): 108 bytes with its end), and the longest of the kubelet's.
+_SOCKET_LENGTH = 107
+_LONGEST_SOCKET = "/kubelet/pod-resources/0123456789"
 
 
 def preflight(state: Path) -> None:
@@ -46,7 +49,7 @@ def preflight(state: Path) -> None:
     if os.geteuid() != 0:
         raise ClusterError(f"a local cluster makes namespaces, mounts and cgroups: run it as root. {_OTHER_WAYS}")
     _install_missing()
-    problems = [*_try_namespaces(state), *_try_cgroups()]
+    problems = [*_too_long(state), *_try_namespaces(state), *_try_cgroups()]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ClusterError(f"this machine cannot carry a local cluster:\n{listed}\n{_OTHER_WAYS}")
@@ -84,6 +87,17 @@ class _NoServices:
     def __exit__(self, *_: object) -> None:
         if self._ours:
             _POLICY.unlink()
+
+
+def _too_long(state: Path) -> list[str]:
+    longest = _SOCKET_LENGTH - len(_LONGEST_SOCKET)
+    length = len(os.fsencode(state))
+    if length <= longest:
+        return []
+    return [
+        f"{state} has {length} bytes and may have {longest}, or the kubelet's sockets in it would have no name: set "
+        "XDG_STATE_HOME to a shorter one"
+    ]
 
 
 def _try_namespaces(state: Path) -> list[str]:

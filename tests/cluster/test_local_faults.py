@@ -121,11 +121,11 @@ def test_up_after_a_reboot(up: Command) -> None:
 
 
 def test_up_where_a_cluster_of_another_state_folder_ended(
-    up: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    up: Command, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a test run leaves it whose processes were all ended: what is left of its namespaces holds on to its name."""
     mine = os.environ["XDG_STATE_HOME"]
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("other")))
     process = up.start("up")
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 1, output

@@ -42,6 +42,11 @@ def test_not_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(way in str(error.value) for way in OTHER_WAYS)
 
 
+def test_a_state_folder_whose_sockets_would_have_no_name(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"has .* bytes and may have 74, .* set XDG_STATE_HOME to a shorter one"):
+        preflight(tmp_path / ("long" * 20))
+
+
 def test_missing_programs_are_named_in_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get either
     with pytest.raises(ClusterError, match="containerd, iproute2, iptables, mount, nftables, runc, util-linux"):

@@ -14,6 +14,7 @@ from tests.crashes import table
 from tests.crashes.campaign import Campaign
 from tests.crashes.house import furnished
 from tests.integration.conftest import furnish
+from tests.integration.played import Played
 
 RESULTS = Path(__file__).parents[2] / "bench" / "crashes.md"
 # A run mostly waits: for a hold, for KServe, for silence. More of them than cores keep two cores busy.
@@ -39,10 +40,15 @@ def main() -> int:
 
 
 async def _go(plane: ControlPlane, folder: Path, options: argparse.Namespace) -> Campaign:
-    async with furnished(plane, folder) as house:
-        campaign = Campaign(house, options.workers, options.only)
-        await campaign.go(lambda line: print(f"crashes: {line}", flush=True))
-        return campaign
+    stage = Played(plane.url, plane.pki)
+    await stage.start()
+    try:
+        async with furnished(plane, stage, folder) as house:
+            campaign = Campaign(house, options.workers, options.only)
+            await campaign.go(lambda line: print(f"crashes: {line}", flush=True))
+            return campaign
+    finally:
+        await stage.stop()
 
 
 def _options() -> argparse.Namespace:

@@ -40,17 +40,19 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def furnished(plane: ControlPlane, folder: Path, mutant: str = "") -> AsyncIterator[House]:
-    """On a control plane that has our CRDs and permissions, and KServe."""
+async def furnished(plane: ControlPlane, stage: Played, folder: Path, mutant: str = "") -> AsyncIterator[House]:
+    """On a control plane that has our CRDs and permissions, and KServe.
+
+    Args:
+        stage: plays on that control plane already. There is one: two would not agree on what a pod does.
+    """
     plane.user(OPERATOR)
-    models, stage = ModelRegistry(), Played(plane.url, plane.pki)
+    models = ModelRegistry()
     for version in VERSIONS:
         models.add(MODEL, version)
     async with contextlib.AsyncExitStack() as undo:
         await models.start()
         undo.push_async_callback(models.stop)
-        await stage.start()
-        undo.push_async_callback(stage.stop)
         zygote = Zygote(folder / "zygote.log")
         undo.callback(zygote.stop)
         kube = await undo.enter_async_context(Kube(plane.url, plane.pki))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,11 +13,13 @@ import pytest
 from e2e.cluster.controlplane import ControlPlane
 from tests.crashes.campaign import Campaign
 from tests.crashes.faults import BY_NAME
+from tests.crashes.house import House
 from tests.crashes.house import furnished
 from tests.crashes.run import Result
 from tests.crashes.run import run
 from tests.integration.kube import Kube
 from tests.integration.operator_process import Operator
+from tests.integration.played import Played
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -24,6 +29,8 @@ SAMPLE = (
     "create:after:4",
     "change:after:2",
     "change:lost:1",
+    "rollback:before:5",
+    "rollback:stale:1",
     "rollback:unanswered:2",
     "rollback:write-503",
     "recreate:after:2",
@@ -38,17 +45,20 @@ MUTANTS = {
 }
 
 
+Furnished = Callable[..., AbstractAsyncContextManager[House]]
+
+
 @pytest.fixture
-def alone(plane: ControlPlane, kube: Kube, the_operator: Operator) -> ControlPlane:
-    """The control plane without the operator of the other tests: it would see these scenes, too."""
+def house(plane: ControlPlane, kube: Kube, stage: Played, the_operator: Operator, tmp_path: Path) -> Furnished:
+    """On the control plane without the operator of the other tests: it would see these scenes, too."""
     the_operator.stop()
-    return plane
+    return partial(furnished, plane, stage, tmp_path)
 
 
-def test_a_sample_ends_as_it_does_without_a_fault(alone: ControlPlane, tmp_path: Path) -> None:
+def test_a_sample_ends_as_it_does_without_a_fault(house: Furnished) -> None:
     async def sample() -> Campaign:
-        async with furnished(alone, tmp_path) as house:
-            campaign = Campaign(house, WORKERS, SAMPLE)
+        async with house() as sound:
+            campaign = Campaign(sound, WORKERS, SAMPLE)
             await campaign.go(print)
             return campaign
 
@@ -62,17 +72,17 @@ def test_a_sample_ends_as_it_does_without_a_fault(alone: ControlPlane, tmp_path:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
-def test_a_seeded_fault_is_found(alone: ControlPlane, tmp_path: Path, mutant: str) -> None:
+def test_a_seeded_fault_is_found(house: Furnished, mutant: str) -> None:
     async def found() -> list[Result]:
         workload = MUTANTS[mutant][0].partition(":")[0]
-        async with furnished(alone, tmp_path) as house:
-            clean = await run(house, workload)
+        async with house() as sound:
+            clean = await run(sound, workload)
             assert not clean.failures
-        async with furnished(alone, tmp_path, f"tests.crashes.mutants:{mutant}") as house:
+        async with house(f"tests.crashes.mutants:{mutant}") as spoiled:
             jobs = []
             for name in MUTANTS[mutant]:
                 _, fault, number = name.split(":")
-                jobs.append(run(house, workload, BY_NAME[fault], int(number), clean.ending))
+                jobs.append(run(spoiled, workload, BY_NAME[fault], int(number), clean.ending))
             return await asyncio.gather(*jobs)
 
     results = asyncio.run(found())
