@@ -24,7 +24,7 @@ from bench.objects import OPERATOR_NAMESPACE
 from bench.objects import copied_crd
 from bench.objects import deployment
 from bench.objects import name_of
-from bench.operator import Operator
+from bench.serin import Operator
 from bench.process import Process
 from bench.registry import Registry
 from bench.trail import Trail

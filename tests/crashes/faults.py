@@ -64,7 +64,8 @@ class Fault:
     detours: bool = False
     """Whether requests may go another way meanwhile: who sees no replica gives it none."""
     stale: bool = False
-    """An operator that starts again is shown lists from before the workload, and its watches lag."""
+    """An operator that starts again is shown lists from before the workload, and its watches lag, that of its parents
+    most."""
     patience: float = 60.0
     """How many seconds a run may take to what it waits for."""
     settings: tuple[tuple[str, str], ...] = ()

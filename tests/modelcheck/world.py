@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from tests.modelcheck.faults import fails
 from tests.modelcheck.nature import Step
 from tests.modelcheck.nature import goes_on
-from tests.modelcheck.operator import PARENT
-from tests.modelcheck.operator import ROUTE
-from tests.modelcheck.operator import SERVICES
-from tests.modelcheck.operator import reconcile
-from tests.modelcheck.operator import synced
+from tests.modelcheck.reconcile import PARENT
+from tests.modelcheck.reconcile import ROUTE
+from tests.modelcheck.reconcile import SERVICES
+from tests.modelcheck.reconcile import reconcile
+from tests.modelcheck.reconcile import synced
 from tests.modelcheck.people import people_act
 from tests.modelcheck.state import State
 
