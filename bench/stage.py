@@ -24,9 +24,9 @@ from bench.objects import OPERATOR_NAMESPACE
 from bench.objects import copied_crd
 from bench.objects import deployment
 from bench.objects import name_of
-from bench.serin import Operator
 from bench.process import Process
 from bench.registry import Registry
+from bench.serin import Operator
 from bench.trail import Trail
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.progress import wait_for

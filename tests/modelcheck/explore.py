@@ -18,9 +18,9 @@ from tests.modelcheck.nature import grown
 from tests.modelcheck.nature import healed
 from tests.modelcheck.nature import later
 from tests.modelcheck.nature import with_service
+from tests.modelcheck.promises import Broken
 from tests.modelcheck.reconcile import synced
 from tests.modelcheck.reconcile import told
-from tests.modelcheck.promises import Broken
 from tests.modelcheck.state import Account
 from tests.modelcheck.state import Order
 from tests.modelcheck.state import Parent

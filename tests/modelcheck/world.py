@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from tests.modelcheck.faults import fails
 from tests.modelcheck.nature import Step
 from tests.modelcheck.nature import goes_on
+from tests.modelcheck.people import people_act
 from tests.modelcheck.reconcile import PARENT
 from tests.modelcheck.reconcile import ROUTE
 from tests.modelcheck.reconcile import SERVICES
 from tests.modelcheck.reconcile import reconcile
 from tests.modelcheck.reconcile import synced
-from tests.modelcheck.people import people_act
 from tests.modelcheck.state import State
 
 
