@@ -20,6 +20,9 @@ from tests.modelcheck.state import aged
 from tests.modelcheck.state import memory_of
 from tests.modelcheck.state import shifted
 
+# Longer than any hold, and than most deadlines.
+SUSPENDED_SECONDS = 30
+
 Step = tuple[str, State]
 View = TypeVar("View")
 
@@ -39,7 +42,8 @@ def goes_on(state: State) -> Iterator[Step]:
             yield "the gateway acts by the route before it says so", acted(state)
     if state.down:
         yield "the registry is back", state._replace(down=False)
-    after = due(state)
+    # Suspended, nothing changes by itself; time passes all the same.
+    after = SUSPENDED_SECONDS if state.parent.suspended else due(state)
     if after is not None:
         yield f"{after} s pass", later(state, after)
 

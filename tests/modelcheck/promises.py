@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from serin.api.quantities import seconds
+from serin.api.reasons import Reason
 from serin.api.rollout import OnInconclusive
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
@@ -106,8 +107,9 @@ def route_write(state: State, look: Look, sent: Sent) -> None:
         _earned(state, look, sent, name)
     if memory.rollout is not None and memory.candidate is not None and memory.rollout.paused is not None:
         free = {"resume", "promote", "abort"} & set(new_orders(look, memory))
+        unsuspended = memory.rollout.paused.reason is Reason.SUSPENDED and not look.parent.suspended
         given = weights.get(memory.candidate.revision, 0)
-        if not free and given > memory.rollout.weight and stable:
+        if not free and not unsuspended and given > memory.rollout.weight and stable:
             raise Broken(f"{given} % for a rollout that is paused at {memory.rollout.weight} %")
 
 

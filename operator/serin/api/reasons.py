@@ -113,7 +113,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.BAKING: "The candidate has all traffic; the stable revision is warm until the bake time is over.",
     Reason.PROMOTING: "The candidate passed all steps and is getting all traffic.",
     Reason.ROLLING_BACK: "The candidate failed; its traffic goes back to the stable revision.",
-    Reason.SUSPENDED: "spec.suspend is true: nothing is changed, what serves keeps serving.",
+    Reason.SUSPENDED: "spec.suspend is true: nothing is changed, what serves keeps serving, and clocks stand still.",
     Reason.PROMOTED: "The candidate got all traffic and is the stable revision now.",
     Reason.ROLLED_BACK: "The declared version failed and was taken back; the stable revision serves.",
     Reason.SUPERSEDED: "Another version was declared before the rollout of this one ended.",

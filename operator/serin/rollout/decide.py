@@ -34,6 +34,8 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.orders import carry_out
 from serin.rollout.pause import pause
+from serin.rollout.pause import suspend
+from serin.rollout.pause import unsuspend
 from serin.rollout.plan import plan_of
 from serin.rollout.report import report
 from serin.rollout.report import shares
@@ -57,7 +59,10 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return Decision(status=status, events=tuple(_complaints(observed.status, status)))
     spec = observed.spec
     if spec.suspend:
-        return Decision(status=report(memory, observed, spec, _suspended(), now))
+        suspended = _suspended()
+        memory = suspend(memory, suspended, now)
+        return Decision(status=report(memory, observed, spec, suspended, now))
+    memory = unsuspend(memory, now)
 
     goal = goal_of(observed, spec, memory, now)
     if isinstance(goal, Problem):

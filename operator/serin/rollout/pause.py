@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from serin.api.quantities import span
@@ -9,6 +10,8 @@ from serin.api.reasons import Reason
 from serin.api.status import Pause
 from serin.api.status import RolloutStatus
 from serin.rollout.course import stages
+from serin.rollout.memory import Memory
+from serin.rollout.observed import Problem
 
 
 def pause(rollout: RolloutStatus, reason: Reason, message: str, now: datetime) -> RolloutStatus:
@@ -35,3 +38,19 @@ def resume(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
     # Who lets a frozen rollout go on has seen what failed: the step begins anew, and so does what it is judged by.
     hold = span(stages(rollout.course)[rollout.step - 1].hold)
     return going.model_copy(update={"step_started_at": now, "next_at": now + hold, "verdict": None, "judged_at": None})
+
+
+def suspend(memory: Memory, why: Problem, now: datetime) -> Memory:
+    """What stands still because everything does: no deadline passes while nobody may meet it."""
+    rollout = memory.rollout
+    if rollout is None or rollout.paused is not None:
+        return memory
+    return replace(memory, rollout=pause(rollout, why.reason, why.message, now))
+
+
+def unsuspend(memory: Memory, now: datetime) -> Memory:
+    """Go on with what a suspension stopped. The replicas that were waited for have their whole deadline again."""
+    rollout = memory.rollout
+    if rollout is None or rollout.paused is None or rollout.paused.reason is not Reason.SUSPENDED:
+        return memory
+    return replace(memory, rollout=resume(rollout, now).model_copy(update={"waiting_since": None}))

@@ -127,7 +127,9 @@ def test_suspended_in_the_bake() -> None:
     scene.declare(2, rollout=rollout, serving={"minReplicas": 2}, suspend=True).run(3600)
     assert (scene.status.phase, scene.route.shares, scene.stable) == (Phase.SUSPENDED, {candidate: 100}, stable)
     assert len(scene.pods[stable]) == 2
-    scene.declare(2, rollout=rollout, serving={"minReplicas": 2}).settle()
+    scene.declare(2, rollout=rollout, serving={"minReplicas": 2}).run(539)
+    assert scene.stable == stable
+    scene.run(1)
     assert scene.stable == candidate
 
 

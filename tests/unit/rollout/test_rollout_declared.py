@@ -23,6 +23,7 @@ from serin.rollout.decide import decide
 from serin.rollout.observed import Platform
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Runtime
+from serin.rollout.orders import Verb
 from serin.rollout.revision import KSERVE_NAME_OVERHEAD
 from serin.rollout.revision import revision_name
 from tests.unit.rollout.scene import GATEWAY
@@ -150,8 +151,40 @@ def test_suspended_touches_nothing_and_goes_on_where_it_was() -> None:
     assert (scene.condition(ConditionType.STALLED), scene.condition(ConditionType.RECONCILING)) == (None, None)
     assert scene.run(86400).look_again_at is None
     assert scene.route.weights[scene.candidate] == 10
-    scene.declare(2, rollout=rollout).settle()
+    # Its ten seconds of readiness and fifty of its step were over.
+    scene.declare(2, rollout=rollout).run(249)
+    assert scene.weight == 10
+    scene.run(1)
     assert scene.weight == 50
+
+
+def test_no_deadline_passes_while_it_is_suspended() -> None:
+    rollout = {"steps": [{"weight": 10, "hold": "5m"}], "deadline": "10m", "onInconclusive": "Rollback"}
+    scene = rolling({}, rollout=rollout)
+    scene.run(60)
+    scene.declare(2, rollout=rollout, suspend=True).run(86400)
+    scene.declare(2, rollout=rollout).run(60)
+    assert (scene.status.phase, scene.weight) == (Phase.PROGRESSING, 10)
+
+
+def test_replicas_that_were_waited_for_have_their_whole_deadline_after_a_suspension() -> None:
+    scene = healthy()
+    scene.become_ready = False
+    scene.declare(2, serving={"startupDeadline": "10m"}).run(60)
+    scene.declare(2, serving={"startupDeadline": "10m"}, suspend=True).run(86400)
+    scene.declare(2, serving={"startupDeadline": "10m"}).run(599)
+    assert scene.status.phase is Phase.DEPLOYING
+    scene.run(1)
+    assert scene.status.phase is Phase.ROLLED_BACK
+
+
+def test_what_a_person_paused_stays_so_after_a_suspension() -> None:
+    scene = rolling({10: "5m"})
+    scene.run(60)
+    scene.order(Verb.PAUSE, scene.candidate).run(60)
+    rollout = {"steps": [{"weight": 10, "hold": "5m"}]}
+    scene.declare(2, rollout=rollout, suspend=True).run(60)
+    assert scene.declare(2, rollout=rollout).run(3600).status.phase is Phase.PAUSED
 
 
 def test_a_deployment_that_is_being_deleted_is_left_alone() -> None:
