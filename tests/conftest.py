@@ -32,4 +32,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
     print_blob=True,
 )
+# A mistake is looked for, not its shortest history.
+settings.register_profile(
+    "mutants", parent=settings.get_profile("default"), phases=(Phase.explicit, Phase.generate), database=None
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
