@@ -9,12 +9,12 @@ from datetime import datetime
 from serin.api.analysis import Verdict
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.status import PlannedStep
+from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.rollout.course import ALL
 from serin.rollout.course import crowd
 from serin.rollout.course import stages
 from serin.rollout.health import capacity
-from serin.rollout.memory import Memory
 from serin.rollout.pause import resume
 
 EVERYTHING = PlannedStep(weight=ALL)
@@ -25,7 +25,7 @@ class Aim:
     """The stage that shall be established next."""
 
     step: int
-    """From 1; one more than there are stages for the end, when the candidate is promoted."""
+    """From 1; for the end, when the candidate is promoted, the last one."""
     stage: PlannedStep
     forward: bool
     """False where the step was established before and lost its replicas."""
@@ -43,7 +43,7 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
     ahead = stages(rollout.course)
     if rollout.step > 0 and rollout.step_started_at is None:
         return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
-    end = Aim(len(ahead) + 1, EVERYTHING, forward=True, last=True)
+    end = Aim(len(ahead), EVERYTHING, forward=True, last=True)
     if rollout.paused is not None:
         return None
     if rollout.skip:
@@ -66,7 +66,7 @@ def awaits_evidence(rollout: RolloutStatus) -> bool:
     """Whether the step it is in gives the candidate requests, and its checks do not all pass yet. Where only requests
     with certain headers reach it, nobody knows how many will come: there the checks can fail and need not pass."""
     analysis = rollout.course.analysis
-    if analysis is None or not analysis.checks or rollout.step == 0 or rollout.undo:
+    if analysis is None or not analysis.checks:
         return False
     judged = rollout.weight > 0 or rollout.mirror is not None
     return judged and rollout.verdict is not Verdict.PASS
@@ -84,19 +84,16 @@ def needed_replicas(spec: ModelDeploymentSpec, rollout: RolloutStatus, now: date
     return needed(spec, rollout, aim.stage if aim is not None else stage_in(rollout))
 
 
-def replicas_for(spec: ModelDeploymentSpec, memory: Memory, now: datetime) -> int:
+def replicas_for(spec: ModelDeploymentSpec, candidate: Revision, rollout: RolloutStatus, now: datetime) -> int:
     """Replicas that the candidate shall have: those that it needs, before it needs them, and those it came with."""
-    rollout, candidate = memory.rollout, memory.candidate
-    if rollout is None or candidate is None:
-        return spec.serving.min_replicas
-    return max(needed_replicas(spec, rollout, now), candidate.floor or 0)
+    return max(needed_replicas(spec, rollout, now), candidate.floor or 1)
 
 
 def needed(spec: ModelDeploymentSpec, rollout: RolloutStatus, stage: PlannedStep) -> int:
     """Replicas for a stage. How many requests have its headers is not known: the weight must cover them."""
-    return capacity(crowd(spec, rollout.base), max(stage.weight, stage.mirror or 0))
+    return capacity(crowd(spec, rollout.base), max(stage.weight, stage.mirror or stage.weight))
 
 
 def stage_in(rollout: RolloutStatus) -> PlannedStep:
-    """The stage it is in; before the first nothing."""
-    return stages(rollout.course)[rollout.step - 1] if rollout.step > 0 else PlannedStep(weight=0)
+    """The stage it is in, from the first step on."""
+    return stages(rollout.course)[rollout.step - 1]

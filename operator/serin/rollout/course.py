@@ -47,9 +47,7 @@ def bakes(course: Course, step: int) -> bool:
 def crowd(spec: ModelDeploymentSpec, base: int | None) -> int:
     """Replicas that all the traffic needs: the declared number, or what an autoscaler found to be needed."""
     serving = spec.serving
-    if serving.most_replicas == serving.min_replicas or base is None:
-        return serving.min_replicas
-    return min(max(serving.min_replicas, base), serving.most_replicas)
+    return serving.min_replicas if base is None else min(max(serving.min_replicas, base), serving.most_replicas)
 
 
 def _planned(step: Step) -> PlannedStep:

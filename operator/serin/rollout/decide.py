@@ -95,7 +95,7 @@ def _asked_anew(
     memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
 ) -> tuple[Revision | Problem, Observed]:
     """What is declared, once a rollout has ended: it ran by what it knew, and its policy may be gone meanwhile."""
-    if memory.candidate is None and observed.status.candidate is not None and not isinstance(goal, Problem):
+    if not isinstance(goal, Problem):
         goal = goal_of(observed, spec, memory, now)
         if isinstance(goal, Problem):
             observed = replace(observed, unmet=goal)
@@ -108,13 +108,8 @@ def _only_waits(before: Memory, after: Memory) -> bool:
     def essence(memory: Memory) -> Memory:
         rollout = memory.rollout
         if rollout is not None:
-            rollout = rollout.model_copy(update={"waiting_for": "", "waiting_since": None})
-        roles = {
-            role: revision.model_copy(update={"replicas": 0, "ready": 0})
-            for role in ("stable", "candidate", "previous")
-            if (revision := getattr(memory, role)) is not None
-        }
-        return replace(memory, rollout=rollout, events=(), traffic=(), **roles)
+            rollout = rollout.model_copy(update={"waiting_since": None})
+        return replace(memory, rollout=rollout, events=(), traffic=())
 
     return essence(before) == essence(after)
 
@@ -172,7 +167,7 @@ def _start(memory: Memory, goal: Revision | Problem, observed: Observed, now: da
 def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Roll back a candidate that cannot start or that crashed. Without an incumbent there is nothing to roll back to:
     the first version keeps trying, and the status says why it is not ready."""
-    if memory.stable is None or memory.candidate is None or memory.rollout is None:
+    if memory.stable is None:
         return memory
     failure = failure_of(memory, observed, spec, now)
     if failure is None:
@@ -183,7 +178,7 @@ def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSp
 def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """What was declared for a rollout that takes too long."""
     rollout = memory.rollout
-    if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at or rollout.skip:
+    if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at:
         return memory
     course = rollout.course
     late = f"not promoted within {course.deadline}: waiting for {waiting_for(memory, observed, spec, now)}"

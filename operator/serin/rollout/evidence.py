@@ -55,6 +55,6 @@ def lacking(memory: Memory) -> str:
     """What keeps the checks from passing, for people."""
     verdict = overall(memory.analysis)
     names = [one for one in memory.analysis if one.verdict is verdict and not one.dry_run]
-    if verdict is Verdict.PASS or not names:
+    if not names:
         return "the checks to be judged"
     return f"check {names[0].check} to pass: {names[0].message}"

@@ -84,14 +84,15 @@ def _model_resolved(observed: Observed, memory: Memory) -> Fact:
             observed.registry_down.reason,
             observed.registry_down.message,
         )
-    named = f"alias {target.alias}" if target.alias is not None else f"version {target.version}"
-    message = f"{named} of {target.name} is version {target.version}" if target.alias else f"{named} of {target.name}"
+    message = f"version {target.version} of {target.name}"
+    if target.alias is not None:
+        message = f"alias {target.alias} of {target.name} is version {target.version}"
     return Fact(ConditionType.MODEL_RESOLVED, "True", Reason.RESOLVED, message)
 
 
 def _candidate_ready(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Fact:
     candidate = memory.candidate
-    if candidate is None or memory.rollout is None:
+    if candidate is None:
         return Fact(ConditionType.CANDIDATE_READY, "Unknown", Reason.NO_CANDIDATE, "no rollout is running")
     needed = wanted_replicas(memory, candidate, spec, now)
     health = observed.serving.health(candidate.revision)

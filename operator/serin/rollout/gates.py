@@ -55,16 +55,15 @@ def admit(
 ) -> tuple[Memory, Revision | Problem, str]:
     """The declared revision, or the problem that it does not pass its gates or that nobody can tell yet; and what a
     gate that only warns says of it."""
-    gates = _gates(observed)
-    if isinstance(goal, Problem) or isinstance(observed.rollout, Problem):
+    if isinstance(goal, Problem):
         return memory, goal, ""
     known = memory.rejection(goal.revision)
     if known is not None and known.reason not in REASONS:
         return memory, goal, ""
-    if memory.candidate is not None and memory.candidate.revision != goal.revision:
-        # A rollout that goes back, by order: the declared version has to wait for its end.
+    if memory.candidate is not None:
+        # A rollout of it has begun, or one that goes back, by order: then it has to wait for its end.
         return memory, goal if known is None else Problem(known.reason, known.message), ""
-    question = question_of(observed, memory)
+    gates, question = _gates(observed), question_of(observed, memory)
     if gates is None or question is None:
         return memory.forgive(goal.revision), goal, ""
     records = observed.records

@@ -66,8 +66,6 @@ def pinned(observed: Observed, memory: Memory, now: datetime) -> Resolved | None
     if isinstance(observed.target, Problem):
         return memory.resolved
     before = memory.resolved
-    if before is not None and before.model_copy(update={"resolved_at": None}) == observed.target.model_copy(
-        update={"resolved_at": None}
-    ):
+    if before is not None and before.model_copy(update={"resolved_at": None}) == observed.target:
         return before
     return observed.target.model_copy(update={"resolved_at": now})

@@ -61,7 +61,7 @@ class Look:
 
 def next_look(rollout: RolloutStatus | None) -> datetime | None:
     """When the candidate is to be judged next; None while it is not judged at all."""
-    if rollout is None or rollout.undo or rollout.step == 0 or rollout.step_started_at is None:
+    if rollout is None or rollout.step_started_at is None:
         return None
     analysis = rollout.course.analysis
     if analysis is None or not analysis.checks or rollout.skip:

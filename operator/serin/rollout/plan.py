@@ -34,9 +34,10 @@ def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
 
 def least_replicas(spec: ModelDeploymentSpec, memory: Memory, role: Revision, now: datetime) -> int:
     """Replicas that a revision shall have at least. Those that may have to take all the traffic stay able to."""
-    if role is memory.candidate:
-        return replicas_for(spec, memory, now)
-    base = memory.rollout.base if memory.rollout is not None else None
+    rollout = memory.rollout
+    if role is memory.candidate and rollout is not None:
+        return replicas_for(spec, role, rollout, now)
+    base = rollout.base if rollout is not None else None
     return crowd(spec, base if role is memory.stable else role.floor)
 
 

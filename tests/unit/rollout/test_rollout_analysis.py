@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from serin.api.analysis import Verdict
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Phase
+from serin.rollout.looks import Look
 from serin.rollout.looks import questions
 from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import check
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import rolling
 from tests.unit.rollout.scene import seconds
@@ -218,3 +221,60 @@ def test_a_query_can_name_how_long_the_step_has_run() -> None:
     assert [one.query for one in questions("payments", "fraud", scene.status, scene.now)] == ["sum(rate(bad[1s]))"]
     later = scene.now + seconds(45)
     assert [one.query for one in questions("payments", "fraud", scene.status, later)] == ["sum(rate(bad[45s]))"]
+
+
+def test_an_analysis_without_checks_waits_for_nothing() -> None:
+    scene = rolling({10: "5m"}, rollout={"analysis": {"every": "30s"}})
+    scene.run(10 + 300 + 20)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_the_smallest_share_needs_evidence_too() -> None:
+    scene = judged({1: "1m"})
+    counts(scene, (20, 0))
+    scene.run(600)
+    assert (scene.weight, verdict(scene)) == (1, Verdict.INCONCLUSIVE)
+
+
+def test_a_look_at_the_step_before_says_nothing_of_this_one() -> None:
+    """It was on its way when the step began: its requests were counted under another weight."""
+    scene = judged({10: "1m", 50: "1h"})
+    counts(scene, (400, 2))
+    scene.run(60)
+    assert scene.status.rollout is not None
+    before = scene.status.rollout.step_started_at
+    assert before is not None
+    scene.run(60)
+    assert scene.weight == 50
+    counts(scene, (400, 300))
+    late = Look(since=before, at=scene.moment(-1), measured=dict(scene.measured))
+    decision = check(replace(scene.observed(), look=late), scene.moment(-1))
+    assert (decision.status.rejected, decision.status.candidate and decision.status.candidate.version) == ((), "v2")
+
+
+def test_a_candidate_that_a_person_paused_is_taken_back_when_a_check_fails() -> None:
+    scene = judged({10: "5m"})
+    counts(scene, (400, 2))
+    scene.run(60)
+    scene.order(Verb.PAUSE, scene.candidate).run(60)
+    counts(scene, (600, 100))
+    scene.run(60)
+    assert scene.status.rejected[0].reason is Reason.ANALYSIS_FAILED
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"), [((400, 60), "error rate 15 % against"), ((20, 0), "check errors to pass: ")]
+)
+def test_what_a_dry_run_found_is_not_what_is_told(counted: tuple[int, int], words: str) -> None:
+    scene = judged({10: "5m"}, {**MARGIN, "dryRun": True}, ERRORS)
+    counts(scene, counted)
+    scene.measured["margin"] = Number(0.01, 400) if counted[1] else Number(None, 400)
+    scene.run(60)
+    told = scene.status.rejected[0].message if scene.status.rejected else scene.status.message
+    assert words in told
+
+
+def test_checks_on_dry_run_are_waited_for_until_they_were_looked_at() -> None:
+    scene = judged({10: "0s"}, {**ERRORS, "dryRun": True})
+    scene.run(20)
+    assert "waiting for the checks to be judged; stable v1" in scene.status.message

@@ -87,6 +87,13 @@ def test_promote_does_not_pass_a_step_that_asks_for_approval(asks: int) -> None:
     assert stable_version(scene) == "v2"
 
 
+def test_promote_does_not_pass_a_later_step_that_asks_for_approval_either() -> None:
+    steps = [{"weight": weight, "hold": "5m", "approval": weight == 50} for weight in (10, 50, 80)]
+    scene = stuck("Promote", steps=steps)
+    scene.run(1)
+    assert (scene.status.phase, scene.weight) == (Phase.PAUSED, 10)
+
+
 def test_promote_passes_a_step_that_is_approved() -> None:
     steps = [{"weight": 10, "hold": "5m", "approval": True}, {"weight": 50, "hold": "5m"}]
     scene = stuck("Promote", steps=steps)

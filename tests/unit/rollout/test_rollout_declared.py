@@ -19,6 +19,8 @@ from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
+from serin.rollout.conditions import MESSAGE_LENGTH
+from serin.rollout.conditions import shorten
 from serin.rollout.decide import decide
 from serin.rollout.observed import Platform
 from serin.rollout.observed import Problem
@@ -335,3 +337,10 @@ def test_a_status_that_nobody_has_written_is_never_ready() -> None:
     decision = decide(Scene().observed(), START)
     assert ModelDeploymentStatus().observed_generation == -1
     assert decision.status.observed_generation == 1
+
+
+@pytest.mark.parametrize("length", [MESSAGE_LENGTH - 1, MESSAGE_LENGTH, MESSAGE_LENGTH + 1, 5000])
+def test_only_what_is_too_long_is_cut_and_by_no_more_than_it_must(length: int) -> None:
+    message = "x" * length
+    kept = shorten(message)
+    assert kept == message if length <= MESSAGE_LENGTH else kept == message[: MESSAGE_LENGTH - 1] + "…"

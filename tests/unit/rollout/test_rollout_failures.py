@@ -418,3 +418,25 @@ def test_a_step_whose_replicas_were_gone_begins_anew_also_where_the_gateway_neve
     scene.accept().settle()
     scene.accept().settle()
     assert (scene.weight, scene.status.rollout.step_started_at) == (10, scene.now)
+
+
+def test_a_step_that_was_interrupted_comes_back_while_the_registry_is_down() -> None:
+    """It is nothing new: the candidate had the weight before."""
+    scene = rolling(STEPS)
+    scene.run(100)
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).settle()
+    scene.down = Problem(Reason.REGISTRY_UNAVAILABLE, "no answer")
+    scene.ready(scene.candidate, 1).run(10)
+    assert scene.weight == 10
+
+
+def test_an_interrupted_step_asks_nobody_for_approval_before_it_is_back() -> None:
+    steps = [{"weight": 10, "hold": "5m", "approval": True}]
+    scene = healthy(1, rollout={"steps": steps}).declare(2, rollout={"steps": steps})
+    scene.run(400)
+    assert "somebody to approve" in scene.status.message
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).settle()
+    assert scene.status.phase is Phase.PROGRESSING
+    assert "0 of 1 replicas of v2 to be ready" in scene.status.message

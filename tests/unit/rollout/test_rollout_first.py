@@ -81,7 +81,9 @@ def test_what_may_pass_is_failed_only_after_the_deadline() -> None:
     scene.settle()
     scene.fail(scene.candidate, PENDING).run(299)
     assert scene.kstatus == "InProgress"
+    assert PENDING.reason not in scene.told
     scene.run(1)
+    assert PENDING.reason in scene.told, "what needs somebody now is worth an event, though it was known before"
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert "insufficient cpu" in scene.status.message
 

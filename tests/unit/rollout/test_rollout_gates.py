@@ -99,6 +99,10 @@ def test_a_metric_that_is_too_low_is_looked_at_again_and_again() -> None:
     assert scene.writes == 0
     assert len(scene.asked) >= 10
     assert not any(question.fresh for question in scene.asked)
+    scene.records[2] = record(2, f1=0.6)
+    scene.run(600)
+    refused(scene, Reason.QUALITY_TOO_LOW, QUALITY.replace("0.7", "0.6"))
+    assert scene.status.rejected[0].message.endswith(QUALITY.replace("0.7", "0.6"))
     # Somebody logs it anew.
     scene.records[2] = record(2, f1=0.9)
     scene.run(3600)
@@ -211,7 +215,9 @@ def test_the_rollout_of_another_version_ends_all_the_same() -> None:
     scene = gated({"quality": [F1]}, record(1, f1=0.9), record(2, f1=0.9), record(3, f1=0.1))
     scene.run(60)
     assert scene.weight == 10
-    scene.declare(3, rollout={**STEPS, "gates": {"quality": [F1]}}).run(600)
+    scene.declare(3, rollout={**STEPS, "gates": {"quality": [F1]}}).look()
+    assert scene.kstatus == "Failed", "it is not called healthy, not even for a moment"
+    scene.run(600)
     assert scene.outcomes()[0] == ("v2", "Superseded")
     assert scene.status.message == "v3 is not deployed: f1 of v3 is 0.1, below 0.8; serving v1"
     assert list(scene.pods) == [scene.stable]

@@ -15,6 +15,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import seconds
 
 MISSING = Problem(Reason.POLICY_NOT_FOUND, "there is no RolloutPolicy cautious")
 
@@ -71,7 +72,9 @@ def test_a_policy_that_is_deleted_leaves_a_running_rollout_as_it_is() -> None:
 def test_a_rollout_whose_policy_is_gone_is_rolled_back_like_any_other() -> None:
     scene = by_policy(says(10, 50))
     scene.policy = MISSING
-    scene.order(Verb.ABORT, scene.candidate).settle()
+    scene.order(Verb.ABORT, scene.candidate)
+    assert scene.look().look_again_at == scene.now + seconds(60), "it may be made again at any time"
+    scene.settle()
     assert scene.route.shares == {scene.stable: 100}
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.POLICY_NOT_FOUND)
 

@@ -17,6 +17,7 @@ from serin.rollout.observed import Route
 from serin.rollout.standing import standing_of
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import resolved
 from tests.unit.rollout.scene import rolling
 from tests.unit.rollout.scene import spec
 
@@ -98,3 +99,31 @@ def test_before_anything_is_known() -> None:
     goal = goal_of(observed, spec(1), Memory(), scene.now)
     standing = standing_of(Memory(), observed, spec(1), goal, scene.now)
     assert (standing.phase, standing.reason, standing.stalled) == (Phase.PENDING, Reason.PENDING, False)
+
+
+def told(scene: Scene, kind: ConditionType) -> tuple[str, Reason, str]:
+    return next((one.status, one.reason, one.message) for one in scene.status.conditions if one.type is kind)
+
+
+@pytest.mark.parametrize(
+    ("alias", "message"),
+    [
+        (None, "version 1 of fraud-detector"),
+        ("champion", "alias champion of fraud-detector is version 1"),
+    ],
+)
+def test_which_version_it_is_and_by_which_name_it_was_found(alias: str | None, message: str) -> None:
+    scene = Scene(target=resolved(1, alias=alias))
+    scene.settle()
+    assert told(scene, ConditionType.MODEL_RESOLVED) == ("True", Reason.RESOLVED, message)
+
+
+def test_who_serves_down_to_the_last_percent() -> None:
+    scene = rolling({1: "5m"}, serving={"minReplicas": 2})
+    scene.run(60)
+    assert told(scene, ConditionType.AVAILABLE) == ("True", Reason.SERVING, "v1 99 %, v2 1 %")
+    assert told(scene, ConditionType.CANDIDATE_READY) == (
+        "True",
+        Reason.CANDIDATE_READY,
+        "1 of 1 replicas of v2 are ready",
+    )

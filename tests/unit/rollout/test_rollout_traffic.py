@@ -184,3 +184,11 @@ def test_a_shadow_serves_nobody_also_where_it_is_all_that_is_ready() -> None:
     scene.become_ready = False
     scene.ready(scene.stable, 0).settle()
     assert scene.condition(ConditionType.AVAILABLE) == ("False", Reason.STABLE_UNAVAILABLE)
+
+
+def test_a_revision_that_is_taken_up_again_keeps_the_replicas_that_it_has() -> None:
+    """It is warm: fewer now and more again for the next step would only make everybody wait."""
+    rollout = {"steps": [{"weight": 10, "hold": "5m"}]}
+    scene = on(serving={"minReplicas": 4})
+    scene.declare(1, rollout=rollout, serving={"minReplicas": 4}).run(60)
+    assert (scene.weight, replicas(scene)["v1"]) == (10, (4, 4))

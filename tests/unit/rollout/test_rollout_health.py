@@ -1,0 +1,55 @@
+"""Whether a revision can carry a share of the traffic: replicas, readiness without a break, and crashes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from serin.api.reasons import Reason
+from serin.rollout.health import capacity
+from serin.rollout.health import hopeless
+from serin.rollout.health import ready_at
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Health
+from tests.unit.rollout.scene import START
+from tests.unit.rollout.scene import seconds
+
+KILLED = Failure(Reason.CRASHED, "pod a ended (Error, exit code 1)", at=START)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "needed"),
+    [(1, 0, 1), (1, 1, 1), (4, 25, 1), (4, 26, 2), (3, 50, 2), (4, 100, 4), (200, 100, 200), (150, 2, 3)],
+)
+def test_replicas_for_a_share(replicas: int, weight: int, needed: int) -> None:
+    assert capacity(replicas, weight) == needed
+
+
+def test_the_last_replica_that_is_needed_says_since_when() -> None:
+    health = Health(ready_since=(START, START + seconds(8), START + seconds(60)))
+    assert ready_at(health, 2, seconds(10)) == START + seconds(18)
+    assert ready_at(health, 3, seconds(10)) == START + seconds(70)
+    assert ready_at(health, 4, seconds(10)) is None
+
+
+@pytest.mark.parametrize(
+    ("trial_since", "counts"),
+    [
+        (None, False),
+        (START, True),
+        # The kubelet writes whole seconds: it may have been after the step began.
+        (START + seconds(0.9), True),
+        (START + seconds(1), False),
+    ],
+)
+def test_a_crash_counts_once_the_candidate_is_on_trial(trial_since: datetime | None, *, counts: bool) -> None:
+    assert hopeless(Health(failures=(KILLED,)), trial_since) == (KILLED if counts else None)
+
+
+def test_a_model_that_fell_under_traffic_crashed_and_did_not_fail_to_load() -> None:
+    fell = replace(KILLED, reason=Reason.LOAD_FAILED)
+    assert hopeless(Health(failures=(fell,)), START) == replace(fell, reason=Reason.CRASHED)
+    assert hopeless(Health(failures=(fell,)), None) is None
+    assert hopeless(Health(failures=(replace(fell, hopeless=True),)), None) == replace(fell, hopeless=True)
