@@ -91,7 +91,7 @@ def questions(namespace: str, name: str, status: ModelDeploymentStatus, at: date
 
 def answer(question: Question, result: Sequence[Series], requests: int | None) -> Measurement:
     """What the source's result comes to. ``requests``: to the candidate, where another check counted them."""
-    if question.unknown is not None or question.scope is None:
+    if question.scope is None:
         return question.unknown or Unknown("nothing was asked")
     if question.how is None:
         return read_number(result, requests)

@@ -178,8 +178,8 @@ class Memory:
             return self
         candidate, stable, previous, rollout = self.candidate, self.stable, self.previous, self.rollout
         timeout = span(spec.traffic.timeout)
-        baked = bakes(rollout.course, rollout.step) and rollout.step_started_at is not None
-        since = rollout.step_started_at if baked and rollout.step_started_at is not None else now
+        baked = bakes(rollout.course, rollout.step)
+        since = (rollout.step_started_at if baked else None) or now
         message = f"{candidate.version} has all traffic"
         promoted = self._ended(candidate, rollout, Outcome.PROMOTED, Reason.PROMOTED, message, now)
         if previous is not None:

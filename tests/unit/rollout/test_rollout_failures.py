@@ -440,3 +440,49 @@ def test_an_interrupted_step_asks_nobody_for_approval_before_it_is_back() -> Non
     scene.ready(scene.candidate, 0).settle()
     assert scene.status.phase is Phase.PROGRESSING
     assert "0 of 1 replicas of v2 to be ready" in scene.status.message
+
+
+def test_requests_are_answered_also_when_somebody_deletes_the_route_at_the_end() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    candidate = scene.candidate
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.had_traffic
+    scene.route = Route()
+    scene.declare(1).run(29)
+    assert candidate in scene.pods
+    scene.run(1)
+    assert candidate not in scene.pods
+
+
+def test_a_candidate_without_requests_goes_at_once_whoever_drains_beside_it() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    second = scene.candidate
+    scene.declare(3)
+    scene.become_ready = False
+    scene.settle()
+    third = scene.candidate
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.weight, scene.status.rollout.had_traffic) == (0, False)
+    scene.fail(third, crash(scene, hopeless=True)).settle()
+    assert (second in scene.pods, third in scene.pods) == (True, False)
+
+
+def test_a_draining_revision_that_is_tried_again_in_vain_is_drained_all_the_same() -> None:
+    scene = rolling(STEPS, traffic={"timeout": "60s"})
+    scene.run(60)
+    second = scene.candidate
+    scene.declare(1, traffic={"timeout": "60s"}).run(5)
+    scene.accepts = False
+    scene.route = Route(exists=True, weights={scene.stable: 100})
+    scene.declare(2, traffic={"timeout": "60s"}).settle()
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.had_traffic
+    scene.fail(second, crash(scene, hopeless=True)).settle()
+    scene.accept()
+    scene.accepts = True
+    scene.run(59)
+    assert second in scene.pods
+    scene.run(1)
+    assert second not in scene.pods

@@ -372,6 +372,8 @@ def test_undo_to_a_revision_whose_replicas_are_gone() -> None:
     stable = scene.stable
     scene.order(Verb.UNDO, stable).settle()
     assert result(scene, Verb.UNDO) == ("Done", "v1 gets all traffic as soon as it is ready")
+    assert scene.status.candidate is not None
+    assert scene.status.candidate.since == scene.now
     assert (scene.status.phase, scene.kstatus) == (Phase.ROLLING_BACK, "InProgress")
     assert scene.condition(ConditionType.READY) == ("False", Reason.UNDONE)
     assert scene.route.shares == {stable: 100}

@@ -192,3 +192,6 @@ def test_a_revision_that_is_taken_up_again_keeps_the_replicas_that_it_has() -> N
     scene = on(serving={"minReplicas": 4})
     scene.declare(1, rollout=rollout, serving={"minReplicas": 4}).run(60)
     assert (scene.weight, replicas(scene)["v1"]) == (10, (4, 4))
+    scene.run(300)
+    assert scene.status.stable is not None
+    assert (scene.status.stable.version, scene.status.stable.floor) == ("v1", None)
