@@ -226,8 +226,6 @@ class Memory:
 
     def leave(self, leaving: Retiring) -> Memory:
         """The revision shall go once its last requests are answered."""
-        if any(other.revision == leaving.revision for other in self.retiring):
-            return self
         return replace(self, retiring=(*self.retiring, leaving))
 
     def _ended(

@@ -26,7 +26,7 @@ def shares(memory: Memory, weight: int) -> dict[str, int]:
     percent: dict[str, int] = {}
     if memory.stable is not None:
         percent[memory.stable.revision] = ALL - weight
-    if memory.candidate is not None and (memory.stable is not None or weight == ALL):
+    if memory.candidate is not None:
         percent[memory.candidate.revision] = weight
     return {revision: share for revision, share in percent.items() if share > 0}
 
@@ -50,7 +50,7 @@ def matches(memory: Memory, stage: PlannedStep | None) -> tuple[Match, ...]:
 
 def mirror(memory: Memory, stage: PlannedStep | None) -> Mirror | None:
     """The copies that the candidate gets."""
-    if memory.stable is None or memory.candidate is None or stage is None or stage.mirror is None:
+    if memory.candidate is None or stage is None or stage.mirror is None:
         return None
     return Mirror(memory.candidate.revision, stage.mirror)
 

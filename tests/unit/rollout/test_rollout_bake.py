@@ -32,7 +32,7 @@ def test_the_candidate_has_everything_and_the_stable_one_all_its_replicas() -> N
     scene = baking()
     assert (scene.status.phase, scene.kstatus) == (Phase.BAKING, "InProgress")
     assert scene.condition(ConditionType.READY) == ("True", Reason.BAKING)
-    assert scene.route.shares == {scene.candidate: 100}
+    assert scene.route.weights == {scene.candidate: 100, scene.stable: 0}, "the gateway must not forget the stable one"
     assert len(scene.pods[scene.stable]) == len(scene.pods[scene.candidate]) == 2
     assert scene.status.message == (
         "v2 has all traffic, waiting for the bake to end at 2026-11-20T13:10:00Z; v1 is kept warm"

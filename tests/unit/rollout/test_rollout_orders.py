@@ -369,7 +369,9 @@ def test_undo_gives_everything_to_the_warm_previous_with_the_next_write_of_the_r
 
 def test_undo_to_a_revision_whose_replicas_are_gone() -> None:
     scene = promoted(cold=True)
-    stable = scene.stable
+    stable, gone = scene.stable, scene.status.fallback
+    assert gone is not None
+    assert (gone.replicas, gone.ready, gone.floor, gone.goes_at) == (0, 0, None, None)
     scene.order(Verb.UNDO, stable).settle()
     assert result(scene, Verb.UNDO) == ("Done", "v1 gets all traffic as soon as it is ready")
     assert scene.status.candidate is not None
