@@ -219,9 +219,8 @@ class Memory:
     def route(self, traffic: tuple[Share, ...], route: Route) -> Memory:
         """The gateway sends the requests like this."""
         rollout, candidate = self.rollout, self.candidate
-        if rollout is not None and candidate is not None and not rollout.had_traffic:
-            got = any(share.revision == candidate.revision for share in traffic) or route.reaches(candidate.revision)
-            rollout = rollout.model_copy(update={"had_traffic": got})
+        if rollout is not None and candidate is not None and route.reaches(candidate.revision):
+            rollout = rollout.model_copy(update={"had_traffic": True})
         return replace(self, traffic=traffic, rollout=rollout)
 
     def leave(self, leaving: Retiring) -> Memory:

@@ -27,9 +27,8 @@ def resume(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
         return rollout
     next_at = paused.next_at
     if next_at is not None:
-        # A step that began anew meanwhile has stood still only since then; a hold that was over is over.
-        stood = now - max(paused.since, rollout.step_started_at or paused.since)
-        next_at = next_at if next_at <= paused.since else next_at + stood
+        # A step that began anew meanwhile has stood still only since then. A hold that was over stays so.
+        next_at += now - max(paused.since, rollout.step_started_at or paused.since)
     late = paused.reason is Reason.DEADLINE_EXCEEDED
     deadline_at = None if late or paused.deadline_at is None else paused.deadline_at + (now - paused.since)
     going = rollout.model_copy(update={"paused": None, "next_at": next_at, "deadline_at": deadline_at})

@@ -278,3 +278,42 @@ def test_checks_on_dry_run_are_waited_for_until_they_were_looked_at() -> None:
     scene = judged({10: "0s"}, {**ERRORS, "dryRun": True})
     scene.run(20)
     assert "waiting for the checks to be judged; stable v1" in scene.status.message
+
+
+def test_a_frozen_step_begins_anew_with_its_own_hold_and_nothing_that_was_found() -> None:
+    scene = judged({10: "1m", 50: "10m"}, onFailure="Freeze")
+    counts(scene, (400, 2))
+    scene.run(120)
+    assert scene.weight == 50
+    counts(scene, (400, 60))
+    scene.run(60)
+    assert scene.condition(ConditionType.PAUSED) == ("True", Reason.FROZEN)
+    scene.measured.clear()
+    scene.wait(3600).order(Verb.RESUME, scene.candidate).settle()
+    going = scene.status.rollout
+    assert going is not None
+    assert (going.step, going.step_started_at, going.next_at) == (2, scene.now, scene.now + seconds(600))
+    assert (going.verdict, going.judged_at, scene.status.analysis) == (None, None, ())
+
+
+def test_a_pause_by_a_person_forgets_nothing_that_was_found() -> None:
+    scene = judged({10: "1h"})
+    counts(scene, (400, 2))
+    scene.run(60)
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    found = scene.status.analysis
+    assert found[0].evidence is not None
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    assert scene.status.analysis == found
+    assert verdict(scene) is Verdict.PASS
+
+
+def test_a_frozen_step_whose_replicas_are_gone_begins_when_they_are_back() -> None:
+    scene = judged({10: "5m"}, onFailure="Freeze")
+    counts(scene, (400, 60))
+    scene.run(60)
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).settle()
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.paused, scene.status.rollout.step_started_at) == (None, None)

@@ -174,6 +174,8 @@ def test_the_previous_revision_that_is_declared_again_tells_no_end_of_its_replic
     scene.declare(1, rollout={"bake": "10m"}, serving={"minReplicas": 2}).run(20)
     assert scene.status.candidate is not None
     assert (scene.status.candidate.version, scene.status.candidate.goes_at) == ("v1", None)
+    assert scene.status.rollout is not None
+    assert scene.status.candidate.since == scene.status.rollout.started_at
 
 
 def test_undo_after_the_previous_one_was_tried_again_in_vain() -> None:

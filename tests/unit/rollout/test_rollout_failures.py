@@ -486,3 +486,19 @@ def test_a_draining_revision_that_is_tried_again_in_vain_is_drained_all_the_same
     assert second in scene.pods
     scene.run(1)
     assert second not in scene.pods
+
+
+def test_that_it_had_requests_is_not_forgotten_when_they_are_gone() -> None:
+    """Its replica fell out, and somebody deleted the route: what it still answers is answered."""
+    scene = rolling(STEPS)
+    scene.run(60)
+    candidate = scene.candidate
+    scene.become_ready = False
+    scene.ready(candidate, 0)
+    scene.route = Route()
+    scene.settle()
+    assert scene.route.weights == {scene.stable: 100}
+    scene.declare(1).run(29)
+    assert candidate in scene.pods
+    scene.run(1)
+    assert candidate not in scene.pods

@@ -20,6 +20,8 @@ from serin.rollout.orders import VALUE_LENGTH
 from serin.rollout.orders import Order
 from serin.rollout.orders import Verb
 from serin.rollout.orders import annotated
+from serin.rollout.orders import ordered
+from tests.unit.rollout.scene import START
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import rolling
@@ -351,6 +353,8 @@ def test_undo_gives_everything_to_the_warm_previous_with_the_next_write_of_the_r
     assert (scene.stable, scene.status.previous, scene.status.fallback) == (previous.revision, None, None)
     assert (scene.outcomes()[0], rejected(scene)) == (("v2", Outcome.UNDONE), [("v2", Reason.UNDONE)])
     assert scene.told[-1] == Reason.UNDONE
+    assert scene.status.stable is not None
+    assert scene.status.stable.since == scene.now
     scene.run(600)
     assert stable in scene.pods, "the gateway has not let go of it"
     scene.accept().settle()
@@ -363,7 +367,6 @@ def test_undo_gives_everything_to_the_warm_previous_with_the_next_write_of_the_r
         Phase.ROLLED_BACK,
         "v2 rejected: undone by order; serving v1",
     )
-    assert scene.status.stable is not None
     assert (scene.status.stable.goes_at, scene.status.stable.floor) == (None, None)
 
 
@@ -678,3 +681,34 @@ def test_promote_after_a_long_absence_gives_more_replicas_the_whole_startup_dead
     assert rejected(scene) == [], scene.status.message
     scene.ready(scene.candidate, 4).run(10)
     assert version(scene) == "v2"
+
+
+def test_undo_to_a_revision_that_is_about_to_go_takes_it_up_first() -> None:
+    """Its replicas are still there and known, but they are leaving: it would be taken away while it serves."""
+    scene = promoted()
+    scene.accepts = False
+    scene.run(600)
+    assert scene.status.previous is None
+    (leaving,) = scene.status.retiring
+    assert len(scene.pods[leaving.revision]) == 1
+    scene.accepts = True
+    scene.order(Verb.UNDO, scene.stable).look()
+    assert result(scene, Verb.UNDO) == ("Done", "v1 gets all traffic as soon as it is ready")
+    scene.run(3600)
+    assert version(scene) == "v1"
+    assert leaving.revision in scene.pods
+
+
+@pytest.mark.parametrize(
+    ("verb", "value", "handled_before", "is_ordered"),
+    [
+        (Verb.RETRY, "a#1", None, True),
+        (Verb.RETRY, "a#1", "a#0", True),
+        (Verb.RETRY, "a#1", "a#1", False),
+        (Verb.RETRY, "b#1", None, False),
+        (Verb.ABORT, "a#1", None, False),
+    ],
+)
+def test_whether_a_retry_was_ordered(verb: Verb, value: str, handled_before: str | None, *, is_ordered: bool) -> None:
+    before = {} if handled_before is None else {"retry": Handled(value=handled_before, at=START, result="Done")}
+    assert ordered(Verb.RETRY, "a", {verb.value: value}, before) == is_ordered
