@@ -51,7 +51,7 @@ def revision_name(name: str, namespace: str, resolved: Resolved, serving: Servin
         "model": resolved.model_dump(
             mode="json", include={"registry", "name", "version", "run_id", "artifact_uri", "digest"}
         ),
-        "serving": serving.model_dump(mode="json", include=set(_POD_FIELDS), exclude_none=True, exclude_defaults=True),
+        "serving": serving.model_dump(mode="json", include=set(_POD_FIELDS), exclude_defaults=True),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     suffix = f"-{version_label(resolved.version)}-{hashlib.sha256(canonical.encode()).hexdigest()[:HASH_LENGTH]}"

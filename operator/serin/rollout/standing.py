@@ -65,7 +65,7 @@ def standing_of(
     if spec is not None and memory.candidate is not None and memory.rollout is not None:
         return _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
     rejection = memory.rejection(goal.revision)
-    if rejection is not None and not _is(memory.stable, goal):
+    if rejection is not None:
         return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}")
     return _steady(memory, observed, spec, now)
 
@@ -235,12 +235,6 @@ def _moment(when: datetime | None) -> str:
     return format_time(when) if when is not None else "once"
 
 
-def _is(revision: Revision | None, other: Revision) -> bool:
-    return revision is not None and revision.revision == other.revision
-
-
-def wanted_replicas(memory: Memory, role: Revision | None, spec: ModelDeploymentSpec | None, now: datetime) -> int:
+def wanted_replicas(memory: Memory, role: Revision, spec: ModelDeploymentSpec | None, now: datetime) -> int:
     """Replicas that a revision shall have; while nothing is carried out as many as before, whatever falls due."""
-    if role is None:
-        return 0
     return role.replicas if spec is None or spec.suspend else least_replicas(spec, memory, role, now)

@@ -30,6 +30,7 @@ from serin.rollout.revision import KSERVE_NAME_OVERHEAD
 from serin.rollout.revision import revision_name
 from tests.unit.rollout.scene import GATEWAY
 from tests.unit.rollout.scene import MLSERVER
+from tests.unit.rollout.scene import PLATFORM
 from tests.unit.rollout.scene import START
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
@@ -115,6 +116,41 @@ def test_names_fit_into_what_kserve_makes_of_them(name: str, other: str, namespa
     assert DNS_1035.fullmatch(named)
     if other != name:
         assert named != revision_name(other, namespace, resolved(version), spec().serving)
+
+
+EVERYTHING = {
+    "runtime": "r",
+    "protocol": "v1",
+    "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}},
+    "serviceAccountName": "models",
+    "env": [
+        {"name": "A", "value": "1"},
+        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}},
+    ],
+    "workers": 2,
+    "overrides": {"nodeSelector": {"gpu": "yes"}},
+}
+
+
+@pytest.mark.parametrize(("serving", "name"), [({}, "fraud-v1-5bcbb577"), (EVERYTHING, "fraud-v1-da106c56")])
+def test_another_release_of_the_operator_calls_everything_as_this_one_does(serving: dict[str, Any], name: str) -> None:
+    """With other names an upgrade of the operator would be a rollout of every model."""
+    assert name_of(serving=serving) == name
+
+
+def test_names_that_are_shortened_alike_stay_apart() -> None:
+    namespace = "n" * 37
+    first, second = (revision_name(name, namespace, resolved(1), spec().serving) for name in ("fraud", "fred"))
+    assert isinstance(first, str)
+    assert isinstance(second, str)
+    assert (first[:2], first != second) == (second[:2], True)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(38, True), (39, False)])
+def test_one_character_of_the_name_is_enough(length: int, *, fits: bool) -> None:
+    named = revision_name("fraud", "n" * length, resolved(1), spec().serving)
+    assert isinstance(named, str) == fits
+    assert not fits or str(named).startswith("f-v1-")
 
 
 def test_a_namespace_without_room_is_told() -> None:
@@ -207,6 +243,23 @@ def test_no_runtime_can_serve_it() -> None:
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.NO_RUNTIME)
     for word in ("spark", "kserve-mlserver", "python_function", "serving v1"):
         assert word in scene.status.message
+
+
+@pytest.mark.parametrize(
+    ("flavors", "runtimes", "words"),
+    [
+        ((), (MLSERVER,), "has the flavors none; a runtime"),
+        (("spark",), (), "which offer none: log"),
+        (("python_function",), (replace(MLSERVER, protocol=Protocol.V1),), "by protocol v2 is not among"),
+    ],
+)
+def test_what_is_missing_of_a_runtime_is_told(
+    flavors: tuple[str, ...], runtimes: tuple[Runtime, ...], words: str
+) -> None:
+    scene = Scene(target=resolved(1, flavors=flavors), platform=replace(PLATFORM, runtimes=runtimes))
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.NO_RUNTIME)
+    assert words in scene.status.message
 
 
 def test_the_first_runtime_that_fits_is_chosen_and_stays_when_the_settings_change() -> None:

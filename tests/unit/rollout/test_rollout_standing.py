@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from serin.rollout.goal import goal_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Route
+from serin.rollout.orders import Verb
 from serin.rollout.standing import standing_of
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
@@ -127,3 +129,75 @@ def test_who_serves_down_to_the_last_percent() -> None:
         Reason.CANDIDATE_READY,
         "1 of 1 replicas of v2 are ready",
     )
+
+
+def test_replicas_are_counted() -> None:
+    stable = too_few().status.stable
+    assert stable is not None
+    assert (stable.replicas, stable.ready) == (2, 1)
+
+
+@pytest.mark.parametrize("first", ["v1", "v2"])
+def test_equal_shares_are_told_in_one_order(first: str) -> None:
+    """However the gateway's route lists them: a status that changes back and forth is a write each time."""
+    scene = rolling({50: "5m"})
+    scene.run(60)
+    named = {"v1": scene.stable, "v2": scene.candidate}
+    scene.route = replace(scene.route, weights={named[one]: 50 for one in (first, "v2" if first == "v1" else "v1")})
+    scene.look()
+    assert [(one.version, one.weight) for one in scene.status.traffic] == [("v1", 50), ("v2", 50)]
+
+
+def test_only_a_rollout_that_goes_by_other_settings_says_so() -> None:
+    rollout = {"steps": [{"weight": 10, "hold": "5m"}]}
+    first = Scene(spec=spec(1, rollout=rollout))
+    first.settle()
+    assert first.status.rollout is not None
+    assert "changed since" not in first.status.rollout.waiting_for
+    undone = healthy(1, rollout=rollout).declare(2, rollout=rollout)
+    undone.run(1000)
+    undone.order(Verb.UNDO, undone.stable).settle()
+    assert undone.status.rollout is not None
+    assert "changed since" not in undone.status.rollout.waiting_for
+
+
+def without_steps() -> Scene:
+    scene = rolling({})
+    scene.become_ready = False
+    scene.settle()
+    return scene
+
+
+def promoted_before_the_first_step() -> Scene:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.order(Verb.PROMOTE, scene.candidate).settle()
+    return scene
+
+
+def lacking_evidence_and_approval() -> Scene:
+    steps = [{"weight": 10, "hold": "1m", "approval": True}]
+    analysis = {"checks": [{"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}]}
+    rollout = {"steps": steps, "analysis": analysis, "deadline": "1h"}
+    scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
+    scene.run(120)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("begin", "phase", "words"),
+    [
+        (without_steps, Phase.DEPLOYING, "v2: waiting for 0 of 1 replicas of v2 to be ready"),
+        (promoted_before_the_first_step, Phase.PROMOTING, "v2: waiting for 0 of 1 replicas of v2 to be ready"),
+        (
+            lacking_evidence_and_approval,
+            Phase.PROGRESSING,
+            "waiting for check errors to pass: not measured yet, then somebody to approve step 1/1 "
+            "(until 2026-11-20T14:00:00Z); stable v1",
+        ),
+    ],
+)
+def test_what_is_waited_for_and_until_when(begin: Callable[[], Scene], phase: Phase, words: str) -> None:
+    scene = begin()
+    assert (scene.status.phase, words in scene.status.message) == (phase, True), scene.status.message
