@@ -27,7 +27,7 @@ class Aim:
     step: int
     """From 1; for the end, when the candidate is promoted, the last one."""
     stage: PlannedStep
-    forward: bool
+    forward: bool = True
     """False where the step was established before and lost its replicas."""
     last: bool = False
     """True for the end: nothing but the candidate is routed to any more."""
@@ -43,7 +43,7 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
     ahead = stages(rollout.course)
     if rollout.step > 0 and rollout.step_started_at is None:
         return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
-    end = Aim(len(ahead), EVERYTHING, forward=True, last=True)
+    end = Aim(len(ahead), EVERYTHING, last=True)
     if rollout.paused is not None:
         return None
     if rollout.skip:
@@ -52,7 +52,7 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
         return None
     if rollout.next_at is not None and now < rollout.next_at:
         return None
-    return Aim(rollout.step + 1, ahead[rollout.step], forward=True) if rollout.step < len(ahead) else end
+    return Aim(rollout.step + 1, ahead[rollout.step]) if rollout.step < len(ahead) else end
 
 
 def awaits_approval(rollout: RolloutStatus) -> bool:

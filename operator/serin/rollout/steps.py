@@ -54,9 +54,7 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     written = ours and aim is not None and carries(memory, observed, aim)
     if aim is not None and (written or obstacle_to(aim, memory, observed, spec, now) is None):
         return aim
-    if rollout.step == 0 or rollout.step_started_at is None:
-        return None
-    return Aim(rollout.step, stage_in(rollout), forward=False)
+    return Aim(rollout.step, stage_in(rollout)) if rollout.step_started_at is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +168,8 @@ def _sized(
     so the most that it had counts."""
     if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
         return rollout
-    most = max(rollout.base or 0, observed.serving.health(stable.revision).ready)
+    ready = observed.serving.health(stable.revision).ready
+    most = max(rollout.base or ready, ready)
     if most == rollout.base:
         return rollout
     # More are asked for only now: their startup deadline begins.

@@ -502,3 +502,13 @@ def test_that_it_had_requests_is_not_forgotten_when_they_are_gone() -> None:
     assert candidate in scene.pods
     scene.run(1)
     assert candidate not in scene.pods
+
+
+def test_a_route_that_was_deleted_in_a_rollout_is_put_back_with_its_shares() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    before = scene.route
+    scene.accepts = False
+    scene.route = Route()
+    scene.look()
+    assert (scene.route.weights, scene.route.matches) == (before.weights, before.matches)

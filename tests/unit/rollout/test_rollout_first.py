@@ -10,6 +10,7 @@ from serin.api.status import ConditionType
 from serin.api.status import Phase
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
+from serin.rollout.observed import Route
 from tests.unit.rollout.scene import START
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import resolved
@@ -59,6 +60,16 @@ def test_it_is_not_stable_before_the_gateway_says_so() -> None:
     assert "waiting for the gateway" in scene.status.message
     scene.accept().settle()
     assert scene.status.phase is Phase.HEALTHY
+
+
+def test_its_route_is_put_right_where_a_hand_wrote_another() -> None:
+    scene = first()
+    scene.accepts = False
+    scene.run(20)
+    assert scene.route.weights == {scene.candidate: 100}
+    scene.route = Route(exists=True, weights={"another": 100}, accepted=True)
+    scene.settle()
+    assert scene.route.weights == {scene.candidate: 100}
 
 
 def test_one_that_cannot_start_is_told_and_kept() -> None:
