@@ -45,16 +45,16 @@ Told = Callable[[Mutant, str], bool]
 """Called with each mutant and with what has caught it, "" where nothing has. False ends the run."""
 
 
-def run(chosen: Sequence[Mutant], tests: Sequence[str], told: Told, most: float = inf) -> bool:
+def run(chosen: Sequence[Mutant], tests: Sequence[str], told: Told, trace: Path, most: float = inf) -> bool:
     """Run mutants of functions, for each as many tests as take so many seconds at ``most`` with the trace. False where
-    a test fails without any mistake."""
+    a test fails without any mistake. What the trace has found out is kept in a file."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
         with os.fdopen(writing, "wb") as report, TemporaryDirectory(prefix="mutants-") as base:
             silent()
-            plugin = _Run(chosen, report, Path(base) / "trace", most)
+            plugin = _Run(chosen, report, trace, most)
             pytest.main([*QUIET, f"--basetemp={base}/tests", *tests], plugins=[plugin])
         os._exit(0)
     os.close(writing)
@@ -112,8 +112,8 @@ class _Run:
         self._tell(None, failed)
         if failed:
             return True
-        known: dict[str, _Known] = pickle.loads(self._trace.read_bytes())  # noqa: S301 (from our own child)
         items = {item.nodeid: item for item in session.items}
+        known = {name: one for name, one in self._known().items() if name in items}
         for number, mutant in enumerate(self._chosen):
             order = self._order(mutant, known)
             by = self._tried(mutant, [items[name] for name in order], known)
@@ -159,9 +159,13 @@ class _Run:
                 return self._failed
         return ""
 
+    def _known(self) -> dict[str, _Known]:
+        """What earlier runs have found out."""
+        return pickle.loads(self._trace.read_bytes()) if self._trace.exists() else {}  # noqa: S301 (from ourselves)
+
     def _traced(self, items: Sequence[pytest.Item]) -> str:
-        known: dict[str, _Known] = {}
-        for item in items:
+        known = self._known()
+        for item in (item for item in items if item.nodeid not in known):
             one = known[item.nodeid] = _Known()
             began = time.process_time()
             if item.nodeid.startswith(LAST):

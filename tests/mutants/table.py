@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutants.mutate import Mutant
-from tests.mutants.records import NOBODY
+from tests.mutants.records import PASSED
 from tests.mutants.records import TYPED
 from tests.mutants.records import Records
 
@@ -18,16 +18,16 @@ NONE = "?"
 
 def table(every: Sequence[Mutant], records: Records, reasons: Reasons) -> str:
     """The whole page."""
-    passed = [one for one in every if records.last(one) == NOBODY]
+    passed = [one for one in every if records.last(one) in PASSED]
     typed = sum(records.last(one) == TYPED for one in every)
     open_ones = without_reason(passed, reasons)
     caught = len(every) - len(passed)
     lines = [
         "# Mutants of the core",
         "",
-        "`make mutants` makes small mistakes in `operator/serin/rollout/`, one at a time, and runs the tests that run",
-        "its line: the unit tests, then, for what they let pass, the type checker, the model check in small and the",
-        "random histories. It tries a sample; `make mutants ARGS='--sample 0'` tries them all and writes this page.",
+        "`make mutants` makes small mistakes in `operator/serin/rollout/`, one at a time. The unit tests that run its",
+        "line meet each of them; what they let pass meets the type checker, the model check in small and the random",
+        "histories. It tries a sample; `make mutants ARGS='--sample 0'` tries them all and writes this page.",
         "",
         f"Of all {len(every):,} mutants {caught:,} ({caught / len(every):.1%}) were caught, {typed:,} of them by the "
         f"type checker alone. Of the {len(passed):,} others {len(passed) - len(open_ones):,} harm nobody, for the "
