@@ -164,13 +164,13 @@ def test_two_clusters_side_by_side_and_one_goes(up: Command, neighbour: Command,
 
 
 def test_the_name_of_a_cluster_elsewhere_is_refused(
-    up: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    up: Command, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = os.environ["XDG_STATE_HOME"]
+    elsewhere, mine = os.environ["XDG_STATE_HOME"], tmp_path_factory.mktemp("mine")
     with monkeypatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path))
+        patch.setenv("XDG_STATE_HOME", str(mine))
         for verb in ("up", "down"):
-            (tmp_path / "serin" / up.name).mkdir(parents=True, exist_ok=True)
+            (mine / "serin" / up.name).mkdir(parents=True, exist_ok=True)
             process = up.start(verb)
             output, _ = process.communicate(timeout=60)
             assert process.returncode == 1
