@@ -14,15 +14,22 @@ STOP_SECONDS = 10.0
 
 
 class Process:
-    """One Python program, by the interpreter that runs the benchmark."""
+    """One Python program, by the interpreter that runs the benchmark where no other is named."""
 
-    def __init__(self, module: str, arguments: list[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        module: str,
+        arguments: list[str],
+        log: Path,
+        environment: Mapping[str, str],
+        python: Path | str = sys.executable,
+    ) -> None:
         self.log = log
         self._module = module
         path = os.pathsep.join([str(ROOT / "operator"), str(ROOT)])
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", module, *arguments],
+                ["setpriv", "--pdeathsig", "KILL", "--", str(python), "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.objects import GATEWAY
 from bench.process import Process
 from e2e.cluster.ports import free_ports
+from e2e.environment import interpreter
 
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.05
@@ -35,7 +36,8 @@ class Operator:
 
     def start(self) -> None:
         """Start the process, the first or a new one."""
-        self.process = Process("serin", [], self._log, self._environment)
+        # What else the development environment has, such as numpy, MLflow would load.
+        self.process = Process("serin", [], self._log, self._environment, interpreter("runtime"))
 
     async def ready(self) -> None:
         """Wait until it calls itself ready."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -19,25 +16,9 @@ from typing import Any
 
 import requests
 
-LOCK = Path(__file__).parents[3] / "requirements" / "mlflow-server.txt"
+from e2e.environment import interpreter
+
 START_DEADLINE = 300.0
-
-
-def environment() -> Path:
-    """The Python of the server's environment; made on first use, for each state of the lock."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "serin" / "venvs"
-    venv = cache / f"mlflow-server-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-    python = venv / "bin" / "python"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{venv.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (venv / "complete").exists():
-            uv = [sys.executable, "-m", "uv"]
-            subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)], check=True)
-            sync = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(LOCK)]
-            subprocess.run([*uv, *sync], check=True)
-            (venv / "complete").touch()
-    return python
 
 
 class MlflowServer:
@@ -56,7 +37,7 @@ class MlflowServer:
 
     def start(self) -> None:
         """Starts it and waits until it answers. Raises RuntimeError with the end of its log where it does not."""
-        python = environment()
+        python = interpreter("mlflow-server")
         command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", *self._options]
         if "--no-serve-artifacts" not in self._options:
@@ -98,7 +79,7 @@ class MlflowServer:
     def run(self, script: Path, *arguments: str) -> str:
         """Runs a script in the server's environment; the last line it printed, after MLflow's own."""
         done = subprocess.run(
-            [str(environment()), str(script), self.url, *arguments],
+            [str(interpreter("mlflow-server")), str(script), self.url, *arguments],
             check=False,
             capture_output=True,
             text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.environment import interpreter
 from serin.analysis.signature import Array
 from serin.analysis.signature import Field
 from serin.analysis.signature import Map
@@ -20,7 +21,6 @@ from serin.analysis.signature import Signature
 from serin.analysis.signature import Tensor
 from serin.analysis.signature import Type
 from serin.analysis.signature import broken
-from tests.integration.registry.server import environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
@@ -31,7 +31,7 @@ Table = dict[str, dict[str, list[str]]]
 @pytest.fixture(scope="module")
 def table() -> Table:
     env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    done = subprocess.run([environment(), SCRIPT], check=False, capture_output=True, text=True, env=env)
+    done = subprocess.run([interpreter("mlflow-server"), SCRIPT], check=False, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-3000:]
     found: Table = json.loads(done.stdout.splitlines()[-1])
     return found
