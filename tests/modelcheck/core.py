@@ -6,6 +6,9 @@ from functools import cache
 from typing import Any
 from typing import NamedTuple
 
+from serin.analysis.checks import Measurement
+from serin.analysis.checks import Number
+from serin.analysis.checks import Unknown
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
@@ -13,12 +16,15 @@ from serin.api.status import Course
 from serin.api.status import Outcome
 from serin.api.status import Phase
 from serin.rollout.course import course_of
+from serin.rollout.looks import Look as RealLook
+from serin.rollout.looks import next_look
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.observed import ServingState
 from serin.rollout.revision import revision_name
 from tests.modelcheck.state import NOW
 from tests.modelcheck.state import LiveRoute
+from tests.modelcheck.state import Measured
 from tests.modelcheck.state import Parent
 from tests.modelcheck.state import Sent
 from tests.modelcheck.state import Services
@@ -41,6 +47,14 @@ OLD_ENOUGH = 60
 VERSIONS = (1, 2, 3)
 DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "the registry does not answer")
 
+CHECK = "drift"
+JUDGED = {"every": "10s", "checks": [{"name": CHECK, "query": "drift", "atMost": "1"}]}
+MEASURED: dict[Measured, Measurement] = {
+    Measured.GOOD: Number(0.0),
+    Measured.BAD: Number(2.0),
+    Measured.NOTHING: Unknown("it does not answer"),
+}
+
 # Everything a rollout can have, in few steps. Stages differ in what they give, so that checks can tell them apart.
 PLANS: dict[str, dict[str, Any]] = {
     "at once": {},
@@ -55,6 +69,8 @@ PLANS: dict[str, dict[str, Any]] = {
     "hold": {"steps": [{"weight": 50, "hold": "20s"}], "bake": "10s", "deadline": "30s", "onInconclusive": "Hold"},
     "roll back": {"steps": [{"weight": 50, "hold": "20s"}], "deadline": "30s", "onInconclusive": "Rollback"},
     "promote": {"steps": [{"weight": 50, "hold": "40s"}], "deadline": "30s", "onInconclusive": "Promote"},
+    "judged": {"steps": [{"weight": 50, "hold": "10s"}], "bake": "10s", "analysis": JUDGED},
+    "judged, frozen": {"steps": [{"weight": 50, "hold": "10s"}], "analysis": JUDGED, "onFailure": "Freeze"},
     "approved": {
         "steps": [{"weight": 20, "hold": "10s", "approval": True}, {"weight": 100, "hold": "10s"}],
         "deadline": "40s",
@@ -114,8 +130,27 @@ def name(version: int) -> str:
     return named
 
 
+def judged(plan: str) -> bool:
+    """Whether the plan has checks."""
+    return course(plan).analysis is not None
+
+
 @cache
-def verdict(parent: Parent, memory: int, route: LiveRoute | None, services: Services, down: bool) -> Verdict:
+def look_due(memory: int) -> bool:
+    """Whether the candidate is to be judged now."""
+    due = next_look(memory_of(memory).rollout)
+    return due is not None and due <= NOW
+
+
+@cache
+def verdict(
+    parent: Parent,
+    memory: int,
+    route: LiveRoute | None,
+    services: Services,
+    down: bool,
+    measured: Measured = Measured.GOOD,
+) -> Verdict:
     """What is decided. Raises AssertionError where the decision breaks what must hold of every one."""
     declaration = spec_of(parent.version, parent.plan, suspended=parent.suspended)
     observed = Observed(
@@ -133,6 +168,7 @@ def verdict(parent: Parent, memory: int, route: LiveRoute | None, services: Serv
             revisions={name: health(service) for name, service in services}, route=observed_route(route)
         ),
         platform=PLATFORM,
+        look=_look(memory, measured),
     )
     decision = check(observed, NOW)
     plan, planned = decision.plan, decision.plan.route if decision.plan is not None else None
@@ -148,3 +184,10 @@ def verdict(parent: Parent, memory: int, route: LiveRoute | None, services: Serv
         ended=tuple((entry.revision, entry.outcome) for entry in decision.status.history),
         phase=decision.status.phase,
     )
+
+
+def _look(memory: int, measured: Measured) -> RealLook | None:
+    rollout = memory_of(memory).rollout
+    if rollout is None or rollout.step_started_at is None or not look_due(memory):
+        return None
+    return RealLook(since=rollout.step_started_at, at=NOW, measured={CHECK: MEASURED[measured]})

@@ -10,6 +10,7 @@ from tests.modelcheck.nature import in_order
 from tests.modelcheck.nature import old_view
 from tests.modelcheck.nature import with_service
 from tests.modelcheck.state import LiveRoute
+from tests.modelcheck.state import Measured
 from tests.modelcheck.state import Pod
 from tests.modelcheck.state import Sent
 from tests.modelcheck.state import Service
@@ -22,6 +23,11 @@ def fails(state: State) -> Iterator[Step]:
     memory = memory_of(state.memory)
     if not state.down:
         yield "the registry does not answer any more", state._replace(down=True)
+    rollout = memory.rollout
+    if rollout is not None and rollout.course.analysis is not None:
+        for measured in Measured:
+            if measured is not state.measured and measured is not Measured.GOOD:
+                yield f"{measured.value} is measured from now on", state._replace(measured=measured)
     if state.route is not None and state.route.answer == "":
         refused = state.route._replace(answer="refused")
         yield (

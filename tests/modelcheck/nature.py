@@ -8,10 +8,12 @@ from typing import TypeVar
 from tests.modelcheck.core import OLD_ENOUGH
 from tests.modelcheck.core import STABLE_FOR
 from tests.modelcheck.core import TIMEOUT
+from tests.modelcheck.core import Verdict
 from tests.modelcheck.core import deadline
 from tests.modelcheck.core import verdict
 from tests.modelcheck.promises import stage_of
 from tests.modelcheck.state import Account
+from tests.modelcheck.state import Measured
 from tests.modelcheck.state import Pod
 from tests.modelcheck.state import Service
 from tests.modelcheck.state import Services
@@ -40,6 +42,8 @@ def goes_on(state: State) -> Iterator[Step]:
         yield "the gateway accepts the route", accepted(state)
         if state.gateway != route.sent:
             yield "the gateway acts by the route before it says so", acted(state)
+    if state.measured is Measured.NOTHING:
+        yield "Prometheus is back", state._replace(measured=Measured.GOOD)
     if state.down:
         yield "the registry is back", state._replace(down=False)
     # Suspended, nothing changes by itself; time passes all the same.
@@ -48,9 +52,14 @@ def goes_on(state: State) -> Iterator[Step]:
         yield f"{after} s pass", later(state, after)
 
 
+def decided(state: State) -> Verdict:
+    """What the operator decides when it sees everything as it is."""
+    return verdict(state.parent, state.memory, state.route, state.services, state.down, state.measured)
+
+
 def due(state: State) -> int | None:
     """Seconds until something changes by itself."""
-    return verdict(state.parent, state.memory, state.route, state.services, state.down).after
+    return decided(state).after
 
 
 def later(state: State, length: int) -> State:
@@ -146,5 +155,5 @@ def accepted(state: State) -> State:
         return state
     stage = stage_of(route.sent, known.candidate, known.plan)
     if stage != known.stage:
-        known = known._replace(stage=stage, held=0, earned=max(stage, known.earned))
+        known = known._replace(stage=stage, held=0, passing=False, earned=max(stage, known.earned))
     return state._replace(account=known)

@@ -22,8 +22,11 @@ from tests.modelcheck.core import TIMEOUT
 from tests.modelcheck.core import Verdict
 from tests.modelcheck.core import course
 from tests.modelcheck.core import deadline
+from tests.modelcheck.core import judged
+from tests.modelcheck.core import look_due
 from tests.modelcheck.state import Account
 from tests.modelcheck.state import LiveRoute
+from tests.modelcheck.state import Measured
 from tests.modelcheck.state import Order
 from tests.modelcheck.state import Parent
 from tests.modelcheck.state import Sent
@@ -175,10 +178,18 @@ def _next(state: State, look: Look, known: Account, stage: int) -> None:
     if known.earned == 0:
         return
     before = _stage(known.plan, known.earned)
+    if judged(known.plan):
+        _judged(state, known, stage)
     if known.stage != known.earned or known.held < seconds(before.hold):
         raise Broken(f"stage {stage} after stage {known.stage} has held {known.held} s of {before.hold}")
     if before.approval and not _approved(look, memory, known):
         raise Broken(f"stage {stage} without the approval that stage {known.earned} asks for")
+
+
+def _judged(state: State, known: Account, stage: int) -> None:
+    passing = state.measured is Measured.GOOD if look_due(state.memory) else known.passing
+    if not passing:
+        raise Broken(f"stage {stage} without evidence, {state.measured.value} being measured")
 
 
 def _approved(look: Look, memory: ModelDeploymentStatus, known: Account) -> bool:
@@ -253,10 +264,25 @@ def status_write(state: State, look: Look) -> Account:
     if after.stable is not None:
         failed -= {after.stable.revision}
     promote = known.promote or (_handled(before, after, "promote") == known.candidate != "")
+    known = _looked(state, before, after, known)
     if after.candidate is None:
-        known = known._replace(candidate="", plan="", stage=0, held=0, earned=0, lasted=0)
+        known = known._replace(candidate="", plan="", stage=0, held=0, earned=0, lasted=0, passing=False)
         promote = False
     return known._replace(failed=failed, promote=promote)
+
+
+def _looked(state: State, before: ModelDeploymentStatus, after: ModelDeploymentStatus, known: Account) -> Account:
+    """What a look found is not forgotten, and one that found it bad is the last."""
+    if before.rollout is None or before.rollout.skip or not look_due(state.memory):
+        return known
+    rollout = after.rollout
+    if after.candidate is None or before.candidate is None or after.candidate.revision != before.candidate.revision:
+        return known
+    if rollout is None or rollout.judged_at is None or rollout.skip:
+        return known
+    if state.measured is Measured.BAD and (rollout.paused is None or rollout.paused.reason is not Reason.FROZEN):
+        raise Broken(f"{after.candidate.revision} was seen to be bad, and goes on")
+    return known._replace(passing=state.measured is Measured.GOOD)
 
 
 def _takes_over(state: State, look: Look, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:

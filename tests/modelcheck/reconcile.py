@@ -49,7 +49,7 @@ def look_of(state: State) -> Look:
     parent = state.parent if state.seen_parent is None else state.seen_parent[0]
     route = state.route if state.seen_route is None else state.seen_route[0]
     services = state.services if state.seen_services is None else state.seen_services[0]
-    return Look(parent, route, services, verdict(parent, state.memory, route, services, state.down))
+    return Look(parent, route, services, verdict(parent, state.memory, route, services, state.down, state.measured))
 
 
 def synced(state: State, *stale: str) -> State:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from datetime import timedelta
+from enum import Enum
 from functools import cache
 from typing import NamedTuple
 
+from serin.api.analysis import CheckStatus
 from serin.api.reasons import Reason
 from serin.api.status import Handled
 from serin.api.status import ModelDeploymentStatus
@@ -85,6 +87,15 @@ class Order(NamedTuple):
         return f"{self.revision}#{self.number}"
 
 
+class Measured(Enum):
+    """What a look comes to."""
+
+    GOOD = "good"
+    BAD = "bad"
+    NOTHING = "nothing"
+    """The source does not answer."""
+
+
 class Parent(NamedTuple):
     """The ModelDeployment without its status."""
 
@@ -108,6 +119,8 @@ class Account(NamedTuple):
     """A person ordered to skip what is left."""
     failed: frozenset[str] = frozenset()
     """Revisions that were given up, by whomever."""
+    passing: bool = False
+    """Its last look found nothing against it, since the stage began."""
     asked: tuple[tuple[str, int], ...] = ()
     """For each revision how long ago it got its last request."""
     by_hand: bool = False
@@ -140,6 +153,8 @@ class State(NamedTuple):
     """How often people may still do something."""
     faults: int = 0
     """How much may still go wrong."""
+    measured: Measured = Measured.GOOD
+    """What is measured of the candidate."""
 
     def service(self, name: str) -> Service | None:
         """One of the services."""
@@ -168,6 +183,7 @@ def canonical(status: ModelDeploymentStatus, later: int = 0) -> int:
         fallback=_role(status.fallback, later),
         rollout=_rollout(status.rollout, later) if status.rollout is not None else None,
         traffic=status.traffic,
+        analysis=tuple(CheckStatus(check=one.check, verdict=one.verdict) for one in status.analysis),
         retiring=tuple(one.model_copy(update={"drained_at": _due(one.drained_at, later)}) for one in status.retiring),
         rejected=tuple(
             Rejection(revision=one.revision, version=one.version, reason=Reason.ROLLED_BACK, at=LONG_AGO)
@@ -214,6 +230,7 @@ def _rollout(rollout: RolloutStatus, later: int) -> RolloutStatus:
         "step_started_at": _past(rollout.step_started_at, later),
         "next_at": _due(rollout.next_at, later),
         "deadline_at": _due(rollout.deadline_at, later),
+        "judged_at": _past(rollout.judged_at, later),
     }
     paused = rollout.paused
     if paused is not None:

@@ -13,9 +13,11 @@ from serin.api.analysis import CheckStatus
 from serin.api.analysis import Verdict
 from serin.api.reasons import Reason
 from serin.api.rollout import OnFailure
+from serin.rollout.aim import aim_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
+from serin.rollout.steps import carries
 
 REASONS = {
     Verdict.PASS: Reason.ANALYSIS_PASSING,
@@ -36,6 +38,9 @@ def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
         return memory
     checks = judge(analysis, look.measured, memory.analysis, Versions(candidate.version, stable.version))
     verdict = overall(checks)
+    if verdict is not Verdict.FAIL and _moves_on(memory, observed, now):
+        # The route of the next step is written: it was decided upon what was known then, and only a failure undoes it.
+        verdict = Verdict.PASS
     judged = rollout.model_copy(update={"verdict": verdict, "judged_at": look.at})
     memory = replace(memory, analysis=checks, rollout=judged)
     if verdict is not Verdict.FAIL or (rollout.paused is not None and rollout.paused.reason is Reason.FROZEN):
@@ -44,6 +49,11 @@ def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
     if rollout.course.on_failure is OnFailure.FREEZE:
         return replace(memory, rollout=pause(judged, Reason.FROZEN, f"a check failed: {message}", now))
     return memory.reject(Reason.ANALYSIS_FAILED, message, observed.serving.route, now)
+
+
+def _moves_on(memory: Memory, observed: Observed, now: datetime) -> bool:
+    aim = aim_of(memory.rollout, now) if memory.rollout is not None else None
+    return aim is not None and aim.forward and carries(memory, observed, aim)
 
 
 def said(checks: Iterable[CheckStatus], verdict: Verdict) -> str:

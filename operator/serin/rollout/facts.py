@@ -94,7 +94,7 @@ def _candidate_ready(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     candidate = memory.candidate
     if candidate is None:
         return Fact(ConditionType.CANDIDATE_READY, "Unknown", Reason.NO_CANDIDATE, "no rollout is running")
-    needed = wanted_replicas(memory, candidate, spec, now)
+    needed = wanted_replicas(memory, observed, candidate, spec, now)
     health = observed.serving.health(candidate.revision)
     counted = f"{health.ready} of {needed} replicas of {candidate.version} are ready"
     if health.ready >= needed:

@@ -17,6 +17,7 @@ from serin.rollout.naming import matches
 from serin.rollout.naming import mirror
 from serin.rollout.naming import weights
 from serin.rollout.observed import Observed
+from serin.rollout.steps import routed
 from serin.rollout.steps import stage_of
 
 
@@ -26,17 +27,23 @@ def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         name=observed.name,
         namespace=observed.namespace,
         uid=observed.uid,
-        revisions=tuple(_planned(role, spec, least_replicas(spec, memory, role, now)) for role in memory.revisions()),
+        revisions=tuple(
+            _planned(role, spec, least_replicas(spec, memory, observed, role, now)) for role in memory.revisions()
+        ),
         route=_route(memory, observed, spec, now),
         keep=frozenset(leaving.revision for leaving in memory.retiring),
     )
 
 
-def least_replicas(spec: ModelDeploymentSpec, memory: Memory, role: Revision, now: datetime) -> int:
+def least_replicas(spec: ModelDeploymentSpec, memory: Memory, observed: Observed, role: Revision, now: datetime) -> int:
     """Replicas that a revision shall have at least. Those that may have to take all the traffic stay able to."""
     rollout = memory.rollout
     if role is memory.candidate and rollout is not None:
-        return replicas_for(spec, role, rollout, now)
+        least = replicas_for(spec, role, rollout, now)
+        aim = stage_of(memory, observed, spec, now)
+        settled = aim is None or routed(memory, observed, aim)
+        # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before.
+        return least if settled else max(least, role.replicas)
     base = rollout.base if rollout is not None else None
     return crowd(spec, base if role is memory.stable else role.floor)
 

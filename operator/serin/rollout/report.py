@@ -99,4 +99,4 @@ def _counted(
     if role is None:
         return None
     ready = observed.serving.health(role.revision).ready
-    return role.model_copy(update={"replicas": wanted_replicas(memory, role, spec, now), "ready": ready})
+    return role.model_copy(update={"replicas": wanted_replicas(memory, observed, role, spec, now), "ready": ready})

@@ -167,7 +167,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
     if stable is None:
         return Standing(Phase.PENDING, Reason.PENDING, "nothing is deployed yet")
     health = observed.serving.health(stable.revision)
-    wanted = wanted_replicas(memory, stable, spec, now)
+    wanted = wanted_replicas(memory, observed, stable, spec, now)
     pods = f": {health.failures[0].message}" if health.failures else ""
     if health.ready == 0:
         return Standing(
@@ -235,6 +235,8 @@ def _moment(when: datetime | None) -> str:
     return format_time(when) if when is not None else "once"
 
 
-def wanted_replicas(memory: Memory, role: Revision, spec: ModelDeploymentSpec | None, now: datetime) -> int:
+def wanted_replicas(
+    memory: Memory, observed: Observed, role: Revision, spec: ModelDeploymentSpec | None, now: datetime
+) -> int:
     """Replicas that a revision shall have; while nothing is carried out as many as before, whatever falls due."""
-    return role.replicas if spec is None or spec.suspend else least_replicas(spec, memory, role, now)
+    return role.replicas if spec is None or spec.suspend else least_replicas(spec, memory, observed, role, now)

@@ -116,6 +116,49 @@ def test_what_cannot_be_measured_moves_nothing_and_ends_nothing() -> None:
     assert scene.outcomes()[0] == ("v2", "Promoted")
 
 
+def late_gateway(**rollout: Any) -> Scene:
+    """The first step has passed, the route of the second is written, and the gateway takes its time for it."""
+    scene = judged({10: "30s", 80: "5m"}, **rollout)
+    scene.spec = scene.spec.model_copy(update={"serving": scene.spec.serving.model_copy(update={"min_replicas": 5})})
+    counts(scene, (400, 2))
+    scene.run(35)
+    assert (scene.weight, verdict(scene)) == (10, None)
+    scene.accepts = False
+    scene.run(16)
+    assert (scene.weight, verdict(scene)) == (80, Verdict.PASS)
+    return scene
+
+
+def test_a_step_that_was_decided_upon_is_not_taken_back_because_nothing_can_be_measured() -> None:
+    scene = late_gateway()
+    scene.measured["errors"] = Unknown("Prometheus cannot be reached: connection refused")
+    scene.run(60)
+    assert scene.weight == 80
+    scene.accept().look()
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.step, verdict(scene)) == (2, None)
+
+
+def test_a_step_that_was_decided_upon_is_taken_back_by_a_failure() -> None:
+    scene = late_gateway()
+    candidate = scene.candidate
+    counts(scene, (800, 90))
+    scene.run(30)
+    assert scene.route.weights[candidate] == 0
+    assert scene.outcomes()[0] == ("v2", "RolledBack")
+
+
+def test_replicas_go_when_the_gateway_no_longer_needs_them() -> None:
+    """It says when it acts by the route that takes the weight back, not before."""
+    scene = late_gateway(onFailure="Freeze")
+    counts(scene, (800, 90))
+    scene.run(30)
+    assert (scene.status.phase, scene.weight, len(scene.pods[scene.candidate])) == (Phase.PAUSED, 10, 4)
+    scene.accept().settle()
+    assert scene.status.candidate is not None
+    assert scene.status.candidate.replicas == 1
+
+
 def test_a_look_without_an_answer_moves_nothing() -> None:
     scene = judged({10: "5m"})
     scene.run(7200)
