@@ -17,6 +17,7 @@ from serin.api.status import ConditionType
 from serin.api.status import Phase
 from serin.rollout.looks import Look
 from serin.rollout.looks import questions
+from serin.rollout.observed import Problem
 from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import check
@@ -119,7 +120,9 @@ def test_what_cannot_be_measured_moves_nothing_and_ends_nothing() -> None:
 def late_gateway(**rollout: Any) -> Scene:
     """The first step has passed, the route of the second is written, and the gateway takes its time for it."""
     scene = judged({10: "30s", 80: "5m"}, **rollout)
-    scene.spec = scene.spec.model_copy(update={"serving": scene.spec.serving.model_copy(update={"min_replicas": 5})})
+    assert not isinstance(scene.spec, Problem)
+    serving = scene.spec.serving.model_copy(update={"min_replicas": 5})
+    scene.spec = scene.spec.model_copy(update={"serving": serving})
     counts(scene, (400, 2))
     scene.run(35)
     assert (scene.weight, verdict(scene)) == (10, None)
