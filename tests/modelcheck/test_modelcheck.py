@@ -43,7 +43,13 @@ def _decided_anew() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("start", "plan", "people", "faults"),
-    [(in_use, "whole", 0, 0), (in_use, "hold", 0, 0), (fresh, "one step", 1, 0), (fresh, "at once", 0, 1)],
+    [
+        (in_use, "whole", 0, 0),
+        (in_use, "hold", 0, 0),
+        (in_use, "judged", 0, 0),
+        (fresh, "one step", 1, 0),
+        (fresh, "at once", 0, 1),
+    ],
 )
 def test_every_promise_is_kept(start: Callable[..., State], plan: str, people: int, faults: int) -> None:
     found = explore(start(plan, people, faults))
@@ -126,6 +132,14 @@ def _approval_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aim, "awaits_approval", lambda rollout: False)
 
 
+def _evidence_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(aim, "awaits_evidence", lambda rollout: False)
+
+
+def _failures_are_forgiven(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(memory.Memory, "reject", lambda self, *_: self)
+
+
 SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_abort_is_ignored, "one step", 1, 0, "aborted and still gets requests"),
     (_pause_is_ignored, "one step", 1, 0, "for a rollout that is paused"),
@@ -140,6 +154,8 @@ SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_orders_are_not_remembered, "one step", 1, 0, "where nothing is due"),
     (_zeros_are_left_out, "one step", 0, 0, "in the middle of a rollout"),
     (_approval_is_not_waited_for, "whole", 0, 0, "without the approval"),
+    (_evidence_is_not_waited_for, "judged", 0, 1, "without evidence"),
+    (_failures_are_forgiven, "judged", 0, 1, "was seen to be bad, and goes on"),
 ]
 
 
