@@ -19,12 +19,12 @@ demo: $(READY) ## Show the whole thing: a cluster, three model versions, a rollo
 	@$(RUN) -m e2e.demo
 
 test: $(READY) ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) --numprocesses=2 --dist=loadgroup $(ARGS)
 
 check: lint types contracts generated unit ## Run everything that needs no cluster, in under a minute
 
 unit: $(READY) ## Run the tests that start nothing
-	@$(PYTEST) -m 'not integration and not cluster' $(ARGS)
+	@$(PYTEST) --numprocesses=auto -m 'not integration and not cluster' $(ARGS)
 
 integration: $(READY) ## Run the tests against a real API server, started in seconds
 	@$(PYTEST) -m integration $(ARGS)

@@ -14,7 +14,6 @@ from e2e.scenarios.world import make_world
 
 # KServe's names leave little room for that of a namespace.
 _NAME_LENGTH = 16
-_FIGURES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -33,21 +32,13 @@ def room(world: World, request: pytest.FixtureRequest) -> Iterator[Room]:
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
-    """Notes a figure, to be shown at the end of the run."""
+def measured(request: pytest.FixtureRequest, figure: Callable[[str], None]) -> Callable[[str, object], None]:
+    """Notes what this test has measured, to be told at the end of the run."""
 
-    def note(what: str, figure: object) -> None:
-        request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {what}: {figure}")
+    def note(what: str, value: object) -> None:
+        figure(f"{request.node.name}: {what}: {value}")
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was measured, whether it passed or not."""
-    if figures := terminalreporter.config.stash.get(_FIGURES, []):
-        terminalreporter.section("figures")
-        for figure in figures:
-            terminalreporter.line(figure)
 
 
 @pytest.hookimpl(wrapper=True)

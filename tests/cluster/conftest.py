@@ -10,23 +10,6 @@ from e2e import tools
 from e2e.cluster.image import write_image
 from tests.cluster.command import PROBE_IMAGE
 from tests.cluster.command import Command
-from tests.cluster.command import Report
-
-_FIGURES = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture(scope="session")
-def report(request: pytest.FixtureRequest) -> Report:
-    """For figures that are to be told at the end."""
-    return request.config.stash.setdefault(_FIGURES, []).append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell the figures."""
-    if figures := config.stash.get(_FIGURES, []):
-        terminalreporter.section("figures")
-        for figure in figures:
-            terminalreporter.line(figure)
 
 
 @pytest.fixture(scope="module")

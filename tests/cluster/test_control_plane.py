@@ -27,18 +27,18 @@ SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices
 
 
 @pytest.fixture(scope="module")
-def plane(report: Report) -> Iterator[ControlPlane]:
+def plane(figure: Report) -> Iterator[ControlPlane]:
     start = time.monotonic()
     with ControlPlane() as plane:
-        report(f"control plane ready: {time.monotonic() - start:.1f} s")
+        figure(f"control plane ready: {time.monotonic() - start:.1f} s")
         yield plane
 
 
 @pytest.fixture(scope="module")
-def kserve(plane: ControlPlane, report: Report) -> ControlPlane:
+def kserve(plane: ControlPlane, figure: Report) -> ControlPlane:
     start = time.monotonic()
     add_kserve(plane)
-    report(f"KServe added: {time.monotonic() - start:.1f} s")
+    figure(f"KServe added: {time.monotonic() - start:.1f} s")
     return plane
 
 
@@ -95,7 +95,7 @@ def test_the_controller_manager_works(plane: ControlPlane) -> None:
     wait_for("its service account", lambda: plane.api.missing(account), 20)
 
 
-def test_two_side_by_side_know_nothing_of_each_other(plane: ControlPlane, report: Report) -> None:
+def test_two_side_by_side_know_nothing_of_each_other(plane: ControlPlane, figure: Report) -> None:
     """Started from threads, too: processes die with their process, and not with the thread that asked for them."""
 
     def start() -> ControlPlane:
@@ -105,7 +105,7 @@ def test_two_side_by_side_know_nothing_of_each_other(plane: ControlPlane, report
     with ThreadPoolExecutor() as pool:
         futures = [pool.submit(start) for _ in range(2)]
         others = [future.result() for future in futures]
-    report(f"two control planes at once, beside a third, ready: {time.monotonic() - begin:.1f} s")
+    figure(f"two control planes at once, beside a third, ready: {time.monotonic() - begin:.1f} s")
     try:
         others[0].api.apply(f"{CONFIG_MAPS}/only-here", config_map("only-here"))
         assert others[0].api.missing(f"{CONFIG_MAPS}/only-here") is None

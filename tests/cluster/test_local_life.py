@@ -17,11 +17,11 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def up(command: Command, probe_archive: Path, report: Report) -> Command:
+def up(command: Command, probe_archive: Path, figure: Report) -> Command:
     command.before = snapshot(command.name)
     start = time.monotonic()
     command.run("up")
-    report(f"up from nothing: {time.monotonic() - start:.1f} s")
+    figure(f"up from nothing: {time.monotonic() - start:.1f} s")
     command.run("load", str(probe_archive))
     command.start_probe()
     return command
@@ -33,12 +33,12 @@ def test_the_node_is_ready_and_its_version_can_be_read(up: Command) -> None:
     assert "Server Version: v1." in up.kubectl("version")
 
 
-def test_up_again_changes_nothing(up: Command, report: Report) -> None:
+def test_up_again_changes_nothing(up: Command, figure: Report) -> None:
     before = up.processes()
     assert all(before.values())
     start = time.monotonic()
     output = up.run("up")
-    report(f"up again: {time.monotonic() - start:.1f} s")
+    figure(f"up again: {time.monotonic() - start:.1f} s")
     assert "up already" in output
     assert up.processes() == before
 
@@ -57,7 +57,8 @@ def test_a_pod_resolves_services_and_nothing_else(up: Command) -> None:
 
 
 def test_a_pod_reaches_itself_and_the_api_server_through_services(up: Command) -> None:
-    assert up.ask("/fetch?url=http://probe.default/") == "probe"
+    # The Service is there before the node's proxy has its endpoints.
+    up.eventually("the probe reaches itself", lambda: up.ask("/fetch?url=http://probe.default/") == "probe")
     with pytest.raises(urllib.error.HTTPError) as refused:
         up.ask("/fetch?url=https://kubernetes.default/")
     assert b"certificate" in refused.value.read()  # so it got as far as the API server's TLS
@@ -99,12 +100,12 @@ def test_what_is_no_image_is_refused_with_a_remedy(up: Command, tmp_path: Path) 
     assert "Traceback" not in output
 
 
-def test_down_leaves_nothing_and_images_survive_it(up: Command, report: Report) -> None:
+def test_down_leaves_nothing_and_images_survive_it(up: Command, figure: Report) -> None:
     volumes = up.kubectl("get", "pod", "probe", "-o", "jsonpath={.spec.volumes[*].name}")
     assert volumes.startswith("kube-api-access"), "a pod with a mounted volume, or this test proves little"
     start = time.monotonic()
     up.run("down")
-    report(f"down: {time.monotonic() - start:.1f} s")
+    figure(f"down: {time.monotonic() - start:.1f} s")
     up.eventually("nothing left", lambda: snapshot(up.name) == up.before, seconds=10)
     assert snapshot(up.name) == up.before
     assert up.run("status") == f"{up.name}: down\n"
@@ -112,7 +113,7 @@ def test_down_leaves_nothing_and_images_survive_it(up: Command, report: Report) 
 
     start = time.monotonic()
     up.run("up")
-    report(f"up with images there: {time.monotonic() - start:.1f} s")
+    figure(f"up with images there: {time.monotonic() - start:.1f} s")
     # Not loaded again.
     up.start_probe()
     up.run("down", "--purge")
