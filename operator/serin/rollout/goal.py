@@ -66,6 +66,8 @@ def pinned(observed: Observed, memory: Memory, now: datetime) -> Resolved | None
     if isinstance(observed.target, Problem):
         return memory.resolved
     before = memory.resolved
-    if before is not None and before.model_copy(update={"resolved_at": None}) == observed.target:
+    # What was asked for anew says no time; what is remembered says when it was asked for.
+    at = before.resolved_at if before is not None else None
+    if observed.target.model_copy(update={"resolved_at": at}) == before:
         return before
     return observed.target.model_copy(update={"resolved_at": now})

@@ -196,6 +196,17 @@ def test_suspended_touches_nothing_and_goes_on_where_it_was() -> None:
     assert scene.weight == 50
 
 
+@pytest.mark.parametrize("remembered", [False, True], ids=["asked for anew", "as it was remembered"])
+def test_the_time_of_a_resolution_is_that_of_the_first_one(*, remembered: bool) -> None:
+    scene = healthy()
+    before = scene.status.resolved
+    assert before is not None
+    scene.target = before if remembered else resolved(1)
+    scene.run(60)
+    assert scene.status.resolved == before
+    assert before.resolved_at is not None
+
+
 def test_no_deadline_passes_while_it_is_suspended() -> None:
     rollout = {"steps": [{"weight": 10, "hold": "5m"}], "deadline": "10m", "onInconclusive": "Rollback"}
     scene = rolling({}, rollout=rollout)
