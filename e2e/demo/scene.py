@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e import aliases
+from e2e import scientist
 from e2e.cluster.interface import Cluster
 from e2e.serin import DOMAIN
 from e2e.stack import images
@@ -44,7 +44,7 @@ class Scene:
 
     def move_alias(self, version: int) -> None:
         """Let the alias point at another version."""
-        aliases.move(self.kubectl, MODEL, ALIAS, version)
+        scientist.move_alias(self.kubectl, MODEL, ALIAS, version)
 
 
 def prepare(cluster: Cluster) -> Scene:
@@ -54,7 +54,7 @@ def prepare(cluster: Cluster) -> Scene:
     (deployment,) = read_manifests(MANIFESTS / "modeldeployment.yaml")
     say("clearing away what an earlier demo may have left")
     kubectl.run("delete", "modeldeployments.serin.dev", NAME, "-n", NAMESPACE, "--ignore-not-found", "--wait")
-    aliases.forget(kubectl, MODEL)
+    scientist.forget(kubectl, MODEL)
     registry.model_namespace(kubectl, NAMESPACE)
     versions = [models.GOOD, models.BETTER, models.BROKEN]
     say(f"training and registering {len(versions)} versions of {MODEL}")

@@ -1,15 +1,20 @@
 """A namespace for one scenario, and the ModelDeployments in it with what a scenario does to them and asks of them."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from dataclasses import field
+from pathlib import Path
 from typing import Any
 
-from e2e import aliases
+from e2e import scientist
 from e2e.demo.claims import MARGIN_AFTER
 from e2e.demo.claims import MARGIN_BEFORE
 from e2e.scenarios.world import MARK
@@ -29,6 +34,8 @@ from e2e.watching import Watch
 READY_SECONDS = 180.0
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "384Mi"}, "limits": {"memory": "1Gi"}}
 _KIND = "modeldeployments.serin.dev"
+_CLI = (sys.executable, "-c", "import sys; from serin.cli.app import main; sys.argv[0] = 'serin'; main()")
+_OPERATOR = Path(__file__).parents[2] / "operator"
 
 
 @dataclass
@@ -52,7 +59,7 @@ class Room:
         """Apply a ModelDeployment."""
         alias = choices.pop("alias", None)
         if alias is not None:
-            aliases.move(self.world.kubectl, MODEL, self.alias(name), alias)
+            scientist.move_alias(self.world.kubectl, MODEL, self.alias(name), alias)
             choices["model"] = {"name": MODEL, "alias": self.alias(name)}
         manifest = manifest_of(self.namespace, name, **choices)
         self.world.kubectl.apply([manifest])
@@ -119,7 +126,7 @@ class Deployment:
 
     def move_alias(self, version: int) -> None:
         """Let its alias point at another version."""
-        aliases.move(self.world.kubectl, MODEL, f"{self.namespace}-{self.name}", version)
+        scientist.move_alias(self.world.kubectl, MODEL, f"{self.namespace}-{self.name}", version)
 
     def edit(self, **serving: Any) -> None:
         """Change fields of spec.serving."""
@@ -143,6 +150,22 @@ class Deployment:
             return entry if entry is not None and float(entry["value"].rpartition("/")[2]) >= since else None
 
         return self.watch.until(f"{verb} is handled", told, READY_SECONDS, since)
+
+    def serin(self, verb: str, *options: str) -> str:
+        """What the command line says about it, in lines as wide as they want to be."""
+        argv = [
+            *_CLI,
+            verb,
+            self.name,
+            "-n",
+            self.namespace,
+            f"--kubeconfig={self.world.cluster.kubeconfig()}",
+            *options,
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(_OPERATOR), "COLUMNS": "1000"}
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"serin {verb}: exit code {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     def patch(self, kind: str, name: str, patch: Object) -> None:
         """Change another object of its namespace, as somebody's hand would."""
@@ -189,6 +212,15 @@ class Deployment:
         selector = f"serin.dev/modeldeployment={self.name}" + (f",serin.dev/version={version}" if version else "")
         pods = self.world.kubectl.list_all("pods", self.namespace, "-l", selector)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def columns(self) -> dict[str, str]:
+        """What `kubectl get modeldeployments` shows of it, by the columns' titles."""
+        table = self.world.kubectl.run("get", _KIND, self.name, "-n", self.namespace)
+        titles, line = table.splitlines()
+        # Cells may be empty, or have spaces in them: they begin where their title does.
+        starts = [found.start() for found in re.finditer(r"\S+", titles)]
+        ends = [*starts[1:], None]
+        return {titles[one:end].strip(): line[one:end].strip() for one, end in zip(starts, ends, strict=True)}
 
     def revision(self, version: str) -> str:
         """Name of the revision of a version that has a role now."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from e2e import aliases
+from e2e import scientist
 from e2e import serin
 from e2e.cluster import open_cluster
 from e2e.cluster.interface import Cluster
@@ -30,8 +30,12 @@ _VERSIONS = (
     Version(factor=6.0, misbehaviour=Misbehaviour(error_every=4)),
     Version(factor=7.0, misbehaviour=Misbehaviour(predict_seconds=0.3)),
     Version(factor=8.0, misbehaviour=Misbehaviour(error_every=3, good_calls=600)),
+    Version(factor=9.0, dtype="float32"),
+    Version(factor=10.0, named=True, metrics={"f1": 0.9}),
+    Version(factor=11.0, named=True, columns=2),
+    Version(factor=12.0, named=True, metrics={"f1": 0.7}),
 )
-GOOD, BETTER, BROKEN, FRAGILE, FAILING, AS_BAD, SLOW, LATE = range(1, 9)
+GOOD, BETTER, BROKEN, FRAGILE, FAILING, AS_BAD, SLOW, LATE, RETYPED, TABLE, WIDER, POOR = range(1, 13)
 MARK = "serin.dev/scenario"
 """Label of every namespace that a scenario made."""
 _POLL_SECONDS = 0.25
@@ -85,7 +89,7 @@ def make_world() -> World:
 
 def _register(kubectl: Kubectl) -> None:
     """Afresh, so that version numbers and answers are the same."""
-    aliases.forget(kubectl, MODEL)
+    scientist.forget(kubectl, MODEL)
     numbers = models.register(kubectl, images.build("mlflow").reference, MODEL, _VERSIONS)
     assert numbers == list(range(1, len(_VERSIONS) + 1)), f"the registry numbered the versions {numbers}"
 

@@ -47,6 +47,10 @@ class Version:
     factor: float = 1.0
     columns: int = 1
     """Input columns: another number is another signature."""
+    named: bool = False
+    """Whether the columns have names (input-0, input-1, …), as those of a table have. Otherwise all are one tensor."""
+    dtype: str = "float64"
+    """What the columns are of."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: Sequence[str] = ()

@@ -22,13 +22,15 @@ URL = "http://prometheus.monitoring.svc:9090"
 _PROXY = f"/api/v1/namespaces/{NAMESPACE}/services/prometheus:http/proxy"
 
 
-def query(kubectl: Kubectl, promql: str) -> list[Object]:
-    """The result of an instant query: each element has `metric` and `value`, [unix time, text].
+def query(kubectl: Kubectl, promql: str, at: float | None = None) -> list[Object]:
+    """The result of an instant query, now or at a moment (unix time): each element has `metric` and `value`, [unix
+    time, text]; or `values`, where a query asks for a range.
 
     Raises:
         KubectlError: Prometheus does not answer, or refuses the query; with its words.
     """
-    answer = kubectl.run("get", "--raw", f"{_PROXY}/api/v1/query?{urlencode({'query': promql})}")
+    asked = {"query": promql, **({} if at is None else {"time": f"{at:.3f}"})}
+    answer = kubectl.run("get", "--raw", f"{_PROXY}/api/v1/query?{urlencode(asked)}")
     result: list[Object] = json.loads(answer)["data"]["result"]
     return result
 

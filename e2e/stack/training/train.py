@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
@@ -26,15 +27,16 @@ def main(order: dict[str, Any]) -> None:
 
 def register(name: str, version: dict[str, Any]) -> int:
     """Train and register one version, with its metrics, tags and aliases."""
-    inputs = np.linspace(0.0, 10.0, 50 * version["columns"]).reshape(50, version["columns"])
-    outputs = inputs[:, :1] * version["factor"]
-    options = {"name": "model", "registered_model_name": name, "signature": infer_signature(inputs, outputs)}
+    inputs = np.linspace(0.0, 10.0, 50 * version["columns"], dtype=version["dtype"]).reshape(50, version["columns"])
+    outputs = np.float64(inputs[:, :1]) * version["factor"]
+    seen = pd.DataFrame(inputs).add_prefix("input-") if version["named"] else inputs
+    options = {"name": "model", "registered_model_name": name, "signature": infer_signature(seen, outputs)}
     with mlflow.start_run():
         mlflow.log_metrics(version["metrics"])
         if version["misbehaviour"] is None:
             # Named, because finding them out loads the model in another process: most of the time of all this.
             needed = ["mlflow", "scikit-learn"]
-            model = LinearRegression().fit(inputs, outputs)
+            model = LinearRegression().fit(seen, outputs)
             logged = mlflow.sklearn.log_model(model, pip_requirements=needed, **options)
         else:
             logged = _log_scripted(version, options)
