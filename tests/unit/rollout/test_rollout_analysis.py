@@ -271,7 +271,10 @@ def test_a_query_can_name_how_long_the_step_has_run() -> None:
 
 def test_an_analysis_without_checks_waits_for_nothing() -> None:
     scene = rolling({10: "5m"}, rollout={"analysis": {"every": "30s"}})
-    scene.run(10 + 300 + 20)
+    decision = scene.run(15)
+    assert scene.status.rollout is not None
+    assert decision.look_again_at == scene.status.rollout.next_at
+    scene.run(300 + 20)
     assert scene.outcomes()[0] == ("v2", "Promoted")
 
 
@@ -363,3 +366,12 @@ def test_a_frozen_step_whose_replicas_are_gone_begins_when_they_are_back() -> No
     scene.order(Verb.RESUME, scene.candidate).settle()
     assert scene.status.rollout is not None
     assert (scene.status.rollout.paused, scene.status.rollout.step_started_at) == (None, None)
+
+
+def test_the_check_that_is_waited_for_is_named() -> None:
+    scene = judged({10: "5m"}, MARGIN, ERRORS)
+    counts(scene, (20, 0))
+    scene.measured["margin"] = Number(0.3, 400)
+    scene.run(400)
+    assert [one.verdict for one in scene.status.analysis] == [Verdict.PASS, Verdict.INCONCLUSIVE]
+    assert "waiting for check errors to pass: " in scene.status.message

@@ -512,3 +512,18 @@ def test_a_route_that_was_deleted_in_a_rollout_is_put_back_with_its_shares() -> 
     scene.route = Route()
     scene.look()
     assert (scene.route.weights, scene.route.matches) == (before.weights, before.matches)
+
+
+def test_a_candidate_that_never_had_requests_is_not_drained_when_it_is_tried_again() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = scene.accepts = False
+    scene.settle()
+    second = scene.candidate
+    scene.route = replace(scene.route, accepted=False)
+    scene.declare(1).settle()
+    assert [one.had_traffic for one in scene.status.retiring] == [False]
+    scene.declare(2, rollout={"steps": [{"weight": 10, "hold": "5m"}]}).settle()
+    scene.fail(second, crash(scene, hopeless=True)).settle()
+    assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
+    scene.accept().settle()
+    assert second not in scene.pods

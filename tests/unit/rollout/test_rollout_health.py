@@ -16,7 +16,7 @@ from serin.rollout.observed import Health
 from tests.unit.rollout.scene import START
 from tests.unit.rollout.scene import seconds
 
-KILLED = Failure(Reason.CRASHED, "pod a ended (Error, exit code 1)", at=START)
+KILLED = Failure(Reason.CONTAINER_CONFIG_ERROR, "pod a ended (Error, exit code 1)", at=START)
 
 
 @pytest.mark.parametrize(

@@ -195,3 +195,12 @@ def test_a_revision_that_is_taken_up_again_keeps_the_replicas_that_it_has() -> N
     scene.run(300)
     assert scene.status.stable is not None
     assert (scene.status.stable.version, scene.status.stable.floor) == ("v1", None)
+
+
+def test_it_keeps_those_that_it_has_and_not_those_that_it_once_had() -> None:
+    rollout = {"steps": [{"weight": 10, "hold": "5m"}]}
+    scene = on(serving={"minReplicas": 4})
+    scene.declare(2, rollout=rollout, serving={"minReplicas": 2}).settle()
+    assert replicas(scene)["v1"] == (2, 2)
+    scene.declare(1, rollout=rollout, serving={"minReplicas": 2}).run(60)
+    assert (scene.weight, replicas(scene)["v1"]) == (10, (2, 2))
