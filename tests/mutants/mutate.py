@@ -104,7 +104,6 @@ def _placed(tree: ast.Module) -> Iterator[tuple[int, ast.AST, _Around]]:
     def below(node: ast.AST, around: _Around, names: tuple[str, ...]) -> Iterator[tuple[int, ast.AST, _Around]]:
         if isinstance(node, ast.stmt):
             around = replace(around, statement=node)
-        yield numbers[id(node)], node, around
         body: list[ast.stmt] = []
         if isinstance(node, ast.ClassDef) and around.function is None:
             names = (*names, node.name)
@@ -112,6 +111,8 @@ def _placed(tree: ast.Module) -> Iterator[tuple[int, ast.AST, _Around]]:
         if isinstance(node, ast.FunctionDef) and around.function is None:
             body = node.body
             inside = replace(around, function=node, number=numbers[id(node)], scope=".".join((*names, node.name)))
+        # What is left out of a function is inside it.
+        yield numbers[id(node)], node, inside
         parent = numbers[id(node)] if isinstance(node, ast.expr | ast.keyword) else 0
         for child in ast.iter_child_nodes(node):
             yield from below(child, replace(inside if child in body else around, parent=parent), names)
@@ -120,9 +121,9 @@ def _placed(tree: ast.Module) -> Iterator[tuple[int, ast.AST, _Around]]:
 
 
 def _lines(statement: ast.AST) -> range:
-    """The lines of a statement; of one with others inside, its head."""
+    """The lines of a statement; of one with others inside, its head. A function is run where any of it is."""
     first, last = getattr(statement, "lineno", 0), getattr(statement, "end_lineno", 0)
-    body = getattr(statement, "body", None)
+    body = getattr(statement, "body", None) if not isinstance(statement, ast.FunctionDef) else None
     return range(first, body[0].lineno if isinstance(body, list) and body else last + 1)
 
 

@@ -144,7 +144,8 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         wait = obstacle_to(aim, memory, observed, spec, now)
         if wait is not None:
             return replace(memory, rollout=_waiting(rollout, wait, now))
-        memory = replace(memory, rollout=rollout.model_copy(update={"waiting_since": None}))
+        rollout = rollout.model_copy(update={"waiting_since": None})
+        memory = replace(memory, rollout=rollout)
         if not routed(memory, observed, aim):
             return memory
         if aim.last:
@@ -230,7 +231,6 @@ def _established(rollout: RolloutStatus, aim: Aim, now: datetime) -> RolloutStat
             "paused": paused.model_copy(update={"next_at": ends}) if paused is not None else None,
             # It has all traffic: that was in time.
             "deadline_at": None if baking else rollout.deadline_at,
-            "waiting_since": None,
             "verdict": None,
             "judged_at": None,
         }

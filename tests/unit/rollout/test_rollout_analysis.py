@@ -61,6 +61,8 @@ def test_a_step_ends_when_time_and_evidence_are_both_there() -> None:
     scene.run(30)
     assert scene.weight == 50, "evidence came after the hold"
     assert verdict(scene) is None, "what passed in one step has to pass in the next"
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.judged_at is None
     scene.run(299)
     assert (scene.weight, verdict(scene)) == (50, Verdict.PASS)
     assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("True", Reason.ANALYSIS_PASSING)

@@ -143,3 +143,16 @@ def test_the_end_of_the_deadline_is_a_moment_to_look() -> None:
     assert scene.status.rollout is not None
     assert scene.settle().look_again_at == scene.status.rollout.deadline_at
     assert "until" not in scene.status.message.split("waiting for")[1].split(";")[0]
+
+
+def test_who_was_ordered_to_get_everything_is_not_late() -> None:
+    rollout = {"steps": [{"weight": 10, "hold": "2h"}], "deadline": "1h", "onInconclusive": "Rollback"}
+    scene = healthy(1, rollout=rollout, serving={"minReplicas": 2}).declare(
+        2, rollout=rollout, serving={"minReplicas": 2, "startupDeadline": "3h"}
+    )
+    scene.run(60)
+    scene.become_ready = False
+    scene.order(Verb.PROMOTE, scene.candidate).run(7200)
+    assert scene.status.rejected == ()
+    scene.ready(scene.candidate, 2).run(10)
+    assert stable_version(scene) == "v2"

@@ -120,6 +120,8 @@ def test_a_candidate_that_loses_all_replicas_loses_its_weight_and_begins_the_ste
     scene.ready(candidate, 0).settle()
     assert scene.route.shares == {stable: 100}
     assert rejected(scene) == []
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.step_started_at, scene.status.rollout.next_at) == (None, None)
     assert scene.condition(ConditionType.CANDIDATE_READY) == ("False", Reason.WAITING_FOR_REPLICAS)
     scene.run(200)
     scene.ready(candidate, 1).run(10)
@@ -527,3 +529,33 @@ def test_a_candidate_that_never_had_requests_is_not_drained_when_it_is_tried_aga
     assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
     scene.accept().settle()
     assert second not in scene.pods
+
+
+def test_a_candidate_that_loses_everything_while_it_grows_has_the_whole_deadline_again() -> None:
+    scene = rolling({10: "1m", 100: "5m"}, serving={"minReplicas": 2, "startupDeadline": "10m"})
+    scene.run(15)
+    scene.become_ready = False
+    scene.run(60 + 500)
+    assert (scene.weight, rejected(scene)) == (10, [])
+    scene.ready(scene.candidate, 0).run(599)
+    assert rejected(scene) == []
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_each_step_gives_its_replicas_the_whole_deadline_also_without_a_hold() -> None:
+    scene = rolling({10: "0s", 100: "5m"}, serving={"minReplicas": 2, "startupDeadline": "10m"})
+    scene.become_ready = False
+    scene.run(500)
+    scene.ready(scene.candidate, 1).run(400)
+    assert (scene.weight, rejected(scene)) == (10, [])
+
+
+def test_the_smallest_share_that_a_hand_took_away_is_noticed() -> None:
+    """What people reach it by is still there: that is no share of the requests."""
+    scene = rolling({1: "5m", 50: "5m"})
+    scene.run(250)
+    scene.route = replace(scene.route, weights={scene.stable: 100, scene.candidate: 0})
+    scene.settle()
+    assert scene.status.rollout is not None
+    assert (scene.weight, scene.status.rollout.step_started_at) == (1, scene.now)
