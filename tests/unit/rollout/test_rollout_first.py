@@ -159,4 +159,6 @@ def test_a_first_version_is_not_ready_before_the_proxies_have_its_route() -> Non
     assert early.status.phase is Phase.DEPLOYING
     assert early.status.rollout is not None
     assert "proxies to take over the new route" in early.status.rollout.waiting_for
-    assert scene.run(2).status.phase is Phase.HEALTHY
+    assert early.look_again_at == scene.now + seconds(2)
+    assert scene.run(1.999).status.phase is Phase.DEPLOYING
+    assert scene.run(0.001).status.phase is Phase.HEALTHY

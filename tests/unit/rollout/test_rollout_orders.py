@@ -16,7 +16,6 @@ from serin.api.status import RolloutStatus
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
-from serin.rollout.orders import VALUE_LENGTH
 from serin.rollout.orders import Order
 from serin.rollout.orders import Verb
 from serin.rollout.orders import annotated
@@ -639,7 +638,7 @@ def test_a_value_without_end_is_kept_short_and_refused_once() -> None:
     scene = running()
     scene.order(Verb.ABORT, "x" * 10_000).settle()
     at = handled(scene, Verb.ABORT).at
-    assert len(handled(scene, Verb.ABORT).value) == VALUE_LENGTH
+    assert len(handled(scene, Verb.ABORT).value) == 512
     scene.run(60)
     assert handled(scene, Verb.ABORT).at == at
 
