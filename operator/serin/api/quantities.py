@@ -10,6 +10,7 @@ from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated
 from typing import Any
 
@@ -64,6 +65,8 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 """Name of a Kubernetes object."""
 
 
+# A decision asks some forty times, for the same few.
+@lru_cache(maxsize=256)
 def seconds(duration: str) -> float:
     """Length of a :data:`Duration` in seconds. Raises ValueError for anything the schema would refuse."""
     if not re.fullmatch(DURATION_PATTERN, duration):
