@@ -48,7 +48,7 @@ def goes_on(state: State) -> Iterator[Step]:
         yield "the registry is back", state._replace(down=False)
     # Suspended, nothing changes by itself; time passes all the same.
     after = SUSPENDED_SECONDS if state.parent.suspended else due(state)
-    if after is not None:
+    if after:
         yield f"{after} s pass", later(state, after)
 
 

@@ -44,6 +44,7 @@ from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.standing import waiting_for
 from serin.rollout.steps import advance
+from serin.rollout.steps import earns
 from serin.rollout.steps import skip
 
 
@@ -87,7 +88,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         plan=plan_of(memory, observed, spec, now),
         events=(*memory.events, *_complaints(observed.status, status)),
         may_wait=_only_waits(Memory.of(observed.status), memory),
-        look_again_at=next_moment(memory, observed, spec, now),
+        look_again_at=now if earns(memory, observed) else next_moment(memory, observed, spec, now),
     )
 
 

@@ -82,4 +82,5 @@ class Decision:
     may_wait: bool = False
     """True where the status only tells anew what is waited for: nothing is lost if it is written a moment later."""
     look_again_at: datetime | None = None
-    """The next moment at which anything may change without an event; None where there is no such moment."""
+    """The next moment at which anything may change without an event, at once where something has to be remembered
+    first; None where there is no such moment."""

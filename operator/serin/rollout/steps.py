@@ -14,6 +14,7 @@ from datetime import datetime
 from datetime import timedelta
 
 from serin.analysis.verdict import next_step
+from serin.api.analysis import Verdict
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.reasons import Reason
@@ -30,6 +31,7 @@ from serin.rollout.naming import matches
 from serin.rollout.naming import mirror
 from serin.rollout.naming import shares
 from serin.rollout.observed import Observed
+from serin.rollout.observed import Problem
 
 # Contour accepts a route up to 0.6 s before its Envoys have it (seen on a loaded machine); it tells whole seconds.
 SPREADING = timedelta(seconds=2)
@@ -47,7 +49,7 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     if memory.stable is not None and serving.route.exists and not serving.route.knows(candidate.revision):
         # Also where somebody took it out of the route by hand: it comes back as it came in.
         return None
-    aim = aim_of(rollout, now)
+    aim = None if earns(memory, observed) else aim_of(rollout, now)
     # What comes in the way after the route was written, such as a registry that goes, takes nothing back. A route
     # without the stable revision is none of ours, but one that a hand wrote.
     ours = memory.stable is None or memory.stable.revision in serving.route.weights
@@ -55,6 +57,17 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     if aim is not None and (written or obstacle_to(aim, memory, observed, spec, now) is None):
         return aim
     return Aim(rollout.step, stage_in(rollout)) if rollout.step_started_at is not None else None
+
+
+def earns(memory: Memory, observed: Observed) -> bool:
+    """Whether this decision finds something by which the candidate may move on: a step that is established, or checks
+    that pass. It moves on when that is remembered: after a crash in between its weight would fall back, and come again.
+    """
+    before, rollout = observed.status.rollout, memory.rollout
+    if before is None or rollout is None or rollout.step_started_at is None:
+        return False
+    passes = rollout.verdict is Verdict.PASS and before.verdict is not Verdict.PASS
+    return passes or (before.step, before.step_started_at) != (rollout.step, rollout.step_started_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,9 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
         return wait
     # A person who orders to skip what is left has been told what is missing, and means it.
     stopped = observed.unmet or observed.registry_down
-    if aim.forward and stopped is not None and not rollout.skip:
+    # What it had it gets back, unless it may be just what is no longer declared.
+    stops = aim.forward or isinstance(observed.target, Problem)
+    if stops and stopped is not None and not rollout.skip:
         return Wait(stopped.reason, stopped.message)
     if stable is not None and observed.serving.health(stable.revision).ready == 0 and not rollout.skip:
         return Wait(
@@ -179,10 +194,12 @@ def _sized(
 
 def _lost(candidate: Revision, rollout: RolloutStatus, observed: Observed) -> bool:
     """Whether the candidate lost what the step gives it: it has no replica left to carry it, or the gateway accepted a
-    route that gives it nothing, which a hand wrote, or an operator that crashed before it could say why."""
+    route that gives it nothing, which a hand wrote, or an operator that crashed before it could say why: that it is not
+    declared any more, perhaps, and while that is not known again the route is believed before it is accepted."""
     route = observed.serving.route
     gets = candidate.revision in route.shares if rollout.weight > 0 else route.reaches(candidate.revision)
-    taken = route.accepted and not gets
+    unsure = isinstance(observed.target, Problem)
+    taken = (route.accepted or unsure) and not gets
     return taken or observed.serving.health(candidate.revision).ready == 0
 
 

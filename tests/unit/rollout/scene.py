@@ -348,7 +348,10 @@ def check(observed: Observed, now: datetime) -> Decision:
         assert all(0 <= weight <= 100 for weight in weights.values()), weights
         assert set(weights) <= plan.names, "the route names a revision that is not planned"
         assert plan.route.gateways, "the route is taken from its gateways"
-    assert decision.look_again_at is None or decision.look_again_at > now
+    assert decision.look_again_at is None or decision.look_again_at >= now
+    if decision.look_again_at == now:
+        assert status != observed.status, "what is looked at again at once is never settled"
+        return decision
     # Deciding again on what was just written comes to the same, now and until the next moment that matters.
     again = replace(observed, status=status)
     later = now + FOR_EVER if decision.look_again_at is None else decision.look_again_at - timedelta(milliseconds=1)

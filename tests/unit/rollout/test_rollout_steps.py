@@ -14,6 +14,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import resolved
 from tests.unit.rollout.scene import rolling
 from tests.unit.rollout.scene import seconds
 
@@ -375,3 +376,45 @@ def test_everything_for_a_candidate_that_is_not_ready_for_it_is_put_back_where_a
     scene.route = Route(exists=True, weights={candidate: 100}, accepted=True)
     scene.settle()
     assert scene.route.shares == {scene.stable: 100}
+
+
+def crashing(scene: Scene) -> list[dict[str, int]]:
+    """Every decision is made twice: the status of the first is lost, as when the operator crashes before it is written.
+    Gives the shares as they followed on each other."""
+    seen = [scene.route.shares]
+    for _ in range(60):
+        before, route, pods = scene.status, scene.route, dict(scene.pods)
+        scene.look()
+        seen.append(scene.route.shares)
+        if (before, route, pods) == (scene.status, scene.route, scene.pods):
+            return [one for one, last in zip(seen[1:], seen[:-1], strict=True) if one != last]
+        scene.status = before
+        scene.look()
+        seen.append(scene.route.shares)
+    raise AssertionError(f"never comes to rest: {scene.status.message}")
+
+
+def test_no_weight_falls_back_when_the_operator_crashes_between_two_steps_without_a_hold() -> None:
+    scene = rolling({10: "0s", 30: "0s", 60: "0s"}, rollout={"readiness": {"stableFor": "0s"}})
+    stable = scene.stable
+    seen = crashing(scene)
+    candidate = scene.stable
+    assert seen == [{stable: 100 - weight, candidate: weight} for weight in (10, 30, 60)] + [{candidate: 100}]
+
+
+def test_what_was_superseded_gets_nothing_again_while_it_is_not_known_what_is_declared() -> None:
+    """An operator that crashed had taken its weight back, and could not say so."""
+    scene = rolling({30: "1h"})
+    scene.run(60)
+    stable, candidate, status = scene.stable, scene.candidate, scene.status
+    scene.declare(3, rollout={"steps": [{"weight": 30, "hold": "1h"}]}).look()
+    assert scene.route.shares == {stable: 100}
+    scene.status, scene.target = status, Problem(Reason.RESOLVING, "MLflow is asked")
+    for accepted in (False, True):
+        scene.route = replace(scene.route, accepted=accepted)
+        scene.look()
+        assert scene.route.shares == {stable: 100}
+    scene.target = resolved(3)
+    scene.run(60)
+    assert scene.outcomes()[0] == ("v2", "Superseded")
+    assert candidate not in scene.route.weights
