@@ -68,10 +68,12 @@ class Performer:
         self._children = children
         self._backend = backend
 
-    def misses(self, plan: ServingPlan, names: frozenset[str]) -> bool:
-        """Whether an object of these revisions would have to be made, as far as the cache knows."""
+    def misses(self, plan: ServingPlan, names: frozenset[str], *, route: bool) -> bool:
+        """Whether an object of these revisions would have to be made, as far as the cache knows, or the ``route``."""
         live = self._children.of(Key(plan.namespace, plan.name))
         rendered = self._backend.render(plan, live)
+        if route and rendered.route is not None and plan.name not in live.of(HTTP_ROUTE):
+            return True
         return any(one.name in names and one.name not in live.of(one.kind) for one in rendered.objects)
 
     async def perform(self, plan: ServingPlan) -> Done:

@@ -96,8 +96,9 @@ class Reconciler:
         now = self._clock()
         decision = decide(observed, now)
         plan, done = decision.plan, Done()
-        if plan is not None and not fresh and self._performer.misses(plan, _roles(observed.status)):
-            # It was there once. An old list of the parents brings back what has been given up since.
+        before = observed.status
+        if plan is not None and not fresh and self._performer.misses(plan, _roles(before), route=bool(before.traffic)):
+            # It was there once. An old view of the parent brings back what has been given up since, or went with it.
             cached = self._parents.get(key)
             await self._refresh(key, observed.uid)
             if self._parents.get(key) != cached:

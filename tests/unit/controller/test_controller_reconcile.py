@@ -589,6 +589,19 @@ async def test_an_old_list_of_parents_brings_back_nothing_that_was_given_up() ->
     assert stage.api.written == [], "what is live is settled"
 
 
+async def test_a_route_that_went_with_its_parent_is_not_made_again() -> None:
+    """The garbage collector's deletion of the child may be seen before that of the parent."""
+    stage = Stage()
+    await stage.served()
+    stage.children.forget(HTTP_ROUTE, KEY, stage.api.of(HTTP_ROUTE, *KEY)["metadata"]["uid"])
+    for kind in (HTTP_ROUTE, MODEL_DEPLOYMENT):
+        stage.api.objects.pop((kind.kind, KEY.namespace, KEY.name))
+    stage.api.written.clear()
+    await stage.reconciler.reconcile(KEY)
+    assert (await stage.reconciler.reconcile(KEY)).result == "gone"
+    assert stage.api.written == []
+
+
 @pytest.mark.parametrize("status", [0, 500, 504])
 async def test_a_status_whose_write_got_no_answer_is_read_before_the_next_decision(status: int) -> None:
     """It may be done. On the one of before, traffic that was taken away could be given again."""
