@@ -66,8 +66,6 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = unsuspend(memory, now)
 
     goal = goal_of(observed, spec, memory, now)
-    if isinstance(goal, Problem):
-        observed = replace(observed, unmet=goal)
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
     memory = _follow(memory, goal, observed, spec, now)

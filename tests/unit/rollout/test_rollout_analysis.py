@@ -57,6 +57,7 @@ def test_a_step_ends_when_time_and_evidence_are_both_there() -> None:
     assert "check errors to pass" in scene.status.message
     assert "80 more requests are needed" in scene.status.message
     assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("Unknown", Reason.ANALYSIS_INCONCLUSIVE)
+    assert scene.status.analysis[0].message in [one.message for one in scene.status.conditions]
     counts(scene, (150, 0))
     scene.run(30)
     assert scene.weight == 50, "evidence came after the hold"
@@ -66,6 +67,7 @@ def test_a_step_ends_when_time_and_evidence_are_both_there() -> None:
     scene.run(299)
     assert (scene.weight, verdict(scene)) == (50, Verdict.PASS)
     assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("True", Reason.ANALYSIS_PASSING)
+    assert "every check passes" in [one.message for one in scene.status.conditions]
     scene.run(1)
     assert scene.outcomes()[0] == ("v2", "Promoted")
 
@@ -377,3 +379,15 @@ def test_the_check_that_is_waited_for_is_named() -> None:
     scene.run(400)
     assert [one.verdict for one in scene.status.analysis] == [Verdict.PASS, Verdict.INCONCLUSIVE]
     assert "waiting for check errors to pass: " in scene.status.message
+
+
+def test_a_frozen_step_that_a_hand_took_from_the_gateway_begins_when_the_gateway_has_it_again() -> None:
+    scene = judged({10: "5m"}, onFailure="Freeze")
+    counts(scene, (400, 60))
+    scene.run(60)
+    scene.accepts = False
+    scene.route = replace(scene.route, weights={scene.stable: 100}, matches=(), accepted=True)
+    scene.settle()
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.paused, scene.status.rollout.step_started_at) == (None, None)

@@ -35,6 +35,7 @@ from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import resolved
 from tests.unit.rollout.scene import rolling
+from tests.unit.rollout.scene import seconds
 from tests.unit.rollout.scene import spec
 
 DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -408,3 +409,11 @@ def test_only_what_is_too_long_is_cut_and_by_no_more_than_it_must(length: int) -
     message = "x" * length
     kept = shorten(message)
     assert kept == (message if length <= 1024 else message[:1023] + "…")
+
+
+def test_a_status_is_read_as_it_was_written_whatever_the_clock_says() -> None:
+    """It has milliseconds: a time that is told more finely would be another one with the next look, and a write."""
+    scene = Scene(now=START + seconds(0.123456))
+    scene.look()
+    assert scene.status.candidate is not None
+    assert scene.status.candidate.since == START + seconds(0.123)

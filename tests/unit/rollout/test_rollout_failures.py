@@ -559,3 +559,18 @@ def test_the_smallest_share_that_a_hand_took_away_is_noticed() -> None:
     scene.settle()
     assert scene.status.rollout is not None
     assert (scene.weight, scene.status.rollout.step_started_at) == (1, scene.now)
+
+
+def test_requests_of_its_last_time_are_answered_also_when_somebody_deletes_the_route() -> None:
+    scene = rolling({}, traffic={"timeout": "60s"})
+    old = scene.stable
+    scene.run(10)
+    assert scene.stable != old
+    scene.fail(old, crash(scene, hopeless=True))
+    scene.route = Route()
+    scene.declare(1, traffic={"timeout": "60s"}).settle()
+    assert rejected(scene) == [("v1", Reason.LOAD_FAILED)]
+    scene.run(59)
+    assert old in scene.pods
+    scene.run(1)
+    assert old not in scene.pods

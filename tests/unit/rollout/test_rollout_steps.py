@@ -95,6 +95,7 @@ def test_a_steps_clock_starts_when_the_gateway_accepted_this_very_generation() -
     scene.run(600)
     assert scene.candidate in scene.route.weights
     assert scene.weight == 0, "the gateway does not know it yet"
+    assert "waiting for the gateway to know v2; stable v1" in scene.status.message
     scene.accept().settle()
     assert (scene.weight, scene.status.rollout and scene.status.rollout.step) == (10, 0)
     assert scene.status.traffic[0].weight == 100, "the status tells traffic that the gateway does not have"
