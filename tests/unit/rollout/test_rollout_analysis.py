@@ -391,3 +391,15 @@ def test_a_frozen_step_that_a_hand_took_from_the_gateway_begins_when_the_gateway
     scene.order(Verb.RESUME, scene.candidate).settle()
     assert scene.status.rollout is not None
     assert (scene.status.rollout.paused, scene.status.rollout.step_started_at) == (None, None)
+
+
+def test_evidence_is_remembered_before_the_weight_that_it_earns_is_given() -> None:
+    """Otherwise a crash in between would take the weight back, and give it again."""
+    scene = judged({10: "1m", 50: "1h"})
+    counts(scene, (20, 0))
+    scene.run(200)
+    counts(scene, (150, 0))
+    scene.wait(30).look()
+    assert (scene.weight, verdict(scene)) == (10, Verdict.PASS)
+    scene.look()
+    assert scene.weight == 50

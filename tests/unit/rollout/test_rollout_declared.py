@@ -417,3 +417,10 @@ def test_a_status_is_read_as_it_was_written_whatever_the_clock_says() -> None:
     scene.look()
     assert scene.status.candidate is not None
     assert scene.status.candidate.since == START + seconds(0.123)
+
+
+def test_replicas_that_are_declared_while_it_is_suspended_are_not_told_as_wanted() -> None:
+    scene = healthy(1, serving={"minReplicas": 2})
+    scene.declare(1, serving={"minReplicas": 5}, suspend=True).settle()
+    assert scene.status.stable is not None
+    assert scene.status.stable.replicas == 2

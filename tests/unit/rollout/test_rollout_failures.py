@@ -556,6 +556,8 @@ def test_the_smallest_share_that_a_hand_took_away_is_noticed() -> None:
     scene = rolling({1: "5m", 50: "5m"})
     scene.run(250)
     scene.route = replace(scene.route, weights={scene.stable: 100, scene.candidate: 0})
+    scene.look()
+    assert scene.weight == 1, "it comes back with the next write of the route"
     scene.settle()
     assert scene.status.rollout is not None
     assert (scene.weight, scene.status.rollout.step_started_at) == (1, scene.now)
@@ -574,3 +576,16 @@ def test_requests_of_its_last_time_are_answered_also_when_somebody_deletes_the_r
     assert old in scene.pods
     scene.run(1)
     assert old not in scene.pods
+
+
+def test_waiting_for_the_gateway_takes_nothing_from_the_deadline_of_replicas() -> None:
+    scene = rolling(STEPS, serving={"startupDeadline": "10m"})
+    scene.accepts = False
+    scene.run(15)
+    scene.accept().run(500)
+    assert scene.weight == 10
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).run(599)
+    assert rejected(scene) == []
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]

@@ -204,3 +204,11 @@ def test_it_keeps_those_that_it_has_and_not_those_that_it_once_had() -> None:
     assert replicas(scene)["v1"] == (2, 2)
     scene.declare(1, rollout=rollout, serving={"minReplicas": 2}).run(60)
     assert (scene.weight, replicas(scene)["v1"]) == (10, (2, 2))
+
+
+def test_traffic_that_has_just_grown_counts_for_the_weight_that_comes_now() -> None:
+    scene = autoscaled(HALF)
+    scene.ready(scene.candidate, 3).run(9)
+    assert scene.weight == 0
+    scene.wait(1).ready(scene.stable, 8).settle()
+    assert (scene.weight, replicas(scene)["v2"]) == (0, (4, 10))
