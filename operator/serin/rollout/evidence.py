@@ -53,7 +53,7 @@ def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
 
 def _moves_on(memory: Memory, observed: Observed, now: datetime) -> bool:
     aim = aim_of(memory.rollout, now) if memory.rollout is not None else None
-    return aim is not None and aim.forward and carries(memory, observed, aim)
+    return aim is not None and carries(memory, observed, aim)
 
 
 def said(checks: Iterable[CheckStatus], verdict: Verdict) -> str:

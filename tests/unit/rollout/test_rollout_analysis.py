@@ -29,9 +29,9 @@ ERRORS = {"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}
 MARGIN = {"name": "margin", "query": 'margin{revision="{{ revision }}"}', "atLeast": 0.1}
 
 
-def judged(weights: dict[int, str], *checks: Any, **rollout: Any) -> Scene:
+def judged(weights: dict[int, str], *checks: Any, serving: Any = None, **rollout: Any) -> Scene:
     analysis = {"every": "30s", "minRequests": 100, "checks": list(checks or (ERRORS,))}
-    return rolling(weights, rollout={"analysis": analysis, **rollout})
+    return rolling(weights, rollout={"analysis": analysis, **rollout}, serving=serving or {})
 
 
 def counts(scene: Scene, candidate: tuple[int, int], stable: tuple[int, int] = (1000, 5)) -> None:
@@ -403,3 +403,28 @@ def test_evidence_is_remembered_before_the_weight_that_it_earns_is_given() -> No
     assert (scene.weight, verdict(scene)) == (10, Verdict.PASS)
     scene.look()
     assert scene.weight == 50
+
+
+def test_a_frozen_rollout_that_goes_on_failing_keeps_what_is_left_of_its_times() -> None:
+    scene = judged({10: "5m"}, onFailure="Freeze", deadline="2h")
+    counts(scene, (400, 60))
+    scene.run(60)
+    assert scene.status.rollout is not None
+    frozen = scene.status.rollout.paused
+    assert frozen is not None
+    assert frozen.deadline_at is not None
+    scene.run(600)
+    assert scene.status.rollout.paused == frozen
+
+
+def test_evidence_that_is_lost_while_replicas_are_waited_for_is_waited_for_again() -> None:
+    scene = judged({10: "1m", 100: "5m"}, serving={"minReplicas": 2})
+    counts(scene, (400, 2))
+    scene.run(60)
+    scene.become_ready = False
+    scene.run(60)
+    assert "1 of 2 replicas of v2 to be ready" in scene.status.message
+    scene.measured["errors"] = Unknown("Prometheus cannot be reached")
+    scene.run(60)
+    scene.ready(scene.candidate, 2).run(25)
+    assert (scene.weight, verdict(scene)) == (10, Verdict.ERROR)

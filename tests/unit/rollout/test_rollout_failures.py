@@ -589,3 +589,30 @@ def test_waiting_for_the_gateway_takes_nothing_from_the_deadline_of_replicas() -
     assert rejected(scene) == []
     scene.run(1)
     assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_a_crash_that_shows_when_the_step_has_begun_anew_is_a_crash_all_the_same() -> None:
+    scene = rolling(STEPS)
+    scene.run(100)
+    candidate, crashed = scene.candidate, crash(scene)
+    scene.become_ready = False
+    scene.ready(candidate, 0).run(30)
+    scene.ready(candidate, 1).run(15)
+    assert scene.weight == 10
+    scene.failures[candidate] = (crashed,)
+    scene.settle()
+    assert rejected(scene) == [("v2", Reason.CRASHED)]
+
+
+def test_what_was_taken_away_is_not_held_on_while_it_is_not_known_what_is_declared() -> None:
+    """An operator that crashed had taken its weight back for another version, and could not say so."""
+    scene = rolling(STEPS)
+    scene.run(60)
+    status = scene.status
+    scene.accepts = False
+    scene.declare(3).look()
+    assert scene.route.shares == {scene.stable: 100}
+    scene.status, scene.target = status, Problem(Reason.RESOLVING, "MLflow is asked")
+    scene.look()
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step_started_at is None
