@@ -28,13 +28,16 @@ SAMPLE = (
     "create:before:1",
     "create:after:4",
     "change:after:2",
+    "change:before:7",
     "change:lost:1",
+    "delete:watch-cut",
     "rollback:before:5",
     "rollback:stale:1",
     "rollback:unanswered:2",
     "rollback:write-503",
     "recreate:after:2",
     "undo:before:1",
+    "supersede:lost:7",
     "change:watch-expired",
 )
 # The number of a write differs by one or two from run to run: the fault may have happened in a neighbour.
