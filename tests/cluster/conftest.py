@@ -1,6 +1,9 @@
 """Local clusters of these tests' own: none that somebody works with is touched."""
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +16,17 @@ from tests.cluster.command import Command
 
 
 @pytest.fixture(scope="module")
-def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def short_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders for state that go with the tests. Sockets in pytest's own would have names that are too long."""
+    with contextlib.ExitStack() as folders:
+        yield lambda: Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="serin-test-")))
+
+
+@pytest.fixture(scope="module")
+def state_home(short_folder: Callable[[], Path]) -> Iterator[Path]:
     """A state folder that goes with the tests. Not for the session: the scenarios' cluster is where people look."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("state")
+        folder = short_folder()
         patch.setenv("XDG_STATE_HOME", str(folder))
         yield folder
 

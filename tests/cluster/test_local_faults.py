@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,11 +122,11 @@ def test_up_after_a_reboot(up: Command) -> None:
 
 
 def test_up_where_a_cluster_of_another_state_folder_ended(
-    up: Command, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    up: Command, short_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a test run leaves it whose processes were all ended: what is left of its namespaces holds on to its name."""
     mine = os.environ["XDG_STATE_HOME"]
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("other")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(short_folder()))
     process = up.start("up")
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 1, output
@@ -164,9 +165,9 @@ def test_two_clusters_side_by_side_and_one_goes(up: Command, neighbour: Command,
 
 
 def test_the_name_of_a_cluster_elsewhere_is_refused(
-    up: Command, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    up: Command, short_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere, mine = os.environ["XDG_STATE_HOME"], tmp_path_factory.mktemp("mine")
+    elsewhere, mine = os.environ["XDG_STATE_HOME"], short_folder()
     with monkeypatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(mine))
         for verb in ("up", "down"):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_missing_programs_are_named_in_one_message(tmp_path: Path, monkeypatch: 
 
 
 def test_missing_packages_are_installed_without_starting_services(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_folder: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a played apt-get: what a real one does to a machine cannot be taken back."""
     folder = tmp_path / "bin"
@@ -67,7 +68,7 @@ def test_missing_packages_are_installed_without_starting_services(
     policy = Path("/usr/sbin/policy-rc.d")
     before = policy.read_bytes() if policy.exists() else None
     monkeypatch.setenv("PATH", str(folder))
-    preflight(tmp_path / "state")
+    preflight(short_folder())
     update, install = (tmp_path / "asked").read_text().splitlines()
     assert update.endswith(" update")
     assert install.endswith(" install --yes --no-install-recommends runc")
