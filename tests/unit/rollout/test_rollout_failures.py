@@ -616,3 +616,14 @@ def test_what_was_taken_away_is_not_held_on_while_it_is_not_known_what_is_declar
     scene.look()
     assert scene.status.rollout is not None
     assert scene.status.rollout.step_started_at is None
+
+
+def test_replicas_that_were_there_once_have_their_whole_deadline_when_one_of_them_goes() -> None:
+    scene = rolling({10: "1m", 100: "5m"}, serving={"minReplicas": 2, "startupDeadline": "10m"})
+    scene.run(60)
+    scene.become_ready = scene.accepts = False
+    scene.run(400)
+    scene.ready(scene.candidate, 2).run(60)
+    assert (scene.weight, scene.route.accepted) == (100, False)
+    scene.ready(scene.candidate, 1).run(599)
+    assert rejected(scene) == []
