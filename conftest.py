@@ -1,4 +1,4 @@
-"""What all tests share: which of them may run beside each other, and the figures that they tell at the end."""
+"""What all tests share: the figures that they tell at the end."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ import pytest
 
 _FIGURES = pytest.StashKey[list[str]]()
 _FIGURE = "figure"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a cluster, or a control plane, runs one after the other; the other tests fill what is free."""
-    for item in items:
-        for shared in ("cluster", "integration"):
-            if item.get_closest_marker(shared) is not None:
-                item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="session")
