@@ -106,7 +106,7 @@ def _run(chosen: Sequence[Mutant], records: Records, known: Reasons, seconds: fl
     if not tested(unknown, suite.FIRST, GLANCE, GLANCE_SECONDS):
         return False
     with checked() as types:
-        for mutant in (one for one in chosen if records.last(one) == (GLANCE if one.scope else None)):
+        for mutant in (one for one in chosen if records.last(one) in ((GLANCE,) if one.scope else (None, GLANCE))):
             told(mutant, TYPED if types.refuse(mutant) else TYPES)
     left = [one for one in without_reason(chosen, known) if records.last(one) == TYPES]
     for mutant in (one for one in left if not one.scope):

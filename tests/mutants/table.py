@@ -29,17 +29,16 @@ def table(every: Sequence[Mutant], records: Records, reasons: Reasons) -> str:
         "line meet each of them; what they let pass meets the type checker, the model check in small and the random",
         "histories. It tries a sample; `make mutants ARGS='--sample 0'` tries them all and writes this page.",
         "",
-        f"Of all {len(every):,} mutants {caught:,} ({caught / len(every):.1%}) were caught, {typed:,} of them by the "
-        f"type checker alone. Of the {len(passed):,} others {len(passed) - len(open_ones):,} harm nobody, for the "
-        f"reasons below; {len(open_ones):,} are open.",
+        f"Of all {len(every):,} mutants {caught:,} ({caught / len(every):.1%}) were caught, {typed:,} of them by the",
+        "type checker, where the unit tests that catch most had let them pass. "
+        f"{len(passed) - len(open_ones):,} others harm nobody, {len(open_ones):,} are open.",
         "",
         "| module | mutants | caught | harmless | open |",
         "| --- | ---: | ---: | ---: | ---: |",
         *_by_module(every, passed, open_ones),
-        "",
-        "| where | mistake | becomes | why nobody notices |",
-        "| --- | --- | --- | --- |",
     ]
+    if passed:
+        lines += ["", "| where | mistake | becomes | why nobody notices |", "| --- | --- | --- | --- |"]
     lines += ["| " + " | ".join((*_place(one), reasons.get(_place(one), NONE))) + " |" for one in passed]
     return "\n".join(lines) + "\n"
 
