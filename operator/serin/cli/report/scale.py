@@ -12,6 +12,8 @@ STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 2
 """Seconds between two ticks of time; beyond them whole days."""
 DAY = 86400
 LEAST = 1e-300
+MOST = 1e300
+"""From here on the ticks would be more than there are numbers for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Scale:
 
 def nice(high: float, count: int = 4) -> list[float]:
     """Ticks from 0 to at least ``high``, at most about so many, 1, 2 or 5 times a power of ten apart."""
-    if not math.isfinite(high) or high <= 0:
+    if not 0 < high < MOST:
         high = 1.0
     rough = max(high, 1e-12) / count
     power = 10.0 ** math.floor(math.log10(rough))

@@ -47,6 +47,7 @@ def test_ticks_begin_at_0_and_reach_the_top(high: float) -> None:
 def test_ticks_are_round() -> None:
     assert nice(0.043) == pytest.approx([0, 0.02, 0.04, 0.06])
     assert nice(24) == [0, 10, 20, 30]
+    assert nice(1.6e308) == nice(math.inf) == nice(1), "the last tick would be infinite"
 
 
 @given(low=st.floats(1e-6, 1.0), high=st.floats(1.0, 1e9))
