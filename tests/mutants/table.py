@@ -28,6 +28,8 @@ def table(every: Sequence[Mutant], records: Records, reasons: Reasons) -> str:
         "`make mutants` makes small mistakes in `operator/serin/rollout/`, one at a time. The unit tests that run its",
         "line meet each of them; what they let pass meets the type checker, the model check in small and the random",
         "histories. It tries a sample; `make mutants ARGS='--sample 0'` tries them all and writes this page.",
+        "A mutant that was caught once counts as caught for as long as its function stays the same; `--anew` tries all"
+        " again.",
         "",
         f"Of all {len(every):,} mutants {caught:,} ({caught / len(every):.1%}) were caught, {typed:,} of them by the",
         "type checker, where the unit tests that catch most had let them pass. "
