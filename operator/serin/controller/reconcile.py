@@ -71,6 +71,8 @@ class Reconciler:
         self._gone = gone
         self._doubtful: dict[Key, str] = {}
         """Where a write failed, the uid: it was decided upon an old view, or it may be done and the cache not know."""
+        self._held: dict[Key, datetime] = {}
+        """Since when the gateway has been asked and the status has not told that it is waited for."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """Look at one ModelDeployment. Raises ClusterError for what passes: the queue comes back to it."""
@@ -82,6 +84,7 @@ class Reconciler:
         if gathered is None:
             self._telemetry.gone(key)
             self._gone(key)
+            self._held.pop(key, None)
             return Outcome("gone")
         observed, body = gathered
         try:
@@ -111,13 +114,22 @@ class Reconciler:
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
                 told = decide(replace(observed, obstacles=(blocked.problem,)), now)
                 decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
-        if done.route and decision.may_wait:
-            return Outcome("requeue_after", now + PATIENCE)
+        if plan is not None and decision.may_wait and (until := self._hold(key, now, asked=done.route)) is not None:
+            return Outcome("requeue_after", until)
+        self._held.pop(key, None)
         # A status that was written was decided upon the newest version, or it would have been refused.
         fresh |= await self._tell(key, observed, body, decision, now)
         if plan is not None and await self._clear(key, observed, decision, plan, fresh=fresh):
             return Outcome("requeue_after", now)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
+
+    def _hold(self, key: Key, now: datetime, *, asked: bool) -> datetime | None:
+        """Until when a status is held back that only tells what is waited for; None where it is told now."""
+        if asked:
+            # The watch shows our own write before it shows the answer: the time runs on from the first.
+            self._held.setdefault(key, now)
+        since = self._held.get(key)
+        return None if since is None or now >= since + PATIENCE else since + PATIENCE
 
     async def _tell(
         self, key: Key, observed: Observed, body: dict[str, Any], decision: Decision, now: datetime

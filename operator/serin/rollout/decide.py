@@ -22,6 +22,7 @@ from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
+from serin.rollout.decision import ServingPlan
 from serin.rollout.evidence import weigh
 from serin.rollout.gates import admit
 from serin.rollout.goal import goal_of
@@ -81,11 +82,12 @@ def decide(observed: Observed, now: datetime) -> Decision:
     goal, observed = _asked_anew(memory, goal, observed, spec, now)
     memory = memory.route(shares(memory, observed), observed.serving.route)
     status = report(memory, observed, spec, goal, now)
+    plan = plan_of(memory, observed, spec, now)
     return Decision(
         status=status,
-        plan=plan_of(memory, observed, spec, now),
+        plan=plan,
         events=(*memory.events, *_complaints(observed.status, status)),
-        may_wait=_only_waits(Memory.of(observed.status), memory),
+        may_wait=_only_waits(Memory.of(observed.status), memory, stays=_stays(plan, observed)),
         look_again_at=now if earns(memory, observed) else next_moment(memory, observed, spec, now),
     )
 
@@ -101,13 +103,25 @@ def _asked_anew(
     return goal, observed
 
 
-def _only_waits(before: Memory, after: Memory) -> bool:
+def _stays(plan: ServingPlan, observed: Observed) -> bool:
+    """Whether the route is as it shall be."""
+    wanted, route = plan.route, observed.serving.route
+    return wanted is None or (dict(wanted.weights), wanted.matches, wanted.mirror) == (
+        route.weights,
+        route.matches,
+        route.mirror,
+    )
+
+
+def _only_waits(before: Memory, after: Memory, *, stays: bool) -> bool:
     """Whether nothing that must be remembered is new: the same roles, the same step, nothing that ended."""
 
     def essence(memory: Memory) -> Memory:
         rollout = memory.rollout
         if rollout is not None:
-            rollout = rollout.model_copy(update={"waiting_since": None})
+            # While the route stays, it tells that requests reach the candidate.
+            had_traffic = rollout.had_traffic and not stays
+            rollout = rollout.model_copy(update={"waiting_since": None, "had_traffic": had_traffic})
         return replace(memory, rollout=rollout, events=(), traffic=())
 
     return essence(before) == essence(after)

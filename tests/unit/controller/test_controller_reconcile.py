@@ -407,7 +407,10 @@ async def test_a_status_that_only_waits_is_held_back_and_told_a_moment_later() -
     stage.world()
     assert await stage.look() == Outcome("requeue_after", START + PATIENCE)
     stage.api.written.clear()
-    stage.now += PATIENCE
+    stage.now += PATIENCE / 2
+    assert await stage.look() == Outcome("requeue_after", START + PATIENCE), "the watch showed the operator's own write"
+    assert stage.api.written == []
+    stage.now += PATIENCE / 2
     await stage.look()
     assert stage.api.written == ["status ModelDeployment fraud"]
     assert "waiting for the gateway" in stage.status["message"]

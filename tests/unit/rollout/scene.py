@@ -144,6 +144,8 @@ class Scene:
     """Reasons of the events so far."""
     writes: int = 0
     """Writes of status and children so far."""
+    urgent: int = 0
+    """Of these, statuses that could not wait."""
 
     # what people and the world do
 
@@ -236,6 +238,7 @@ class Scene:
         self._carry_out(decision)
         if decision.status != self.status:
             self.writes += 1
+            self.urgent += not decision.may_wait
         self.told += [event.reason for event in decision.events]
         # As it comes back from the API server.
         self.status = ModelDeploymentStatus.model_validate(to_wire(decision.status))
@@ -325,7 +328,7 @@ def healthy(version: int = 1, **sections: Any) -> Scene:
     scene.run(3600)
     assert scene.status.phase is Phase.HEALTHY, scene.status.message
     scene.told.clear()
-    scene.writes = 0
+    scene.writes = scene.urgent = 0
     return scene
 
 

@@ -368,6 +368,33 @@ def test_a_status_that_only_tells_what_is_waited_for_may_wait() -> None:
     assert not scene.look().may_wait, "the step that began must be remembered"
 
 
+def test_a_step_costs_one_status_that_cannot_wait() -> None:
+    scene = rolling({10: "1m", 30: "1m", 60: "1m"}, rollout={"keepPrevious": "1h"})
+    scene.accepts = False
+    for _ in range(40):
+        scene.look()
+        scene.look()
+        scene.accept().wait(10)
+    assert scene.status.phase is Phase.HEALTHY
+    assert scene.urgent == 1 + 3 + 1, "its start, its steps and its promotion"
+
+
+def test_that_a_candidate_had_requests_cannot_wait_when_they_are_taken_away() -> None:
+    """It drains for as long as a request may take; the route does not tell any more that it got any."""
+    scene = rolling({10: "5m"})
+    scene.run(8)
+    scene.accepts = False
+    while scene.weight == 0:
+        scene.look()
+        scene.now += seconds(1)
+    scene.ready(scene.candidate, 0)
+    scene.become_ready = False
+    decision = scene.look()
+    assert (scene.weight, decision.may_wait) == (0, False)
+    assert decision.status.rollout is not None
+    assert decision.status.rollout.had_traffic
+
+
 def test_everything_for_a_candidate_that_is_not_ready_for_it_is_put_back_where_a_hand_wrote_it() -> None:
     scene = rolling({}, serving={"minReplicas": 2})
     scene.become_ready = False
