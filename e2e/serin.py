@@ -37,10 +37,10 @@ def install(cluster: Cluster, *, chart: Path = CHART, values: Mapping[str, Any] 
         HelmError: it does not get ready, or the chart cannot be rendered.
     """
     kubectl = Kubectl(cluster.kubeconfig())
-    reference = load_images(cluster, kubectl, ["operator"])["operator"]
+    references = load_images(cluster, kubectl, ["operator", "storage-initializer"])
     kubectl.apply([_restricted_namespace()])
     say(f"installing {chart.name} by helm into namespace {NAMESPACE}")
-    settings = {**_values(reference), **(values or {})}
+    settings = {**_values(references), **(values or {})}
     upgrade = ["upgrade", "--install", RELEASE, str(chart), "--wait", f"--timeout={_TIMEOUT}", "--values=-"]
     try:
         helm(cluster, *upgrade, stdin=json.dumps(settings))
@@ -66,17 +66,22 @@ def _binary() -> str:
     return found
 
 
-def _values(reference: str) -> dict[str, Any]:
-    """What a platform team has to say of this cluster: the image, the gateway, the domain."""
-    repository, _, tag = reference.rpartition(":")
+def _values(references: Mapping[str, str]) -> dict[str, Any]:
+    """What a platform team has to say of this cluster: the images, the gateway, the domain."""
     return {
-        "image": {"repository": repository, "tag": tag},
+        "image": _image(references["operator"]),
+        "storageInitializer": {"enabled": True, "image": _image(references["storage-initializer"])},
         "settings": {
             "domain": DOMAIN,
             "gateways": [{"name": gateway.GATEWAY, "namespace": gateway.NAMESPACE}],
             "prometheusUrl": monitoring.URL,
         },
     }
+
+
+def _image(reference: str) -> dict[str, str]:
+    repository, _, tag = reference.rpartition(":")
+    return {"repository": repository, "tag": tag}
 
 
 def _restricted_namespace() -> dict[str, Any]:

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     domain: str = Field(default="example.com", description="Domain of the default host names.")
     gateways: tuple[GatewayRef, ...] = Field(default=(), description="Gateways of ModelDeployments that name none.")
     runtimes: tuple[RuntimeSettings, ...] = Field(default=RUNTIMES, description="Runtimes, the preferred one first.")
+    artifacts_through_mlflow: bool = Field(
+        default=False,
+        description="Whether pods can fetch mlflow-artifacts: locations through the tracking server: the chart's "
+        "storage initializer is installed.",
+    )
     workers: int = Field(default=8, ge=1, le=256, description="ModelDeployments that are worked on at once.")
     requests_per_second: float = Field(default=400, gt=0, description="Requests to the API server in the long run.")
     request_burst: int = Field(default=800, ge=1, description="Requests to the API server at once.")

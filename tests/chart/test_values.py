@@ -77,6 +77,11 @@ def alerts(chart: Rendered) -> dict[str, Json]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
+def initializer(chart: Rendered) -> Json:
+    """The container that fetches models through MLflow."""
+    return dict(chart.one("ClusterStorageContainer")["spec"]["container"])
+
+
 def labels(chart: Rendered) -> Json:
     return dict(chart.pod["metadata"]["labels"])
 
@@ -115,6 +120,31 @@ CASES: list[tuple[Json, Check]] = [
     (
         {"settings.prometheusUrl": "http://prom.monitoring.svc:9090"},
         setting("prometheus_url", "http://prom.monitoring.svc:9090"),
+    ),
+    ({"storageInitializer.enabled": True}, setting("artifacts_through_mlflow", True)),
+    (
+        {"storageInitializer.image.repository": "example.com/a/b", "storageInitializer.enabled": True},
+        lambda c: initializer(c)["image"].startswith("example.com/a/b:"),
+    ),
+    (
+        {"storageInitializer.image.tag": "main", "storageInitializer.enabled": True},
+        lambda c: initializer(c)["image"].endswith(":main"),
+    ),
+    (
+        {"storageInitializer.image.digest": DIGEST, "storageInitializer.enabled": True},
+        lambda c: initializer(c)["image"].endswith(f"/storage-initializer@{DIGEST}"),
+    ),
+    (
+        {"storageInitializer.image.pullPolicy": "Always", "storageInitializer.enabled": True},
+        lambda c: initializer(c)["imagePullPolicy"] == "Always",
+    ),
+    (
+        {"storageInitializer.secretName": "login", "storageInitializer.enabled": True},
+        lambda c: {one["valueFrom"]["secretKeyRef"]["name"] for one in initializer(c)["env"]} == {"login"},
+    ),
+    (
+        {"storageInitializer.resources": RESOURCES, "storageInitializer.enabled": True},
+        lambda c: all(RESOURCES[k].items() <= initializer(c)["resources"][k].items() for k in RESOURCES),
     ),
     ({"crds.install": False}, lambda c: not c.all("CustomResourceDefinition")),
     (

@@ -29,11 +29,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{- /* An image: (list <its values> .). */ -}}
 {{- define "serin.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- $image := index . 0 -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ $image.repository }}:{{ $image.tag | default (index . 1).Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
@@ -50,6 +52,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "domain" .domain
   "gateways" .gateways
   "runtimes" $runtimes
+  "artifacts_through_mlflow" $.Values.storageInitializer.enabled
   "workers" .workers
   "requests_per_second" .requestsPerSecond
   "request_burst" .requestBurst

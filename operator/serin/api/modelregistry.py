@@ -69,7 +69,8 @@ class Artifacts(SpecModel):
         default=(),
         max_length=64,
         description=(
-            "Prefixes of allowed locations. By default s3://, gs:// and https:// of Azure Blob Storage. A prefix ends "
+            "Prefixes of allowed locations. By default s3://, gs://, https:// of Azure Blob Storage, and "
+            "mlflow-artifacts:/, which is the tracking server's own store. A prefix ends "
             "at a whole name, one that ends in '-' or '_' in the middle of one: s3://models allows s3://models/a and "
             "not s3://models-b, gs://ml- allows gs://ml-a."
         ),

@@ -61,7 +61,8 @@ async def run(settings: Settings) -> None:
     telemetry.watch_queue(queue)
     parents, children = Parents(), Children()
     policies = Policies(settings.namespace, queue, parents)
-    registries = Registries(settings.namespace, client, queue, telemetry, utc_now)
+    through_mlflow = settings.artifacts_through_mlflow
+    registries = Registries(settings.namespace, client, queue, telemetry, utc_now, through_mlflow=through_mlflow)
     telemetry.watch_registries(registries.polled)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url is not None else None
     measurer = Measurer(source, queue, utc_now, telemetry.measured)

@@ -52,7 +52,10 @@ class Connection:
         on_change: Callable[[frozenset[str]], None],
         on_health: Callable[[], None],
         clock: Callable[[], datetime],
+        *,
+        through_mlflow: bool,
     ) -> None:
+        """``through_mlflow``: pods can fetch artifacts through the tracking server."""
         self.declaration = declaration
         self.follower: Follower | None = None
         self.resolver: Resolver | None = None
@@ -70,7 +73,7 @@ class Connection:
                 on_health=on_health,
                 now=clock,
             )
-            self.resolver = Resolver(self._client, self.follower)
+            self.resolver = Resolver(self._client, self.follower, server=spec.url if through_mlflow else None)
             self.recorder = Recorder(self._client, self.resolver)
 
     @property

@@ -63,13 +63,22 @@ class Registries:
     """All declared registries."""
 
     def __init__(
-        self, namespace: str, client: Client, queue: Queue, telemetry: Telemetry, clock: Callable[[], datetime]
+        self,
+        namespace: str,
+        client: Client,
+        queue: Queue,
+        telemetry: Telemetry,
+        clock: Callable[[], datetime],
+        *,
+        through_mlflow: bool = False,
     ) -> None:
+        """``through_mlflow``: pods can fetch artifacts through a registry's tracking server."""
         self._namespace = namespace
         self._client = client
         self._queue = queue
         self._telemetry = telemetry
         self._clock = clock
+        self._through_mlflow = through_mlflow
         self._declarations = Declarations(namespace, client)
         self._declared = Parents()
         self._connections: dict[str, Connection] = {}
@@ -252,6 +261,7 @@ class Registries:
             on_change=lambda models: self._wake(self._uses.keys(name, models)),
             on_health=lambda: self._health(name),
             clock=self._clock,
+            through_mlflow=self._through_mlflow,
         )
         if before is not None:
             before.close()

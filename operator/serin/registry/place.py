@@ -24,14 +24,21 @@ _WASBS = re.compile(
     r"(?:wasbs|abfss)://(?P<container>[a-z0-9$-]+)@(?P<account>[a-z0-9]+)\.(?:blob|dfs)\.core\.windows\.net(?P<path>/.*)?"
 )
 _DECODINGS = 4
+# What the tracking server keeps in a store that it tells nobody: MLflow's default.
+_PROXIED = "mlflow-artifacts:/"
+# A scheme of our own before the server's, which images/storage-initializer takes off again. KServe gives it what begins
+# like this (charts/serin, ClusterStorageContainer).
+_THROUGH = "mlflow+"
+_API = "/api/2.0/mlflow-artifacts/artifacts/"
 
 
-def place(uri: str, artifacts: Artifacts, registry: str = "") -> str:
+def place(uri: str, artifacts: Artifacts, registry: str = "", *, server: str | None = None) -> str:
     """The location as the pods fetch it, without a trailing slash. Raises RegistryError(ArtifactNotAllowed).
 
     The first rewrite whose ``from`` matches is applied, Azure's ``wasbs://`` becomes the ``https://`` that KServe
-    wants, then the result must match a prefix of ``allowed`` (by default any bucket of ``s3://`` and ``gs://``, and
-    Azure Blob Storage). ``registry``: the ModelRegistry's name, for the message.
+    wants, then the result must match a prefix of ``allowed`` (by default any bucket of ``s3://`` and ``gs://``,
+    Azure Blob Storage, and ``mlflow-artifacts:/``). ``registry``: the ModelRegistry's name, for the message.
+    ``server``: URL of the tracking server, where pods can fetch through it what lies in its own store.
 
     A prefix matches **whole names**: ``s3://models`` allows ``s3://models`` and ``s3://models/a``, not
     ``s3://models-evil``. One that ends in ``/`` allows what is below it. One that ends in ``-`` or ``_`` says that the
@@ -41,13 +48,16 @@ def place(uri: str, artifacts: Artifacts, registry: str = "") -> str:
     found = _azure_as_https(_rewritten(uri, artifacts.rewrite))
     if (problem := _ambiguity(found)) is not None:
         raise _refused(found, f"{problem}. Register the model with a plain URI.")
-    if "://" not in found:
-        if found.startswith("mlflow-artifacts:"):
-            raise _refused(found, f"pods cannot fetch it through MLflow. Add artifacts.rewrite to {owner}.")
+    if "://" not in found and not _proxied(found):
         raise _refused(found, f"it is no URI that pods can fetch. Add artifacts.rewrite to {owner}.")
     if not _allowed(found, artifacts.allowed):
         what = "artifacts.allowed" if artifacts.allowed else "the default artifacts.allowed"
         raise _refused(found, f"it matches no prefix of {what} of {owner}. Add its prefix there.")
+    if _proxied(found):
+        if server is None:
+            remedy = f"Enable storageInitializer in Serin's chart, or add artifacts.rewrite to {owner}."
+            raise _refused(found, f"pods cannot fetch it through the tracking server. {remedy}")
+        return f"{_THROUGH}{server.rstrip('/')}{_API}{found[len(_PROXIED) :].rstrip('/')}"
     return found.rstrip("/")
 
 
@@ -75,6 +85,10 @@ def _rewritten(uri: str, rewrites: tuple[Rewrite, ...]) -> str:
 def _other_server(uri: str, prefix: str) -> bool:
     """``mlflow-artifacts:/`` is the server's own store; ``mlflow-artifacts://host/`` begins alike and is another's."""
     return prefix.endswith(":/") and uri.startswith(f"{prefix}/")
+
+
+def _proxied(uri: str) -> bool:
+    return uri.startswith(_PROXIED) and not _other_server(uri, _PROXIED)
 
 
 def _azure_as_https(uri: str) -> str:
@@ -105,6 +119,10 @@ def _ambiguity(uri: str) -> str | None:
 
 
 def _allowed(uri: str, prefixes: tuple[str, ...]) -> bool:
+    if _proxied(uri):
+        # All of a store is no model.
+        below = uri[len(_PROXIED) :].strip("/") != ""
+        return below and (not prefixes or any(matches(uri, prefix) for prefix in prefixes))
     match = _URI.fullmatch(uri)
     if match is None or not (match["authority"] or (match["scheme"] == "file" and (match["path"] or "").strip("/"))):
         return False

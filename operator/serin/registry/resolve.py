@@ -58,18 +58,21 @@ class _Failure:
 
 
 class Resolver:
-    """Resolves the models of one ModelRegistry. ``clock``: monotonic seconds."""
+    """Resolves the models of one ModelRegistry. ``server``: URL of the tracking server, where pods can fetch artifacts
+    through it. ``clock``: monotonic seconds."""
 
     def __init__(
         self,
         registry: Versions,
         aliases: Aliases,
         *,
+        server: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         capacity: int = CAPACITY,
     ) -> None:
         self._registry = registry
         self._aliases = aliases
+        self._server = server
         self._clock = clock
         self._capacity = capacity
         self._known: OrderedDict[_Key, VersionFacts | _Failure] = OrderedDict()
@@ -93,7 +96,7 @@ class Resolver:
             alias=model.alias,
             run_id=facts.run_id,
             model_id=facts.model_id,
-            artifact_uri=place(facts.artifact_uri, artifacts, model.registry),
+            artifact_uri=place(facts.artifact_uri, artifacts, model.registry, server=self._server),
             digest=facts.digest,
             flavors=facts.flavors,
         )

@@ -19,6 +19,7 @@ import requests
 from e2e.environment import interpreter
 
 START_DEADLINE = 300.0
+ADMIN, PASSWORD = "admin", "p4ss-canary-word"
 
 
 class MlflowServer:
@@ -119,3 +120,21 @@ def running(server: MlflowServer) -> Iterator[MlflowServer]:
         yield server
     finally:
         server.stop()
+
+
+def with_logins(folder: Path, *options: str) -> MlflowServer:
+    """A server that knows only its administrator, as whom ``post`` and ``run`` ask it."""
+    config = folder / "auth.ini"
+    config.write_text(
+        "[mlflow]\ndefault_permission = NO_PERMISSIONS\n"
+        f"database_uri = sqlite:///{folder}/auth.db\n"
+        f"admin_username = {ADMIN}\nadmin_password = {PASSWORD}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    env = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(config),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "0123456789abcdef",
+        "MLFLOW_TRACKING_USERNAME": ADMIN,
+        "MLFLOW_TRACKING_PASSWORD": PASSWORD,
+    }
+    return MlflowServer(folder, "--app-name", "basic-auth", *options, env=env)

@@ -36,8 +36,11 @@ from serin.registry.resolve import Resolver
 from serin.registry.signature import unpack
 from tests.integration.registry.conftest import SCRIPT
 from tests.integration.registry.conftest import Logged
+from tests.integration.registry.server import ADMIN
+from tests.integration.registry.server import PASSWORD
 from tests.integration.registry.server import MlflowServer
 from tests.integration.registry.server import running
+from tests.integration.registry.server import with_logins
 
 # The server takes 4 s to start on an idle machine, and minutes on one that builds clusters beside it.
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
@@ -231,24 +234,8 @@ async def test_a_host_name_that_the_server_does_not_know(tmp_path: Path) -> None
 
 
 async def test_a_server_with_logins_and_without_an_artifact_proxy(tmp_path: Path) -> None:
-    login = Credentials(username="admin", password="p4ss-canary-word")
-    config = tmp_path / "auth.ini"
-    config.write_text(
-        "[mlflow]\ndefault_permission = NO_PERMISSIONS\n"
-        f"database_uri = sqlite:///{tmp_path}/auth.db\n"
-        "admin_username = admin\nadmin_password = p4ss-canary-word\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
-    server = MlflowServer(
-        tmp_path,
-        *("--app-name", "basic-auth", "--no-serve-artifacts", "--default-artifact-root", str(tmp_path / "root")),
-        env={
-            "MLFLOW_AUTH_CONFIG_PATH": str(config),
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": "0123456789abcdef",
-            "MLFLOW_TRACKING_USERNAME": "admin",
-            "MLFLOW_TRACKING_PASSWORD": "p4ss-canary-word",
-        },
-    )
+    login = Credentials(username=ADMIN, password=PASSWORD)
+    server = with_logins(tmp_path, "--no-serve-artifacts", "--default-artifact-root", str(tmp_path / "root"))
     with running(server):
         server.run(SCRIPT)
         server.post("users/create", username="operator", password="p4ss-canary-operator")

@@ -172,6 +172,21 @@ async def test_an_alias_that_moves_wakes_those_who_follow_it(stage: Stage) -> No
     assert (await stage.resolved(ALIAS)).version == 2
 
 
+@pytest.mark.parametrize("through_mlflow", [False, True])
+async def test_what_only_the_tracking_server_reaches_is_fetched_through_it(stage: Stage, through_mlflow: bool) -> None:
+    stage.mlflow.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "mlflow-artifacts:/1/m-1"})
+    stage.declare()
+    registries = Registries(HOME, stage.api.client, Queue(), Telemetry(), lambda: START, through_mlflow=through_mlflow)
+    found, _ = await registries.target(KEY, VERSION, None)
+    await registries.close()
+    if through_mlflow:
+        assert isinstance(found, Resolved)
+        assert found.artifact_uri.startswith(f"mlflow+{stage.mlflow.url}/api/")
+    else:
+        assert isinstance(found, Problem)
+        assert found.reason is Reason.ARTIFACT_NOT_ALLOWED
+
+
 async def test_a_pinned_version_is_never_asked_for_again(stage: Stage) -> None:
     stage.declare()
     pinned = await stage.resolved(VERSION)

@@ -18,15 +18,16 @@ from serin.registry.place import matches
 from serin.registry.place import place
 
 DEFAULTS = Artifacts()
+API = "/api/2.0/mlflow-artifacts/artifacts/"
 
 
 def artifacts(*allowed: str, **rewrite: str) -> Artifacts:
     return Artifacts(allowed=allowed, rewrite=tuple(Rewrite(from_=k, to=v) for k, v in rewrite.items()))
 
 
-def refusal(uri: str, where: Artifacts = DEFAULTS) -> str:
+def refusal(uri: str, where: Artifacts = DEFAULTS, server: str | None = None) -> str:
     with pytest.raises(RegistryError) as caught:
-        place(uri, where, "default")
+        place(uri, where, "default", server=server)
     assert (caught.value.reason, caught.value.transient) == (Reason.ARTIFACT_NOT_ALLOWED, False)
     assert len(caught.value.message) <= 300
     return caught.value.message
@@ -160,9 +161,46 @@ def test_another_servers_artifacts_are_not_rewritten_as_our_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("uri", "server", "expected"),
+    [
+        ("mlflow-artifacts:/1/m-1/artifacts", "http://mlflow:5000", f"mlflow+http://mlflow:5000{API}1/m-1/artifacts"),
+        ("mlflow-artifacts:/1/m-1/", "https://host/ml/", f"mlflow+https://host/ml{API}1/m-1"),
+        ("mlflow-artifacts:/1/a model/x", "http://h", f"mlflow+http://h{API}1/a model/x"),
+    ],
+)
+def test_the_tracking_servers_own_store_is_reached_through_it(uri: str, server: str, expected: str) -> None:
+    assert place(uri, DEFAULTS, server=server) == expected
+    assert place(uri, artifacts("mlflow-artifacts:/"), server=server) == expected
+    assert place(uri, artifacts("mlflow-artifacts:/1"), server=server) == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "where"),
+    [
+        ("mlflow-artifacts:/1/m-1", artifacts("s3://models/")),
+        ("mlflow-artifacts:/2/m-1", artifacts("mlflow-artifacts:/1")),
+        ("mlflow-artifacts:/", DEFAULTS),
+        ("mlflow-artifacts://", DEFAULTS),
+        ("mlflow-artifacts://other:5000/1", DEFAULTS),
+        ("mlflow-artifacts:/1/../../etc", DEFAULTS),
+        ("mlflow-artifacts:/1/%2e%2e/x", DEFAULTS),
+        ("mlflow-artifacts:1/m", DEFAULTS),
+        (f"mlflow+http://evil:5000{API}1/m-1", DEFAULTS),
+    ],
+)
+def test_nothing_else_is_reached_through_it(uri: str, where: Artifacts) -> None:
+    refusal(uri, where, server="http://mlflow:5000")
+
+
+def test_a_rewrite_goes_before_the_tracking_server() -> None:
+    rules = artifacts(**{"mlflow-artifacts:/": "s3://m/"})
+    assert place("mlflow-artifacts:/1/m", rules, server="http://mlflow:5000") == "s3://m/1/m"
+
+
+@pytest.mark.parametrize(
     ("uri", "where", "says"),
     [
-        ("mlflow-artifacts:/1/m", DEFAULTS, "Add artifacts.rewrite to ModelRegistry 'default'"),
+        ("mlflow-artifacts:/1/m", DEFAULTS, "Enable storageInitializer in Serin's chart, or add artifacts.rewrite"),
         ("s3://b/x", artifacts("s3://a/"), "artifacts.allowed of ModelRegistry 'default'"),
         ("hf://org/model", DEFAULTS, "default artifacts.allowed"),
         ("s3://b/" + "x" * 5000, artifacts("s3://a/"), "Add its prefix there"),
