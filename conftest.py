@@ -1,14 +1,51 @@
-"""What all tests share: the figures that they tell at the end."""
+"""What all tests share: the figures that they tell at the end, and how they are dealt to processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Generator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 _FIGURES = pytest.StashKey[list[str]]()
 _FIGURE = "figure"
+
+_SHARED = {
+    "e2e/": "the real cluster",
+    "tests/cluster/": "the real cluster",
+    "tests/stack/": "the real cluster",
+    "tests/chart/": "the API server",
+    "tests/integration/": "the API server",
+}
+"""Folders whose tests share what is there once and takes long to make: one process runs them all, before others."""
+
+
+def _deal(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return next((shared for folder, shared in _SHARED.items() if file.startswith(folder)), file)
+
+
+class _Scheduling(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _deal(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling | None:
+    """By file, but for what is shared."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    # What takes longest is begun with, which is not what has the most tests.
+    config.option.loadscopereorder = False
+    return _Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest first, where others run meanwhile."""
+    if hasattr(config, "workerinput"):
+        order = list(dict.fromkeys(_SHARED.values()))
+        items.sort(key=lambda item: order.index(dealt) if (dealt := _deal(item.nodeid)) in order else len(order))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The work queue: which ModelDeployment is looked at next.
 
 A key waits once however often it is added, is worked on by one worker at a time, comes back later when asked to, and
-after a failure with a growing, jittered delay. What somebody just changed goes before what is looked at on suspicion.
+after a failure with a growing, jittered delay. What somebody just changed, and what is due, goes before what is looked
+at on suspicion, and before the many that a registry's poll may wake at once.
 The shape is client-go's workqueue; the delays too (5 ms doubled, here up to a minute).
 """
 

@@ -319,8 +319,9 @@ class Registries:
         self._wakeup.set()
 
     def _wake(self, keys: Iterable[Key]) -> None:
+        """Many at once, perhaps: the steps of rollouts that are due meanwhile do not wait behind them."""
         for key in keys:
-            self._queue.add(key)
+            self._queue.add(key, fresh=False)
 
     def _health(self, name: str) -> None:
         self._wake(self._uses.keys(name))

@@ -172,6 +172,20 @@ async def test_an_alias_that_moves_wakes_those_who_follow_it(stage: Stage) -> No
     assert (await stage.resolved(ALIAS)).version == 2
 
 
+async def test_what_a_poll_wakes_waits_behind_what_is_due(stage: Stage) -> None:
+    stage.declare()
+    stage.note(ALIAS)
+    await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    while len(stage.queue):
+        await stage.woken()
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await until(lambda: len(stage.queue) == 1)
+    due = Key("payments", "due")
+    stage.queue.add(due)
+    assert (await stage.queue.get())[0] == due
+
+
 @pytest.mark.parametrize("through_mlflow", [False, True])
 async def test_what_only_the_tracking_server_reaches_is_fetched_through_it(stage: Stage, through_mlflow: bool) -> None:
     stage.mlflow.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "mlflow-artifacts:/1/m-1"})
