@@ -22,17 +22,17 @@ from serin.api.base import to_wire
 from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import NAMESPACE
 from serin.api.modeldeployment import Model
-from serin.api.quantities import format_time
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
 from serin.cluster.client import Client
+from serin.controller import answers
+from serin.controller.answers import Answer
 from serin.controller.cache import Parents
 from serin.controller.connection import Connection
 from serin.controller.connection import Declarations
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
-from serin.controller.records import NO_ANSWER
 from serin.controller.records import read_records
 from serin.controller.registry_status import registry_status
 from serin.controller.telemetry import Telemetry
@@ -55,8 +55,6 @@ PATIENCE_SECONDS = 1.0
 GATHER_SECONDS = 0.5
 # How often a registry whose Secret is missing or whose login is refused looks at the Secret again.
 SECRET_SECONDS = 30.0
-
-Answer = tuple[Resolved | Problem, Problem | None]
 
 
 class Registries:
@@ -152,27 +150,27 @@ class Registries:
 
     async def target(self, key: Key, model: Model, pinned: Resolved | None) -> Answer:
         """What the model reference stands for, and whether its registry is down although that is known."""
-        mine = _mine(model, pinned)
+        mine = answers.mine(model, pinned)
         try:
             connection = await self._connection(model.registry)
             problem = await self._refusal(key, model, connection)
         except ClusterError as error:
             return mine or Problem(Reason.RESOLVING, error.message), None
         if problem is not None or connection is None:
-            return problem or _unknown(model, self._namespace), None
+            return problem or answers.unknown(model, self._namespace), None
         wrong = connection.declaration.problem
         if wrong is not None:
-            return _without_registry(wrong, mine, Problem(Reason(wrong.reason), wrong.message))
+            return answers.without_registry(wrong, mine, Problem(Reason(wrong.reason), wrong.message))
         if mine is not None and model.version is not None:
-            return mine, _down(model, connection.error, connection.failing_since)
+            return mine, answers.down(model, connection.error, connection.failing_since)
         try:
             answer = await self._patiently(key, self._ask(connection, model, mine))
         except RegistryError as error:
             # No event tells of a version that is registered at last, or of artifacts that are there again.
             self._come_back(key, connection)
-            return _without_registry(error, mine, _down(model, error, connection.failing_since))
+            return answers.without_registry(error, mine, answers.down(model, error, connection.failing_since))
         # An alias is answered by the last good poll, however long ago that was.
-        down = _down(model, connection.error, connection.failing_since)
+        down = answers.down(model, connection.error, connection.failing_since)
         if answer is None:
             return mine or Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}"), down
         return answer, down
@@ -202,7 +200,7 @@ class Registries:
         except ClusterError as error:
             raise RegistryError(Reason.REGISTRY_UNAVAILABLE, error.message, transient=True) from error
         if problem is None and connection is None:
-            problem = _unknown(model, self._namespace)
+            problem = answers.unknown(model, self._namespace)
         if problem is not None or connection is None or connection.recorder is None:
             wrong = problem or (connection.declaration.problem if connection is not None else None)
             known = wrong or Problem(Reason.REGISTRY_UNAVAILABLE, "the registry is not connected")
@@ -358,35 +356,3 @@ class Registries:
             for name, connection in self._connections.items()
             if connection.follower is not None and connection.follower.last_success is not None
         }
-
-
-def _mine(model: Model, pinned: Resolved | None) -> Resolved | None:
-    """The pinned resolution, if it is of this very reference."""
-    if pinned is None or (pinned.registry, pinned.name) != (model.registry, model.name):
-        return None
-    if model.version is not None:
-        return pinned.model_copy(update={"alias": None}) if pinned.version == model.version else None
-    return pinned if pinned.alias == model.alias else None
-
-
-def _unknown(model: Model, namespace: str) -> Problem:
-    return Problem(
-        Reason.REGISTRY_NOT_FOUND,
-        f"there is no ModelRegistry {model.registry} in namespace {namespace}: create it there, "
-        "or name another in spec.model.registry",
-    )
-
-
-def _without_registry(error: RegistryError, mine: Resolved | None, down: Problem | None) -> Answer:
-    """A registry that cannot be asked takes nothing from a version that is known; it only stops what moves."""
-    unusable = error.transient or error.reason in NO_ANSWER or (down is not None and mine is not None)
-    if mine is not None and unusable:
-        return mine, down
-    return Problem(Reason(error.reason), error.message), None
-
-
-def _down(model: Model, error: RegistryError | None, since: datetime | None) -> Problem | None:
-    if error is None or since is None:
-        return None
-    moment = format_time(since.replace(microsecond=0))
-    return Problem(Reason(error.reason), f"registry {model.registry} has not answered since {moment}: {error.message}")

@@ -1,5 +1,4 @@
-"""Orders by people: annotations that name the revision they are for, a value carried out once when it takes the place of
-another.
+"""Orders by people: annotations that name the revision they are for. A value is carried out once, when it comes.
 
 ``serin.dev/abort: fraud-v13-1a2b3c4d#anna/2026-11-20T22:10:05Z``: what follows the ``#`` makes an order another one
 than the last of its kind, and tells who gave it. An order for a revision that is not the one it is for any more is

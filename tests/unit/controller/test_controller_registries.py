@@ -31,9 +31,9 @@ from serin.api.modeldeployment import Model
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
 from serin.controller import registries as module
+from serin.controller.answers import Answer
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
-from serin.controller.registries import Answer
 from serin.controller.registries import Registries
 from serin.controller.telemetry import Telemetry
 from serin.registry import follow
