@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterator
 from functools import partial
 
@@ -107,3 +108,15 @@ def scenes(
 @pytest.fixture
 def scene(scenes: Callable[..., Scene]) -> Scene:
     return scenes()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure comes with the operator's last words."""
+    report = yield
+    operator = getattr(item, "funcargs", {}).get("operator")
+    if report.failed and isinstance(operator, Operator):
+        report.sections.append(("operator's log", operator.last_words()))
+    return report

@@ -83,9 +83,13 @@ class Operator:
         wanted = set(labels.items())
         return sum(value for key, value in self.metrics().get(name, {}).items() if wanted <= key)
 
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self.log.read_text()[-3000:]
+
     def _ready(self) -> bool:
         if not self.running:
-            raise RuntimeError(f"the operator ended; the end of its log:\n{self.log.read_text()[-3000:]}")
+            raise RuntimeError(f"the operator ended; the end of its log:\n{self.last_words()}")
         try:
             return self.get("/readyz")[0] == 200
         except urllib3.exceptions.HTTPError:
