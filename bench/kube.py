@@ -49,16 +49,22 @@ class Kube:
     ) -> None:
         await self._session.close()
 
-    async def create(self, kind: Kind, namespace: str | None, body: Json) -> Json:
-        """Create an object; its kind and apiVersion are added."""
+    async def create(self, kind: Kind, namespace: str | None, body: Json, manager: str | None = None) -> Json:
+        """Create an object, as that field manager; its kind and apiVersion are added."""
         whole = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
-        return await self._send("POST", kind.path(namespace), whole, "application/json")
+        return await self._send("POST", kind.path(namespace), whole, "application/json", manager)
 
     async def patch(
-        self, kind: Kind, namespace: str | None, name: str, patch: Json, subresource: str | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        patch: Json,
+        subresource: str | None = None,
+        manager: str | None = None,
     ) -> Json:
-        """Change an object by a JSON merge patch."""
-        return await self._send("PATCH", kind.path(namespace, name, subresource), patch, MERGE)
+        """Change an object by a JSON merge patch, as that field manager."""
+        return await self._send("PATCH", kind.path(namespace, name, subresource), patch, MERGE, manager)
 
     async def delete(self, kind: Kind, namespace: str | None, name: str) -> Json:
         """Delete an object; what belongs to it goes in the background."""
@@ -96,9 +102,11 @@ class Kube:
             async for event in self.watch(kind, version, selector):
                 yield event
 
-    async def _send(self, method: str, path: str, body: Json, content_type: str) -> Json:
+    async def _send(self, method: str, path: str, body: Json, content_type: str, manager: str | None = None) -> Json:
         headers = {"Content-Type": content_type}
-        async with self._session.request(method, path, data=json.dumps(body), headers=headers) as response:
+        query = {"fieldManager": manager} if manager is not None else None
+        data = json.dumps(body)
+        async with self._session.request(method, path, params=query, data=data, headers=headers) as response:
             return await _read(response)
 
 

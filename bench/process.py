@@ -26,6 +26,7 @@ class Process:
     ) -> None:
         self.log = log
         self._module = module
+        self._stopped = False
         path = os.pathsep.join([str(ROOT / "operator"), str(ROOT)])
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
@@ -39,12 +40,13 @@ class Process:
 
     def check(self) -> None:
         """Raise where it ended by itself, with the end of its log."""
-        if self._popen.poll() is not None:
+        if not self._stopped and self._popen.poll() is not None:
             end = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
             raise RuntimeError(f"{self._module} ended with code {self._popen.returncode}:\n{end}")
 
     def stop(self) -> None:
         """End it as Kubernetes does."""
+        self._stopped = True
         self._popen.send_signal(signal.SIGTERM)
         try:
             self._popen.wait(STOP_SECONDS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bench.objects import NAMESPACE
 from bench.stage import OPERATOR_USER
 from bench.stage import Stage
+from bench.trail import Answered
 from bench.trail import by_verb
 from bench.trail import writes
 
@@ -56,6 +57,10 @@ class Restart:
     """Seconds from the start of the process until it calls itself ready."""
     looked_at: float
     """Seconds from the start of the process until every object was reconciled and nothing waits."""
+    looks: int
+    """Reconciles until then."""
+    watching: float
+    """Seconds until the last watch runs: each lists everything first, whatever was read before."""
     writes: int
     cpu: float
     resident: float
@@ -108,18 +113,29 @@ async def restart(stage: Stage) -> Restart:
     """Restart the operator and wait until it has looked at everything."""
     await asyncio.to_thread(stage.operator.process.stop)
     stage.trail.skip()
-    began = time.monotonic()
+    began, since = time.monotonic(), time.time()
     stage.operator.start()
     await stage.operator.ready()
     ready = time.monotonic() - began
-    await stage.operator.looked_at(stage.objects)
+    looks = await stage.operator.looked_at(stage.objects)
     looked_at = time.monotonic() - began
-    cpu = stage.operator.process.cpu_seconds()
-    await asyncio.sleep(QUIET_SECONDS)
+    answered: list[Answered] = []
+    watching = 0.0
+    while reads := _reads(stage.trail.read(), answered):
+        watching = reads[-1].at - since
+        await asyncio.sleep(QUIET_SECONDS)
     return Restart(
         ready=ready,
         looked_at=looked_at,
-        writes=len(writes(stage.trail.read(), OPERATOR_USER)),
-        cpu=cpu,
+        looks=looks,
+        watching=watching,
+        writes=len(writes(answered, OPERATOR_USER)),
+        cpu=stage.operator.process.cpu_seconds(),
         resident=stage.operator.process.resident_mebibytes(),
     )
+
+
+def _reads(latest: list[Answered], answered: list[Answered]) -> list[Answered]:
+    """Keeps what was answered; the lists and watches of the operator in it."""
+    answered += latest
+    return [one for one in latest if one.user == OPERATOR_USER and one.verb in ("list", "watch")]

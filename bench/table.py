@@ -38,6 +38,8 @@ class Figures:
     """What was measured with one number of objects. What was not measured is None or empty."""
 
     objects: int
+    copies_of: int | None = None
+    """So many were settled by themselves; all others are copies of them."""
     empty: Restart | None = None
     """Without any object."""
     contests: dict[str, Contest] = field(default_factory=dict)
@@ -48,7 +50,7 @@ class Figures:
 
 def table(all_figures: list[Figures]) -> str:
     """One column for each number of objects."""
-    rows = [_row("", [f"{one.objects:,} objects" for one in all_figures])]
+    rows = [_row("", [_heading(one) for one in all_figures])]
     rows.append("|---|" + "---|" * len(all_figures))
     columns = [_column(one) for one in all_figures]
     labels = dict.fromkeys(label for column in columns for label in column)
@@ -88,6 +90,10 @@ def _git(*arguments: str) -> str:
 
 def _row(label: str, cells: list[str]) -> str:
     return "| " + " | ".join([label, *cells]) + " |"
+
+
+def _heading(one: Figures) -> str:
+    return f"{one.objects:,} objects" + (f", copies of {one.copies_of}" if one.copies_of is not None else "")
 
 
 def _column(one: Figures) -> dict[str, str]:
@@ -132,6 +138,8 @@ def _restarts(several: list[Restart], objects: int) -> dict[str, str]:
         f"restart: until all are looked at, s (n={len(several)})": _spread([one.looked_at for one in several]),
         "of which until ready, s": _spread([one.ready for one in several]),
         "processor time of the whole start, s": _spread([one.cpu for one in several]),
+        "looks until then": _spread([one.looks for one in several], 0),
+        "until the last watch runs, s": _spread([one.watching for one in several]),
         "writes after the restart": _spread([one.writes for one in several], 0),
         "resident memory after the restart, MiB": _spread([one.resident for one in several], 0),
     }

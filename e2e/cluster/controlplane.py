@@ -77,6 +77,10 @@ class ControlPlane:
         argv = [str(tools.binary(binary)), *arguments]
         self.leash.start(binary, argv, {**self._environment(), **(environment or {})})
 
+    def end(self, binary: str) -> None:
+        """End one of the programs: nothing is to react to what comes."""
+        self.leash.end(binary)
+
     @property
     def audit(self) -> AuditLog:
         """Every request that was made, at level Metadata."""

@@ -66,16 +66,20 @@ class Leash:
                 end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
                 raise ClusterError(f"{name} ended with code {process.returncode}; the end of {log}:\n{end}")
 
+    def end(self, name: str) -> None:
+        """End one that was started, gently for a few seconds; it is not missed afterwards."""
+        process = self._processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_TERM_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
     def stop(self) -> None:
-        """End all, the last started first, each gently for a few seconds."""
-        while self._processes:
-            _, process = self._processes.popitem()
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_TERM_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """End all, the last started first."""
+        for name in reversed(list(self._processes)):
+            self.end(name)
 
     def _log_of(self, name: str) -> Path:
         return self._log / f"{name}.log"
