@@ -112,6 +112,7 @@ async def run(settings: Settings) -> None:
             await kopf.operator(
                 registry=registry,
                 settings=handlers.settings(),
+                memories=handlers.NoMemories(),
                 clusterwide=True,
                 ready_flag=ready,
                 # By default the name of the user, looked up in /etc/passwd, which knows no user of a pod's own number:

@@ -1,19 +1,22 @@
 """What the watches have told so far: a hint, not the truth.
 
 Objects are kept as compact JSON text, not as Python objects: a tenth of the memory, and parsed only when they are
-looked at. Of two versions of an object the newer one counts, whether a watch or the answer to a write of ours
-brought it (resourceVersions of one resource are comparable: KEP-5504).
+looked at. Pods are kept as what they say of themselves, which is little. Of two versions of an object the newer one
+counts, whether a watch or the answer to a write of ours brought it (resourceVersions of one resource are comparable:
+KEP-5504).
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from serin.api.base import GROUP
 from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import POD
 from serin.api.kinds import Kind
@@ -26,15 +29,19 @@ from serin.serving.pods import replica
 
 Json = dict[str, Any]
 TOMBSTONES = 4096
+IDENTITY = ("name", "namespace", "uid", "resource_version")
+DEPENDED_UPON = tuple(name for name in Live.__slots__ if name not in IDENTITY)
+"""What of a child may make a difference; the rest only tells which it is."""
 
 
 @dataclass(slots=True)
 class _Entry:
     uid: str
     resource_version: str
-    content: str
-    """What decisions depend on, as JSON."""
-    parent: Key | None = None
+    content: str | Replica | None
+    """What decisions depend on: JSON, or what a pod says of itself."""
+    parent: str | None = None
+    """Name of the ModelDeployment, where it is a child of one."""
 
 
 class Tombstones:
@@ -59,7 +66,7 @@ class Tombstones:
 
 
 class Parents:
-    """The ModelDeployments (or any one kind of parents), whole but for their managedFields."""
+    """The ModelDeployments (or any one kind of parents): spec, status, and what of the metadata is looked at."""
 
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
@@ -73,22 +80,24 @@ class Parents:
         return list(self._entries)
 
     def get(self, key: Key) -> Json | None:
-        """The object as last seen, without managedFields."""
+        """The object as last seen."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        body: Json = json.loads(entry.content)
+        body: Json = json.loads(str(entry.content))
         body["metadata"]["resourceVersion"] = entry.resource_version
         return body
 
     def put(self, body: Mapping[str, Any]) -> bool:
         """Take this version if it is newer. True where something that matters is different."""
         metadata = body["metadata"]
-        key = Key(metadata.get("namespace", ""), metadata["name"])
-        kept = ("name", "namespace", "uid", "generation", "labels", "annotations", "deletionTimestamp")
+        key = _key(metadata)
+        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+        # Not those of others: kubectl keeps the whole object in one.
+        annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if _ours(name)}
         content = json.dumps(
             {
-                "metadata": {name: metadata[name] for name in kept if name in metadata},
+                "metadata": {name: metadata[name] for name in kept if name in metadata} | {"annotations": annotations},
                 "spec": body.get("spec") or {},
                 "status": body.get("status") or {},
             },
@@ -116,21 +125,20 @@ class Children:
             # Its label was taken off by hand: as far as watches go it is gone.
             return self.drop(kind, body)
         metadata = body["metadata"]
-        key = Key(metadata["namespace"], metadata["name"])
+        key = _key(metadata)
         entries = self._entries.setdefault(kind, {})
         before = entries.get(key)
-        if not _put(entries, key, metadata, _content(kind, body), self._gone):
+        if not _put(entries, key, metadata, _content(kind, body), self._gone, parent.name):
             return None
-        if before is not None and before.parent != parent:
+        if before is not None and before.parent != parent.name:
             self._unlink(kind, key, before.parent)
-        entries[key].parent = parent
         self._of.setdefault(parent, set()).add((kind, key.name))
         return parent
 
     def drop(self, kind: Kind, body: Mapping[str, Any]) -> Key | None:
         """The object is gone. The parent's key where it was known."""
         metadata = body["metadata"]
-        key = Key(metadata["namespace"], metadata["name"])
+        key = _key(metadata)
         return self._forget(kind, key, metadata["uid"], metadata["resourceVersion"])
 
     def forget(self, kind: Kind, key: Key, uid: str) -> Key | None:
@@ -141,29 +149,29 @@ class Children:
         known = self._entries.get(kind, {}).get(key)
         if not _drop(self._entries.get(kind, {}), key, uid, self._gone, version) or known is None:
             return None
-        self._unlink(kind, key, known.parent)
-        return known.parent
+        return self._unlink(kind, key, known.parent)
 
-    def _unlink(self, kind: Kind, key: Key, parent: Key | None) -> None:
-        if parent is None:
-            return
+    def _unlink(self, kind: Kind, key: Key, name: str | None) -> Key | None:
+        if name is None:
+            return None
+        parent = Key(key.namespace, name)
         mine = self._of.get(parent, set())
         mine.discard((kind, key.name))
         if not mine:
             self._of.pop(parent, None)
+        return parent
 
     def of(self, parent: Key) -> LiveObjects:
         """The children of one ModelDeployment."""
         objects: dict[Kind, dict[str, Live]] = {}
         replicas: list[Replica] = []
         for kind, name in sorted(self._of.get(parent, ()), key=lambda child: (child[0].kind, child[1])):
-            entry = self._entries[kind][Key(parent.namespace, name)]
-            if kind is POD:
-                pod = replica(json.loads(entry.content))
-                if pod is not None:
-                    replicas.append(pod)
-            else:
-                objects.setdefault(kind, {})[name] = _live(entry)
+            key = Key(parent.namespace, name)
+            entry = self._entries[kind][key]
+            if isinstance(entry.content, str):
+                objects.setdefault(kind, {})[name] = _live(key, entry, entry.content)
+            elif entry.content is not None:
+                replicas.append(entry.content)
         return LiveObjects(objects=objects, replicas=tuple(replicas))
 
     def known(self, kind: Kind) -> Iterator[tuple[Key, str]]:
@@ -179,37 +187,47 @@ def parent_of(body: Mapping[str, Any]) -> Key | None:
     return Key(metadata["namespace"], name) if name else None
 
 
-def _content(kind: Kind, body: Mapping[str, Any]) -> str:
-    if kind is not POD:
-        child = live(kind, body)
-        fields = {name: getattr(child, name) for name in Live.__slots__ if name != "resource_version"}
-        return json.dumps(fields, separators=(",", ":"))
-    metadata, status = body["metadata"], body.get("status") or {}
-    kept = ("name", "namespace", "uid", "labels", "deletionTimestamp")
-    spoken = ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses")
-    pod = {
-        "metadata": {name: metadata[name] for name in kept if name in metadata},
-        "status": {name: status[name] for name in spoken if name in status},
-    }
-    return json.dumps(pod, separators=(",", ":"))
+def _key(metadata: Mapping[str, Any]) -> Key:
+    """The object's key. Every event brings a text of its own: few namespaces hold many objects."""
+    return Key(sys.intern(metadata.get("namespace", "")), metadata["name"])
 
 
-def _live(entry: _Entry) -> Live:
-    fields = json.loads(entry.content)
+def _ours(annotation: str) -> bool:
+    return annotation.startswith(f"{GROUP}/")
+
+
+def _content(kind: Kind, body: Mapping[str, Any]) -> str | Replica | None:
+    if kind is POD:
+        return replica(body)
+    child = live(kind, body)
+    return json.dumps({name: getattr(child, name) for name in DEPENDED_UPON}, separators=(",", ":"))
+
+
+def _live(key: Key, entry: _Entry, content: str) -> Live:
+    fields = json.loads(content)
     fields["foreign"] = tuple(tuple(path) for path in fields["foreign"])
-    return Live(**fields, resource_version=entry.resource_version)
+    return Live(
+        name=key.name, namespace=key.namespace, uid=entry.uid, resource_version=entry.resource_version, **fields
+    )
 
 
-def _put(entries: dict[Key, _Entry], key: Key, metadata: Mapping[str, Any], content: str, gone: Tombstones) -> bool:
+def _put(
+    entries: dict[Key, _Entry],
+    key: Key,
+    metadata: Mapping[str, Any],
+    content: str | Replica | None,
+    gone: Tombstones,
+    parent: str | None = None,
+) -> bool:
     uid, version = metadata["uid"], metadata["resourceVersion"]
     known = entries.get(key)
     # Also of another uid: what was there before the one that is known cannot come after it.
     if gone.cover(uid, version) or (known is not None and _older(version, known.resource_version)):
         return False
-    if known is not None and known.uid == uid and known.content == content:
+    if known is not None and (known.uid, known.content, known.parent) == (uid, content, parent):
         known.resource_version = version
         return False
-    entries[key] = _Entry(uid, version, content)
+    entries[key] = _Entry(uid, version, content, parent if parent is None else sys.intern(parent))
     return True
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from typing import cast
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories
+from kopf._core.reactor.inventory import ResourceMemory
 
 from serin.api.kinds import AUTOSCALER
 from serin.api.kinds import DEPLOYMENT_LABEL
@@ -76,6 +78,19 @@ class NoEssence(kopf.DiffBaseStorage):
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         """Nothing is written on the object."""
+
+
+class NoMemories(ResourceMemories):
+    """kopf's memory of each object, switched off: it is for change handlers and daemons, and there are none.
+
+    By default a kilobyte is kept for every object that was ever seen, until it is deleted.
+    """
+
+    async def recall(
+        self, raw_body: kopf.RawBody, *, memobase: Any = None, noticed_by_listing: bool = False, ephemeral: bool = False
+    ) -> ResourceMemory:
+        """A memory for one event."""
+        return await super().recall(raw_body, memobase=memobase, noticed_by_listing=noticed_by_listing, ephemeral=True)
 
 
 def settings() -> kopf.OperatorSettings:

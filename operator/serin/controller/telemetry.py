@@ -1,17 +1,10 @@
-"""Metrics and logs. Queue, reconcile and client metrics have controller-runtime's names, so dashboards for them work.
-
-Series a ModelDeployment: its phase, the candidate's weight, three conditions and the weight of each revision with
-traffic. They go when it goes. They are told apart by ``modeldeployment_namespace`` and ``modeldeployment``: in
-``namespace`` Prometheus has the namespace of the pod that it scrapes, and a label of that name would become
-``exported_namespace`` in one installation and not in the next.
-"""
+"""Metrics and logs. Those of queue, reconciles and client have controller-runtime's names: its dashboards work."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -27,17 +20,15 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from serin.api.status import ConditionType
 from serin.api.status import HistoryEntry
 from serin.api.status import ModelDeploymentStatus
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
+from serin.controller.series import Series
 
 CONTROLLER = "modeldeployment"
 RESULTS = ("success", "requeue_after", "gone", "error")
 SHORT_TIMES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-DEPLOYMENT_LABELS = ("modeldeployment_namespace", "modeldeployment")
-TOLD_CONDITIONS = frozenset({ConditionType.READY, ConditionType.AVAILABLE, ConditionType.STALLED})
 ROLLOUT_TIMES = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
@@ -88,30 +79,8 @@ class Telemetry:
             buckets=SHORT_TIMES,
             registry=self.registry,
         )
-        self.phase = Gauge(
-            "serin_modeldeployment_phase",
-            "1 for the phase it is in.",
-            (*DEPLOYMENT_LABELS, "phase"),
-            registry=self.registry,
-        )
-        self.weight = Gauge(
-            "serin_modeldeployment_candidate_weight",
-            "Percent of the requests that the candidate gets.",
-            DEPLOYMENT_LABELS,
-            registry=self.registry,
-        )
-        self.condition = Gauge(
-            "serin_modeldeployment_condition",
-            "1 for the status and reason that the conditions Ready, Available and Stalled have.",
-            (*DEPLOYMENT_LABELS, "condition", "status", "reason"),
-            registry=self.registry,
-        )
-        self.traffic = Gauge(
-            "serin_modeldeployment_traffic_weight",
-            "Percent of the requests that a revision gets, as the gateway has it.",
-            (*DEPLOYMENT_LABELS, "version", "revision"),
-            registry=self.registry,
-        )
+        self._series = Series()
+        self.registry.register(self._series)
         self.rollouts = Counter(
             "serin_rollouts",
             "Rollouts that ended, by outcome and reason.",
@@ -149,8 +118,6 @@ class Telemetry:
             self.reconciles.labels(CONTROLLER, result)
         for result in ("success", "error"):
             self.measurements.labels(result)
-        self._told: dict[Key, dict[tuple[Gauge, tuple[str, ...]], float]] = {}
-        """The series of each ModelDeployment: the gauge and its further labels, with the value."""
 
     def watch_queue(self, queue: Queue) -> None:
         """Read the queue's own counts when the metrics are asked for."""
@@ -176,22 +143,7 @@ class Telemetry:
 
     def decided(self, key: Key, status: ModelDeploymentStatus) -> None:
         """Where a ModelDeployment is now. Series that say where it was end."""
-        told: dict[tuple[Gauge, tuple[str, ...]], float] = {
-            (self.phase, (status.phase,)): 1,
-            (self.weight, ()): status.rollout.weight if status.rollout is not None else 0,
-        }
-        for one in status.conditions:
-            if one.type in TOLD_CONDITIONS:
-                told[self.condition, (one.type, one.status, one.reason)] = 1
-        for share in status.traffic:
-            told[self.traffic, (share.version, share.revision)] = share.weight
-        before = self._told.get(key, {})
-        if told == before:
-            return
-        self._end(key, before.keys() - told.keys())
-        for (gauge, labels), value in told.items():
-            gauge.labels(*key, *labels).set(value)
-        self._told[key] = told
+        self._series.put(key, status)
 
     def ended(self, key: Key, entry: HistoryEntry) -> None:
         """A rollout ended."""
@@ -200,12 +152,7 @@ class Telemetry:
 
     def gone(self, key: Key) -> None:
         """A ModelDeployment was deleted: its series end."""
-        self._end(key, self._told.pop(key, {}))
-
-    @staticmethod
-    def _end(key: Key, series: Iterable[tuple[Gauge, tuple[str, ...]]]) -> None:
-        for gauge, labels in series:
-            gauge.remove(*key, *labels)
+        self._series.drop(key)
 
     def registry_polled(self, registry: str, *, up: bool, followed: int) -> None:
         """A registry answers or does not, and so many models of it are followed."""

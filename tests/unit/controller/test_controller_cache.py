@@ -16,6 +16,7 @@ from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.cache import Tombstones
 from serin.controller.queue import Key
+from serin.rollout.orders import Verb
 
 Json = dict[str, Any]
 FRAUD, SPAM = Key("n", "fraud"), Key("n", "spam")
@@ -49,7 +50,11 @@ def test_the_newer_one_counts() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"status": {"phase": "x"}}, {"metadata": {"annotations": {"a": "b"}}}, {"metadata": {"deletionTimestamp": "t"}}],
+    [
+        {"status": {"phase": "x"}},
+        {"metadata": {"annotations": {Verb.ABORT.annotation: "b"}}},
+        {"metadata": {"deletionTimestamp": "t"}},
+    ],
 )
 def test_what_matters(change: Json) -> None:
     parents = Parents()
@@ -62,6 +67,15 @@ def test_managed_fields_do_not_matter_and_are_not_kept() -> None:
     parents.put(parent(1))
     assert not parents.put(parent(2, metadata={"managedFields": [{"manager": "x"}]}))
     assert "managedFields" not in str(parents.get(FRAUD))
+
+
+def test_what_others_note_on_it_does_not_matter_and_is_not_kept() -> None:
+    """kubectl keeps the whole object in an annotation."""
+    parents = Parents()
+    parents.put(parent(1))
+    theirs = {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}, "labels": {"team": "x"}}
+    assert not parents.put(parent(2, metadata=theirs))
+    assert "kubectl" not in str(parents.get(FRAUD))
 
 
 def test_what_is_gone_does_not_come_back_by_a_late_answer() -> None:
@@ -118,6 +132,12 @@ def test_pods_as_decisions_need_them() -> None:
         2, name="p", metadata={"labels": labels}, status={**ready, "podIP": "10.0.0.2"}, spec={"other": "text"}
     )
     assert children.put(POD, other) is None
+    given = child(3, name="p", of="spam", metadata={"labels": {**labels, DEPLOYMENT_LABEL: "spam"}}, status=ready)
+    assert children.put(POD, given) == SPAM, "to another parent, by hand"
+    assert (children.of(FRAUD).replicas, children.of(SPAM).replicas) == ((), (found,))
+    going = {"labels": given["metadata"]["labels"], "deletionTimestamp": "2026-11-20T12:00:00Z"}
+    assert children.put(POD, child(4, name="p", metadata=going, status=ready)) == SPAM
+    assert children.of(SPAM).replicas == ()
 
 
 def test_a_child_that_lost_its_label_is_as_good_as_gone_until_it_has_it_back() -> None:
