@@ -13,9 +13,14 @@ from bench.stage import Stage
 from bench.trail import Answered
 from bench.trail import by_verb
 from bench.trail import writes
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import MODEL_REGISTRY
+from serin.api.kinds import ROLLOUT_POLICY
+from serin.controller.handlers import CHILDREN
 
 # What follows a settled rollout: the last events, a drained revision that goes.
 QUIET_SECONDS = 5.0
+WATCHED = frozenset(kind.plural for kind in (MODEL_DEPLOYMENT, MODEL_REGISTRY, ROLLOUT_POLICY, *CHILDREN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +125,25 @@ async def restart(stage: Stage) -> Restart:
     looks = await stage.operator.looked_at(stage.objects)
     looked_at = time.monotonic() - began
     answered: list[Answered] = []
-    watching = 0.0
-    while reads := _reads(stage.trail.read(), answered):
-        watching = reads[-1].at - since
-        await asyncio.sleep(QUIET_SECONDS)
+    await stage.until(lambda: _watched(stage, answered).keys() >= WATCHED, "all watches run")
+    await asyncio.sleep(QUIET_SECONDS)
+    watched = _watched(stage, answered)
     return Restart(
         ready=ready,
         looked_at=looked_at,
         looks=looks,
-        watching=watching,
+        watching=max(watched[resource] for resource in WATCHED) - since,
         writes=len(writes(answered, OPERATOR_USER)),
         cpu=stage.operator.process.cpu_seconds(),
         resident=stage.operator.process.resident_mebibytes(),
     )
 
 
-def _reads(latest: list[Answered], answered: list[Answered]) -> list[Answered]:
-    """Keeps what was answered; the lists and watches of the operator in it."""
-    answered += latest
-    return [one for one in latest if one.user == OPERATOR_USER and one.verb in ("list", "watch")]
+def _watched(stage: Stage, answered: list[Answered]) -> dict[str, float]:
+    """Reads on; when the operator's first watch of each resource began."""
+    answered += stage.trail.read()
+    begun: dict[str, float] = {}
+    for one in answered:
+        if (one.user, one.verb) == (OPERATOR_USER, "watch"):
+            begun.setdefault(one.resource, one.at)
+    return begun
