@@ -190,8 +190,14 @@ class LocalCluster:
         self._empty(containerd)
         self._runtime.provide_pause_image()
         wait("the API server", api.ready)
+        clients = [*others, *programs.node(self._layout, link)]
+        if not {etcd.name, apiserver.name}.isdisjoint(started):
+            # Who has gone on without it asks ever more rarely, and would hear of nothing for up to a minute; a
+            # scheduler that then finds another pod under the name of one it has placed ends itself.
+            for client in clients:
+                self._supervisor.stop(client.name)
         # Not earlier: the controller manager gives up when no API server answers it within 10 s.
-        ensure(*others, *programs.node(self._layout, link))
+        ensure(*clients)
         offer_dns(api, link)
         wait("the kubelet", lambda: unhealthy(link.node, at.KUBELET_HEALTH_PORT, "/healthz"))
         wait("the node", lambda: self._node_not_ready(api))

@@ -1,5 +1,6 @@
 """The command line of a local cluster, and a look into the cluster, for tests."""
 
+import os
 import subprocess
 import sys
 import urllib.request
@@ -20,6 +21,7 @@ Report = Callable[[str], None]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROBE_IMAGE = "localhost/serin-probe:1"
+_LOG_LINES = 60
 
 
 @dataclass
@@ -53,7 +55,18 @@ class Command:
     def start_probe(self) -> None:
         """Have the pod and Service `probe` running."""
         self.kubectl("apply", "-f", str(REPOSITORY / "tests/cluster/probe.yaml"))
-        self.kubectl("wait", "--for=condition=Ready", "pod/probe", "--timeout=60s")
+        try:
+            self.kubectl("wait", "--for=condition=Ready", "pod/probe", "--timeout=60s")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._findings()}") from error
+
+    def _findings(self) -> str:
+        """What tells why a pod does not run: the cluster and its logs go with the tests."""
+        logs = [
+            f"-- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+            for log in sorted(Path(os.environ["XDG_STATE_HOME"], "serin", self.name, "log").glob("*.log"))
+        ]
+        return "\n".join([self.cluster.status(), self.kubectl("describe", "nodes,pods"), *logs])
 
     def processes(self) -> dict[str, set[int]]:
         """The processes of each program."""
