@@ -15,9 +15,9 @@ _FIGURE = "figure"
 _SHARED = {
     "e2e/": "the real cluster",
     "tests/stack/": "the real cluster",
-    "tests/chart/": "the API server",
-    "tests/cluster/": "the API server",
     "tests/integration/": "the API server",
+    "tests/chart/": "clusters of their own",
+    "tests/cluster/": "clusters of their own",
 }
 """Folders whose tests share what is there once and takes long to make: one process runs them all, before others."""
 

@@ -1,19 +1,27 @@
-"""Fixtures: the world, once a session, and a room in it for each test."""
+"""Fixtures: the world, once a session, and for each test a room in it, often with a ModelDeployment that serves.
+
+A model server takes its time to start. So what a test declares to begin with, by `@starting(...)`, is made while the
+one before it runs.
+"""
 
 import re
 import uuid
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from e2e.scenarios.room import Deployment
 from e2e.scenarios.room import Room
 from e2e.scenarios.world import World
 from e2e.scenarios.world import make_world
 
 # KServe's names leave little room for that of a namespace.
 _NAME_LENGTH = 16
+_NEXT = pytest.StashKey[pytest.Item | None]()
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +30,91 @@ def world() -> World:
     return make_world()
 
 
-@pytest.fixture
-def room(world: World, request: pytest.FixtureRequest) -> Iterator[Room]:
-    """A namespace of the test's own."""
-    slug = re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:_NAME_LENGTH].strip("-")
-    made = Room(world, f"{slug}-{uuid.uuid4().hex[:4]}")
+def _furnished(world: World, item: pytest.Item) -> tuple[Room, Deployment | None]:
+    """A namespace of the test's own, with what the test begins with."""
+    slug = re.sub("[^a-z0-9]+", "-", item.name.removeprefix("test_"))[:_NAME_LENGTH].strip("-")
+    room = Room(world, f"{slug}-{uuid.uuid4().hex[:4]}")
+    start = item.get_closest_marker("starting")
+    return room, room.deployment(**start.kwargs) if start else None
+
+
+class _Ahead:
+    """The rooms of tests that have not begun yet."""
+
+    def __init__(self) -> None:
+        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._rooms: dict[str, Future[tuple[Room, Deployment | None]]] = {}
+
+    def make(self, world: World, item: pytest.Item) -> None:
+        self._rooms[item.nodeid] = self._worker.submit(_furnished, world, item)
+
+    def take(self, world: World, item: pytest.Item) -> tuple[Room, Deployment | None]:
+        made = self._rooms.pop(item.nodeid, None)
+        return made.result() if made else _furnished(world, item)
+
+    def close(self) -> None:
+        """Of a run that was ended: the rooms that nobody came for."""
+        self._worker.shutdown()
+        for made in self._rooms.values():
+            made.result()[0].close()
+
+
+_AHEAD = pytest.StashKey[_Ahead]()
+
+
+@pytest.fixture(scope="session")
+def ahead(request: pytest.FixtureRequest) -> Iterator[_Ahead]:
+    """Shared with the hook below, which makes rooms when there is a world to make them in."""
+    made = request.config.stash[_AHEAD] = _Ahead()
     yield made
     made.close()
+
+
+@pytest.fixture
+def furnished(world: World, ahead: _Ahead, request: pytest.FixtureRequest) -> Iterator[tuple[Room, Deployment | None]]:
+    """The test's own namespace, and what it begins with."""
+    made = ahead.take(world, request.node)
+    yield made
+    made[0].close()
+
+
+@pytest.fixture
+def room(furnished: tuple[Room, Deployment | None]) -> Room:
+    """A namespace of the test's own."""
+    return furnished[0]
+
+
+@pytest.fixture
+def ping(furnished: tuple[Room, Deployment | None], request: pytest.FixtureRequest) -> Deployment:
+    """The ModelDeployment that the test begins with, serving: what `@starting(...)` says."""
+    _, made = furnished
+    assert made is not None, "the test does not say what it begins with: @starting(...)"
+    start = request.node.get_closest_marker("starting").kwargs
+    made.settled(start.get("alias") or start["version"])
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Remembers which test comes next."""
+    item.stash[_NEXT] = nextitem
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Begins what the next test begins with."""
+    following = item.stash[_NEXT]
+    if following and following.get_closest_marker("starting") and not item.get_closest_marker("alone"):
+        ahead, world = item.config.stash.get(_AHEAD, None), _world_of(item)
+        if ahead and world:
+            ahead.make(world, following)
+    yield
+
+
+def _world_of(item: pytest.Item) -> World | None:
+    world = getattr(item, "funcargs", {}).get("world")
+    return world if isinstance(world, World) else None
 
 
 @pytest.fixture
@@ -47,7 +133,6 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure comes with the operator's last words."""
     report = yield
-    world = getattr(item, "funcargs", {}).get("world")
-    if report.failed and isinstance(world, World):
+    if report.failed and (world := _world_of(item)):
         report.sections.append(("operator's log", world.operator_log()))
     return report

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from e2e.scenarios.room import Deployment
 from e2e.scenarios.room import Room
 from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import GOOD
@@ -14,9 +15,8 @@ from e2e.watching import unix
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
-def test_registry_is_away_during_a_rollout(room: Room) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(20, "30s"), (60, "8s")])
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(20, "15s"), (60, "8s")])
+def test_registry_is_away_during_a_rollout(ping: Deployment, room: Room) -> None:
     with ping.traffic(20) as traffic:
         moved = time.time()
         ping.move_alias(BETTER)
@@ -48,9 +48,8 @@ def _names_registry(message: str) -> bool:
     return "registry" in message.lower() or "mlflow" in message.lower()
 
 
-def test_operator_is_away_while_the_alias_moves(room: Room) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(50, "5s")])
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "5s")])
+def test_operator_is_away_while_the_alias_moves(ping: Deployment, room: Room) -> None:
     with ping.traffic(20) as traffic:
         room.world.scale_operator(0)
         try:

@@ -28,6 +28,8 @@ Record = Callable[[str, object], None]
 
 _ERRORS: Object = {"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}
 _SLOW: Object = {"name": "slow", "measure": "SlowerThan", "threshold": "250ms", "notWorseThanStable": {}}
+_SCRAPED: Object = {"name": "scraped", "query": 'count(up{serin_dev_revision="{{ revision }}"})', "atLeast": 1}
+_NEVER: Object = {"name": "never", "query": "vector(1)", "atMost": 0, "dryRun": True}
 _SCRAPE_SECONDS = 5.0
 _EVERY_SECONDS = 5.0
 
@@ -42,9 +44,8 @@ def verdicts(seen: Seen) -> dict[str, str]:
     return {one["check"]: one["verdict"] for one in seen.status.get("analysis") or []}
 
 
-def test_version_that_fails_some_requests(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW))
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW))
+def test_version_that_fails_some_requests(ping: Deployment, measured: Record) -> None:
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(FAILING)
@@ -64,9 +65,8 @@ def test_version_that_fails_some_requests(room: Room, measured: Record) -> None:
     assert {answer.error for answer in traffic.failures if answer.sent > back.at + 0.5} == set()
 
 
-def test_version_that_is_slow(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW, least=20))
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW, least=20))
+def test_version_that_is_slow(ping: Deployment, measured: Record) -> None:
     # Not more than it can bear: a server that is too busy to be scraped is another story.
     with ping.traffic(8) as traffic:
         moved = time.time()
@@ -79,10 +79,9 @@ def test_version_that_is_slow(room: Room, measured: Record) -> None:
     assert traffic.failures == []
 
 
-def test_version_that_is_as_bad_as_the_one_in_use(room: Room, measured: Record) -> None:
+@pytest.mark.starting(alias=FAILING, steps=[(50, "10s")], rollout=judged(_ERRORS, bake="10s"))
+def test_version_that_is_as_bad_as_the_one_in_use(ping: Deployment, measured: Record) -> None:
     """Every fourth request fails with either: nothing gets worse, so it is promoted, through a bake, too."""
-    ping = room.deployment(alias=FAILING, steps=[(50, "10s")], rollout=judged(_ERRORS, bake="10s"))
-    ping.settled(FAILING)
     with Traffic(ping.endpoint, rate=40):
         moved = time.time()
         ping.move_alias(AS_BAD)
@@ -93,9 +92,8 @@ def test_version_that_is_as_bad_as_the_one_in_use(room: Room, measured: Record) 
     assert promoted.status["history"][0]["outcome"] == "Promoted"
 
 
-def test_version_with_too_little_traffic_holds_and_says_what_it_needs(room: Room) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(20, "5s")], rollout=judged(_ERRORS, least=5000))
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(20, "5s")], rollout=judged(_ERRORS, least=5000))
+def test_version_with_too_little_traffic_holds_and_says_what_it_needs(ping: Deployment) -> None:
     with ping.traffic(20):
         moved = time.time()
         ping.move_alias(BETTER)
@@ -110,9 +108,8 @@ def test_version_with_too_little_traffic_holds_and_says_what_it_needs(room: Room
         ping.settled(BETTER, since=ordered)
 
 
-def test_version_that_turns_bad_when_it_bakes(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(30, "8s")], rollout=judged(_ERRORS, bake="10m"))
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(30, "8s")], rollout=judged(_ERRORS, bake="10m"))
+def test_version_that_turns_bad_when_it_bakes(ping: Deployment, measured: Record) -> None:
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(LATE)
@@ -125,10 +122,9 @@ def test_version_that_turns_bad_when_it_bakes(room: Room, measured: Record) -> N
     assert not [answer for answer in traffic.failures if answer.sent < baking.at]
 
 
-def test_prometheus_goes_and_comes_back_empty(room: Room) -> None:
+@pytest.mark.starting(alias=GOOD, steps=[(30, "15s")], rollout=judged(_ERRORS))
+def test_prometheus_goes_and_comes_back_empty(ping: Deployment, room: Room) -> None:
     """Nothing moves while nothing can be measured; afterwards it goes on, with what is counted from then on."""
-    ping = room.deployment(alias=GOOD, steps=[(30, "15s")], rollout=judged(_ERRORS))
-    ping.settled(GOOD)
     with ping.traffic() as traffic:
         with without_prometheus(room.world):
             moved = time.time()
@@ -144,10 +140,9 @@ def test_prometheus_goes_and_comes_back_empty(room: Room) -> None:
     assert traffic.failures == []
 
 
-def test_counters_that_begin_anew(room: Room) -> None:
+@pytest.mark.starting(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=2)
+def test_counters_that_begin_anew(ping: Deployment) -> None:
     """A pod of the candidate is replaced in the middle: what it counted is not taken for a verdict."""
-    ping = room.deployment(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=3)
-    ping.settled(GOOD)
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(BETTER)
@@ -163,14 +158,13 @@ def test_counters_that_begin_anew(room: Room) -> None:
     assert promoted.status["history"][0]["outcome"] == "Promoted"
 
 
-def test_copies_that_fail(room: Room) -> None:
+@pytest.mark.starting(
+    alias=GOOD,
+    steps=[{"weight": 0, "mirror": 50, "hold": "10m"}, {"weight": 50, "hold": "1m"}],
+    rollout=judged(_ERRORS),
+)
+def test_copies_that_fail(ping: Deployment) -> None:
     """A shadow that answers badly is taken back, and nobody but it ever knew."""
-    ping = room.deployment(
-        alias=GOOD,
-        steps=[{"weight": 0, "mirror": 50, "hold": "10m"}, {"weight": 50, "hold": "1m"}],
-        rollout=judged(_ERRORS),
-    )
-    ping.settled(GOOD)
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(FAILING)
@@ -180,12 +174,9 @@ def test_copies_that_fail(room: Room) -> None:
     assert {answer.version for answer in traffic.answers()} == {"v1"}
 
 
-def test_own_query(room: Room) -> None:
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10s")], rollout=judged(_SCRAPED, _NEVER))
+def test_own_query(ping: Deployment) -> None:
     """A query of one's own decides, a dry run beside it does not."""
-    ready: Object = {"name": "scraped", "query": 'count(up{serin_dev_revision="{{ revision }}"})', "atLeast": 1}
-    never: Object = {"name": "never", "query": "vector(1)", "atMost": 0, "dryRun": True}
-    ping = room.deployment(alias=GOOD, steps=[(50, "10s")], rollout=judged(ready, never))
-    ping.settled(GOOD)
     moved = time.time()
     ping.move_alias(BETTER)
     ping.settled(BETTER, since=moved)

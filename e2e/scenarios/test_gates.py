@@ -33,15 +33,24 @@ _TO_CANDIDATE = {"x-serin-revision": "candidate"}
 @pytest.mark.parametrize(
     ("stable", "version", "broken"),
     [
-        (GOOD, RETYPED, "input '0' is tensor of float32 (-1, 1) and was tensor of float64 (-1, 1)"),
-        (TABLE, WIDER, "input 'input-1' (double) is required and new"),
+        pytest.param(
+            GOOD,
+            RETYPED,
+            "input '0' is tensor of float32 (-1, 1) and was tensor of float64 (-1, 1)",
+            id="retyped",
+            marks=pytest.mark.starting(alias=GOOD, steps=[(50, "5s")], rollout=_ENFORCE),
+        ),
+        pytest.param(
+            TABLE,
+            WIDER,
+            "input 'input-1' (double) is required and new",
+            id="added",
+            marks=pytest.mark.starting(alias=TABLE, steps=[(50, "5s")], rollout=_ENFORCE),
+        ),
     ],
-    ids=["retyped", "added"],
 )
-def test_input_that_breaks_clients(room: Room, measured: Record, stable: int, version: int, broken: str) -> None:
+def test_input_that_breaks_clients(ping: Deployment, measured: Record, stable: int, version: int, broken: str) -> None:
     words = f"the signature breaks clients of v{stable}: {broken}"
-    ping = room.deployment(alias=stable, steps=[(50, "5s")], rollout=_ENFORCE)
-    ping.settled(stable)
     with ping.traffic() as traffic:
         refused = _refused(ping, traffic, version, "SignatureIncompatible", words)
         # Clients were told: now it is deployed, with a warning for as long as it is on its way.
@@ -64,9 +73,8 @@ def test_input_that_breaks_clients(room: Room, measured: Record, stable: int, ve
     assert traffic.failures == []
 
 
-def test_metric_that_is_too_low_and_logged_better(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=TABLE, steps=[(50, "5s")], rollout=_QUALITY)
-    ping.settled(TABLE)
+@pytest.mark.starting(alias=TABLE, steps=[(50, "5s")], rollout=_QUALITY)
+def test_metric_that_is_too_low_and_logged_better(ping: Deployment, room: Room, measured: Record) -> None:
     with ping.traffic() as traffic:
         _refused(ping, traffic, POOR, "QualityTooLow", f"f1 of v{POOR} is 0.7, below 0.8")
         scientist.log_metric(room.world.kubectl, MODEL, POOR, "f1", 0.85)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from e2e.scenarios.room import Deployment
-from e2e.scenarios.room import Room
 from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
@@ -20,9 +19,8 @@ Record = Callable[[str, object], None]
 _PUT_BACK_SECONDS = 5.0
 
 
-def test_children_that_are_edited_or_deleted_are_put_back(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(20, "45s")])
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[{"weight": 20, "approval": True}])
+def test_children_that_are_edited_or_deleted_are_put_back(ping: Deployment, measured: Record) -> None:
     with ping.traffic(rate=20) as traffic:
         moved = time.time()
         ping.move_alias(BETTER)
@@ -34,6 +32,7 @@ def test_children_that_are_edited_or_deleted_are_put_back(room: Room, measured: 
         _answered_again(traffic, 15)
         measured("deleted InferenceService put back after", _deleted_service(ping))
         _answered_again(traffic, 60)
+        ping.order("approve", ping.revision("v2"))
         ping.settled(BETTER, seconds=120, since=moved)
 
     steps = ping.watch.steps(moved)

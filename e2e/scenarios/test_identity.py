@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from e2e.scenarios.room import Deployment
 from e2e.scenarios.room import Room
 from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import GOOD
@@ -36,8 +37,8 @@ def test_same_name_in_two_namespaces(world: World, room: Room) -> None:
     wait_until("the namespace is gone", lambda: world.kubectl.get("namespace", other.namespace) is None, 60)
 
 
-def test_deleted_and_created_in_one_breath(room: Room) -> None:
-    ping = room.deployment(version=GOOD)
+@pytest.mark.starting(version=GOOD)
+def test_deleted_and_created_in_one_breath(ping: Deployment, room: Room) -> None:
     first = ping.settled(GOOD)
     service = ping.get("inferenceservice", ping.revision("v1"))
     ping.delete_itself("--wait=false")
@@ -59,12 +60,10 @@ def test_deleted_and_created_in_one_breath(room: Room) -> None:
     assert traffic.failures == []
 
 
-def test_namespace_goes_with_a_rollout_under_way(world: World) -> None:
-    room = Room(world, f"going-{int(time.time()) % 10000}")
-    ping = room.deployment(alias=GOOD, steps=[(50, "10m")])
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")])
+def test_namespace_goes_with_a_rollout_under_way(ping: Deployment, room: Room) -> None:
     moved = time.time()
     ping.move_alias(BETTER)
     ping.step(1, since=moved)
     room.close()
-    wait_until("the namespace is gone", lambda: world.kubectl.get("namespace", room.namespace) is None, 90)
+    wait_until("the namespace is gone", lambda: room.world.kubectl.get("namespace", room.namespace) is None, 90)

@@ -29,9 +29,8 @@ _SCRAPED_SECONDS = 60.0
 _WRONG_SHAPE = {"inputs": [{"name": "input-0", "shape": [1, 3], "datatype": "FP64", "data": [1.0, 2.0, 3.0]}]}
 
 
-def test_every_panel_shows_a_rollout(room: Room) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(50, "10m")])
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")])
+def test_every_panel_shows_a_rollout(ping: Deployment, room: Room) -> None:
     with ping.traffic(20) as traffic:
         moved = time.time()
         ping.move_alias(BETTER)
@@ -54,9 +53,8 @@ def test_every_panel_shows_a_rollout(room: Room) -> None:
     wait_until("all requests are counted", all_counted, _SCRAPED_SECONDS)
 
 
-def test_alerts_tell_a_rejected_version_and_nothing_else(room: Room) -> None:
-    ping = room.deployment(alias=GOOD)
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD)
+def test_alerts_tell_a_rejected_version_and_nothing_else(ping: Deployment, room: Room) -> None:
     wait_until("its pod is scraped", lambda: _told_apart(room) == _labelled(ping), _SCRAPED_SECONDS)
     wait_until("its state is scraped", lambda: _pending(room) == {}, _SCRAPED_SECONDS)
     moved = time.time()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from e2e.scenarios.room import Deployment
 from e2e.scenarios.room import Room
 from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import FRAGILE
@@ -22,9 +23,8 @@ _ROUNDS = 20 if os.environ.get("SERIN_LONG") else 5
 _SECONDS = 2.0
 
 
-def test_abort_takes_all_traffic_back_at_once(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(50, "10m")])
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")])
+def test_abort_takes_all_traffic_back_at_once(ping: Deployment, measured: Record) -> None:
     times = []
     with ping.traffic() as traffic:
         ping.move_alias(BETTER)
@@ -45,10 +45,9 @@ def test_abort_takes_all_traffic_back_at_once(room: Room, measured: Record) -> N
     assert ping.watch.latest.status["rejected"] == [] or len(ping.watch.latest.status["rejected"]) == 1
 
 
-def test_abort_of_a_candidate_in_trouble(room: Room, measured: Record) -> None:
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")], minReplicas=2)
+def test_abort_of_a_candidate_in_trouble(ping: Deployment, room: Room, measured: Record) -> None:
     """One that has no room for its next replicas, and has crashed just now."""
-    ping = room.deployment(alias=GOOD, steps=[(50, "10m")], minReplicas=2)
-    ping.settled(GOOD)
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(FRAGILE)
@@ -67,9 +66,8 @@ def test_abort_of_a_candidate_in_trouble(room: Room, measured: Record) -> None:
     assert late == []
 
 
-def test_orders_that_come_too_late_hit_nothing(room: Room) -> None:
-    ping = room.deployment(alias=GOOD, steps=[(20, "10m")])
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(20, "10m")])
+def test_orders_that_come_too_late_hit_nothing(ping: Deployment) -> None:
     moved = time.time()
     ping.move_alias(BETTER)
     ping.step(1, since=moved)
@@ -86,10 +84,9 @@ def test_orders_that_come_too_late_hit_nothing(room: Room) -> None:
     assert ping.watch.latest.settled("v2")
 
 
-def test_undo_when_the_one_before_is_gone(room: Room) -> None:
+@pytest.mark.starting(alias=GOOD)
+def test_undo_when_the_one_before_is_gone(ping: Deployment) -> None:
     """Its replicas are started anew; what is in use serves until they are ready."""
-    ping = room.deployment(alias=GOOD)
-    ping.settled(GOOD)
     with ping.traffic(20) as traffic:
         moved = time.time()
         ping.move_alias(BETTER)

@@ -5,16 +5,14 @@ import time
 import pytest
 
 from e2e.scenarios.room import Deployment
-from e2e.scenarios.room import Room
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
-def test_one_replica_more_and_one_less(room: Room) -> None:
-    ping = room.deployment(version=GOOD)
-    ping.settled(GOOD)
+@pytest.mark.starting(version=GOOD)
+def test_one_replica_more_and_one_less(ping: Deployment) -> None:
     (first,) = _names(ping)
     with ping.traffic() as traffic:
         grown = time.time()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from e2e.scenarios.room import Deployment
 from e2e.scenarios.room import Room
 from e2e.scenarios.room import share_in
 from e2e.scenarios.world import BETTER
@@ -15,13 +16,13 @@ from e2e.watching import unix
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
+_STEPS = [(10, "12s"), (30, "12s"), (60, "12s")]
 
+
+@pytest.mark.starting(alias=GOOD, steps=_STEPS, keep_previous="12s")
 def test_rollout_with_an_operator_that_is_killed_in_every_step(
-    room: Room, measured: Callable[[str, object], None]
+    ping: Deployment, room: Room, measured: Callable[[str, object], None]
 ) -> None:
-    steps = [(10, "12s"), (30, "12s"), (60, "12s")]
-    ping = room.deployment(alias=GOOD, steps=steps, keep_previous="12s")
-    ping.settled(GOOD)
     stable = ping.revision("v1")
     with ping.traffic() as traffic:
         moved = time.time()

@@ -11,7 +11,6 @@ from datetime import datetime
 import pytest
 
 from e2e.scenarios.room import Deployment
-from e2e.scenarios.room import Room
 from e2e.scenarios.world import FAILING
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
@@ -37,15 +36,11 @@ _SCRAPE_SECONDS = 5.0
 _SECONDS = 2.0
 _EVERY = f"{_SCRAPE_SECONDS:.0f}s"
 _ERRORS: Object = {"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}
+_JUDGED: Object = {"analysis": {"every": _EVERY, "minRequests": 60, "checks": [_ERRORS]}}
 
 
-def test_bad_candidate_is_taken_back_as_soon_as_it_shows(room: Room, measured: Record) -> None:
-    ping = room.deployment(
-        alias=GOOD,
-        steps=[(50, "10m")],
-        rollout={"analysis": {"every": _EVERY, "minRequests": 60, "checks": [_ERRORS]}},
-    )
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")], rollout=_JUDGED)
+def test_bad_candidate_is_taken_back_as_soon_as_it_shows(ping: Deployment, measured: Record) -> None:
     found = []
     with ping.traffic() as traffic:
         since = time.time()

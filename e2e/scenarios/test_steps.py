@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from e2e.scenarios.room import Deployment
-from e2e.scenarios.room import Room
 from e2e.scenarios.room import share_in
 from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import GOOD
@@ -31,9 +30,8 @@ _METRICS_PORT = 8082
 _INFERENCES = "model_infer_request_success_total{"
 
 
-def test_every_kind_of_step(room: Room, measured: Record) -> None:
-    ping = room.deployment(alias=GOOD, steps=_STEPS, rollout={"bake": "10s", "keepPrevious": "15s"})
-    ping.settled(GOOD)
+@pytest.mark.starting(alias=GOOD, steps=_STEPS, rollout={"bake": "10s", "keepPrevious": "15s"})
+def test_every_kind_of_step(ping: Deployment, measured: Record) -> None:
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(BETTER)
@@ -76,10 +74,9 @@ def test_every_kind_of_step(room: Room, measured: Record) -> None:
     assert traffic.failures == []
 
 
-def test_blue_and_green(room: Room) -> None:
+@pytest.mark.starting(alias=GOOD, steps=[{"weight": 0, "approval": True}], keep_previous="30s")
+def test_blue_and_green(ping: Deployment) -> None:
     """Nothing but a person's word moves the traffic, and then all of it at once."""
-    ping = room.deployment(alias=GOOD, steps=[{"weight": 0, "approval": True}], keep_previous="30s")
-    ping.settled(GOOD)
     with ping.traffic() as traffic:
         moved = time.time()
         ping.move_alias(BETTER)
