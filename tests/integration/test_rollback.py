@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from contextlib import contextmanager
+
 import pytest
 
 from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import Kind
 from tests.integration.kube import Json
 from tests.integration.pods import Act
 from tests.integration.pods import crash_looping
@@ -26,6 +33,8 @@ ModuleNotFoundError: No module named 'lightgbm'
 INFO:     Shutting down
 INFO:     Application shutdown complete.
 """
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 NO_ROOM = "0/3 nodes are available: 3 Insufficient memory."
 NO_BUCKET = "botocore.errorfactory.NoSuchKey: models/fraud/2 does not exist"
 
@@ -75,6 +84,52 @@ def test_candidate_that_cannot_start(scene: Scene, act: Act, reason: str, words:
     told = [event for event in events if event["reason"] == "RolledBack"]
     assert len(told) == 1
     assert told[0]["type"] == "Warning"
+
+
+@contextmanager
+def missing_account(scene: Scene) -> Iterator[Json]:
+    """A change to an account that is not there; in the end it is."""
+    yield {"serving": {"serviceAccountName": "nobody"}}
+    scene.kube.create(SERVICE_ACCOUNT, scene.namespace, {"metadata": {"name": "nobody"}})
+
+
+@contextmanager
+def full_quota(scene: Scene) -> Iterator[Json]:
+    """A new version where there is room for the one in use only; in the end there is room for both."""
+    body = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}}
+    scene.kube.create(QUOTA, scene.namespace, body)
+
+    def counted() -> bool:
+        found = scene.kube.get(QUOTA, scene.namespace, "few")
+        return found is not None and (found.get("status") or {}).get("used") == {"pods": "1"}
+
+    eventually(counted, "the quota counts the pod of the stable revision")
+    yield {"model": {"version": 2}}
+    scene.kube.patch(QUOTA, scene.namespace, "few", {"spec": {"hard": {"pods": "9"}}})
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "words"),
+    [(missing_account, 'serviceaccount "nobody" not found'), (full_quota, "exceeded quota: few")],
+)
+def test_candidate_whose_pods_are_refused(
+    scene: Scene, hindrance: Callable[[Scene], AbstractContextManager[Json]], words: str
+) -> None:
+    """There is no pod that could tell: its Deployment does, at once and when time is up."""
+    deployed = scene.healthy(serving={"startupDeadline": "10s"})
+    with hindrance(scene) as change:
+        deployed.patch(change)
+        waiting = deployed.until(lambda now: words in now["message"], "the API server's words")
+        assert waiting["phase"] == "Deploying"
+        assert "0 of 1 replicas" in waiting["message"]
+        status = deployed.phase("RolledBack")
+        assert words in status["message"]
+        assert status["rejected"][0]["reason"] == "PodCreationFailed"
+        assert list(deployed.weights().values()) == [100]
+    # Asked to, it is tried with new pods: Kubernetes itself waits longer after each refusal.
+    retry = {"metadata": {"annotations": {"serin.dev/retry": status["rejected"][0]["revision"]}}}
+    scene.kube.patch(MODEL_DEPLOYMENT, scene.namespace, "fraud", retry)
+    assert deployed.phase("Healthy")["rejected"] == []
 
 
 def test_rejected_is_not_tried_again_until_it_is_another(scene: Scene) -> None:

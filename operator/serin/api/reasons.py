@@ -51,6 +51,7 @@ class Reason(StrEnum):
     LOAD_FAILED = "LoadFailed"
     CRASHED = "Crashed"
     DOWNLOAD_FAILED = "DownloadFailed"
+    POD_CREATION_FAILED = "PodCreationFailed"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
@@ -124,6 +125,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.LOAD_FAILED: "The model server ended while it loaded the model.",
     Reason.CRASHED: "A container of the revision ended while it had traffic, or one of its pods failed.",
     Reason.DOWNLOAD_FAILED: "The storage initializer could not fetch the model's artifacts.",
+    Reason.POD_CREATION_FAILED: "The API server refuses the revision's pods: a quota, a limit, pod security, or a "
+    "service account that is missing.",
     Reason.UNSCHEDULABLE: "No node has room for a pod of the revision.",
     Reason.IMAGE_PULL_FAILED: "An image of the revision's pods cannot be pulled.",
     Reason.CONTAINER_CONFIG_ERROR: "A container cannot be made: a Secret, ConfigMap or key it names is missing.",

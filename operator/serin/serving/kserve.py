@@ -96,7 +96,13 @@ class KServe:
         nothing may be built on them.
         """
         services = [name for name, one in live.of(INFERENCE_SERVICE).items() if one.owner == owner and not one.deleting]
-        revisions = {name: health(tuple(one for one in live.replicas if one.revision == name)) for name in services}
+        workloads = live.of(WORKLOAD)
+        revisions = {
+            name: health(
+                tuple(one for one in live.replicas if one.revision == name), workloads.get(name + SERVICE_SUFFIX)
+            )
+            for name in services
+        }
         route = next((one for one in live.of(HTTP_ROUTE).values() if one.owner == owner), None)
         return ServingState(revisions=revisions, route=observe_route(route, _revision))
 

@@ -64,7 +64,10 @@ def _spec(kind: Kind, spec: Json) -> Json:
 
 
 def _status(kind: Kind, status: Json) -> Json:
-    """Only a route's answers from its gateways are read; the rest is told better by the pods."""
+    """A route's answers from its gateways, and why a workload gets no pods; the rest is told better by the pods."""
+    if kind is WORKLOAD:
+        refused = [one for one in status.get("conditions") or [] if _is_refusal(one)]
+        return {"conditions": [{"type": one["type"], "message": one.get("message", "")} for one in refused]}
     if kind is not HTTP_ROUTE:
         return {}
     kept = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
@@ -81,6 +84,10 @@ def _status(kind: Kind, status: Json) -> Json:
             for parent in status.get("parents") or []
         ]
     }
+
+
+def _is_refusal(condition: Json) -> bool:
+    return bool(condition["type"] == "ReplicaFailure" and condition["status"] == "True")
 
 
 def _controller(metadata: Mapping[str, Any]) -> str | None:

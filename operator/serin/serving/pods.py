@@ -18,6 +18,7 @@ from serin.api.kinds import REVISION_LABEL
 from serin.api.reasons import Reason
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
+from serin.serving.live import Live
 
 # Reasons of a container's waiting state (kubelet: pkg/kubelet/images/types.go, pkg/kubelet/kuberuntime).
 CRASH_LOOP = "CrashLoopBackOff"
@@ -85,9 +86,12 @@ def replica(body: Mapping[str, Any]) -> Replica | None:
     return Replica(revision=revision, name=name, ready_since=ready_since, failure=failure, words=words)
 
 
-def health(replicas: tuple[Replica, ...]) -> Health:
-    """One revision's replicas together; hopeless failures first."""
+def health(replicas: tuple[Replica, ...], workload: Live | None = None) -> Health:
+    """One revision's replicas together, with those that its workload may not make; hopeless failures first."""
     failures = [one.failure for one in replicas if one.failure is not None]
+    # A quota, a missing service account: there is no pod that could tell.
+    refusals = workload.status.get("conditions", ()) if workload else ()
+    failures += [_failure(Reason.POD_CREATION_FAILED, f"no pod can be made: {one['message']}") for one in refusals]
     return Health(
         ready_since=tuple(sorted(one.ready_since for one in replicas if one.ready_since is not None)),
         failures=tuple(sorted(failures, key=lambda failure: not failure.hopeless)),
@@ -129,16 +133,21 @@ def _failures(
 ) -> Iterator[tuple[Failure, Words | None]]:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        message = f"pod {pod} cannot be scheduled: {scheduled.get('message', '')}"
-        yield Failure(Reason.UNSCHEDULABLE, redact(message)[:MESSAGE_LENGTH]), None
+        yield _failure(Reason.UNSCHEDULABLE, f"pod {pod} cannot be scheduled: {scheduled.get('message', '')}"), None
     for container in status.get("initContainerStatuses") or []:
         yield from _container(pod, container, Reason.DOWNLOAD_FAILED)
     for container in status.get("containerStatuses") or []:
         yield from _container(pod, container, Reason.LOAD_FAILED)
     if status.get("phase") == "Failed":
         # Evicted, or refused by the kubelet: its ReplicaSet makes another one, which may do better.
-        message = f"pod {pod} failed: {status.get('reason', '')} {status.get('message', '')}"
-        yield Failure(Reason.CRASHED, redact(message)[:MESSAGE_LENGTH]), None
+        yield (
+            _failure(Reason.CRASHED, f"pod {pod} failed: {status.get('reason', '')} {status.get('message', '')}"),
+            None,
+        )
+
+
+def _failure(reason: Reason, message: str) -> Failure:
+    return Failure(reason, redact(message)[:MESSAGE_LENGTH])
 
 
 def _container(pod: str, status: Mapping[str, Any], reason: Reason) -> Iterator[tuple[Failure, Words | None]]:
@@ -146,8 +155,10 @@ def _container(pod: str, status: Mapping[str, Any], reason: Reason) -> Iterator[
     waiting = (state.get("waiting") or {}).get("reason", "")
     if waiting in IMAGE_REASONS or waiting in CONFIG_REASONS:
         kind = Reason.IMAGE_PULL_FAILED if waiting in IMAGE_REASONS else Reason.CONTAINER_CONFIG_ERROR
-        message = f"pod {pod}, container {status['name']}: {waiting}: {state['waiting'].get('message', '')}"
-        yield Failure(kind, redact(message)[:MESSAGE_LENGTH]), None
+        yield (
+            _failure(kind, f"pod {pod}, container {status['name']}: {waiting}: {state['waiting'].get('message', '')}"),
+            None,
+        )
         return
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
     failed_starts = status.get("restartCount", 0) + ("terminated" in state)

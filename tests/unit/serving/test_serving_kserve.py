@@ -22,10 +22,12 @@ from serin.api.modeldeployment import Protocol
 from serin.api.modeldeployment import Resources
 from serin.api.modeldeployment import Scaling
 from serin.api.modeldeployment import ScalingMetric
+from serin.api.reasons import Reason
 from serin.api.status import Template
 from serin.rollout.decision import PlannedRevision
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import Failure
 from serin.serving.backend import LiveObjects
 from serin.serving.compare import difference
 from serin.serving.kserve import KServe
@@ -274,6 +276,27 @@ def test_health_and_traffic_as_they_are() -> None:
     )
     assert {name: one.ready for name, one in state.revisions.items()} == {OLD: 1, NEW: 0}
     assert (dict(state.route.weights), state.route.accepted) == ({OLD: 90, NEW: 10}, True)
+
+
+def test_a_workload_that_may_make_no_pods_tells_why() -> None:
+    told = 'pods "fraud-" is forbidden: error looking up service account: token=abcdef'
+    workload = child(WORKLOAD, f"{NEW}-predictor", {"replicas": 1}, owner="isvc")
+    refused = replace(workload, status={"conditions": [{"type": "ReplicaFailure", "message": told}]})
+    state = KServe().observe(
+        "uid-1",
+        cluster(
+            (INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD)),
+            (INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW)),
+            (WORKLOAD, refused),
+        ),
+    )
+    assert state.health(OLD).failures == ()
+    assert state.health(NEW).failures == (
+        Failure(
+            Reason.POD_CREATION_FAILED,
+            'no pod can be made: pods "fraud-" is forbidden: error looking up service account: token=***',
+        ),
+    )
 
 
 def test_what_belongs_to_another_is_not_seen() -> None:

@@ -69,11 +69,19 @@ def test_foreign_fields(managed: list[Json], foreign: set[tuple[str, ...]]) -> N
     assert set(live(INFERENCE_SERVICE, body(managed=managed)).foreign) == foreign
 
 
-def test_of_a_workload_only_the_size_is_kept() -> None:
+def test_of_a_workload_only_the_size_and_why_it_gets_no_pods_is_kept() -> None:
     managed = [entry("kserve-manager", {"f:spec": {"f:template": {}}})]
     found = live(WORKLOAD, body({"replicas": 3, "template": {"much": "text"}}, managed))
     assert (found.spec, found.foreign) == ({"replicas": 3}, ())
     assert live(WORKLOAD, body({})).spec == {"replicas": 1}
+    available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+    over = {**refused, "status": "False"}
+    kept = [
+        live(WORKLOAD, {**body({}), "status": {"conditions": conditions}}).status["conditions"]
+        for conditions in ([], [available], [available, over], [available, refused])
+    ]
+    assert kept == [[], [], [], [{"type": "ReplicaFailure", "message": "exceeded quota"}]]
 
 
 def test_of_a_route_the_gateways_answers_are_kept_and_of_others_no_status() -> None:
