@@ -28,7 +28,7 @@ from serin.rollout.gates import admit
 from serin.rollout.goal import goal_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
-from serin.rollout.health import trouble
+from serin.rollout.health import overdue
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
@@ -216,8 +216,4 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, no
     missing = health.ready < needed_replicas(spec, memory.rollout, now)
     if deadline is None or now < deadline or not missing:
         return None
-    last = trouble(health)
-    late = f"not ready within {spec.serving.startup_deadline}"
-    if last is not None:
-        return Failure(last.reason, f"{late}: {last.message}")
-    return Failure(Reason.STARTUP_DEADLINE_EXCEEDED, late)
+    return overdue(health, spec.serving.startup_deadline)

@@ -11,6 +11,8 @@ from serin.api.reasons import Reason
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
 
+NO_POD = "it has no pod, and nobody says why: is the backend's controller running?"
+
 
 def capacity(min_replicas: int, weight: int) -> int:
     """Replicas that a revision needs for ``weight`` percent of the requests, at least 1."""
@@ -41,6 +43,14 @@ def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
         if failure.hopeless or crashed:
             return failure
     return None
+
+
+def overdue(health: Health, deadline: str) -> Failure:
+    """What is said of a revision that was not ready in time."""
+    told = f"not ready within {deadline}"
+    if health.failures:
+        return Failure(health.failures[0].reason, f"{told}: {health.failures[0].message}")
+    return Failure(Reason.STARTUP_DEADLINE_EXCEEDED, told + (f": {NO_POD}" if health.without_pods else ""))
 
 
 def trouble(health: Health) -> Failure | None:

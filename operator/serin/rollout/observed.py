@@ -72,6 +72,8 @@ class Health:
     ready_since: tuple[datetime, ...] = ()
     """For each ready replica since when, oldest first."""
     failures: tuple[Failure, ...] = ()
+    without_pods: bool = False
+    """True where its backend has made none, not even one that fails."""
 
     @property
     def ready(self) -> int:

@@ -21,6 +21,7 @@ from serin.rollout.aim import held
 from serin.rollout.course import ALL
 from serin.rollout.course import bakes
 from serin.rollout.evidence import lacking
+from serin.rollout.health import NO_POD
 from serin.rollout.health import hopeless
 from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
@@ -134,9 +135,10 @@ def _first(
     waiting = waiting_for(memory, observed, spec, now)
     if memory.rollout is not None and memory.rollout.paused is not None:
         return Standing(Phase.PAUSED, memory.rollout.paused.reason, f"{candidate.version}: waiting for {waiting}")
-    failure = trouble(observed.serving.health(candidate.revision))
+    health = observed.serving.health(candidate.revision)
+    failure = trouble(health)
     late = _late(memory, spec, now)
-    if failure is not None and (hopeless(observed.serving.health(candidate.revision), None) or late):
+    if failure is not None and (hopeless(health, None) or late):
         return Standing(
             Phase.FAILED, failure.reason, f"{candidate.version} cannot start: {failure.message}", stalled=True
         )
@@ -144,7 +146,7 @@ def _first(
         return Standing(
             Phase.FAILED,
             Reason.STARTUP_DEADLINE_EXCEEDED,
-            f"{candidate.version} is late: waiting for {waiting}",
+            f"{candidate.version} is late: waiting for {waiting}" + (f": {NO_POD}" if health.without_pods else ""),
             stalled=True,
         )
     return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}")

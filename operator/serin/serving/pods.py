@@ -95,6 +95,7 @@ def health(replicas: tuple[Replica, ...], workload: Live | None = None) -> Healt
     return Health(
         ready_since=tuple(sorted(one.ready_since for one in replicas if one.ready_since is not None)),
         failures=tuple(sorted(failures, key=lambda failure: not failure.hopeless)),
+        without_pods=not replicas,
     )
 
 

@@ -125,6 +125,8 @@ class Scene:
     pods: dict[str, tuple[datetime, ...]] = field(default_factory=dict)
     """For each revision whose object exists, since when its ready replicas are ready."""
     failures: dict[str, tuple[Failure, ...]] = field(default_factory=dict)
+    without_pods: set[str] = field(default_factory=set)
+    """Revisions of which the backend makes nothing."""
     route: Route = field(default_factory=Route)
     become_ready: bool = True
     """Whether replicas are ready as soon as they are asked for."""
@@ -196,7 +198,7 @@ class Scene:
         return Records(question, self.records[question.candidate.version], stable)
 
     def _observed(self) -> Observed:
-        names = set(self.pods) | set(self.failures)
+        names = set(self.pods) | set(self.failures) | self.without_pods
         return Observed(
             name="fraud",
             namespace=self.namespace,
@@ -215,6 +217,7 @@ class Scene:
                     name: Health(
                         ready_since=tuple(sorted(self.pods.get(name, ()))),
                         failures=self.failures.get(name, ()),
+                        without_pods=name in self.without_pods,
                     )
                     for name in names
                 },

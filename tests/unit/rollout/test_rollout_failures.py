@@ -9,6 +9,7 @@ import pytest
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Phase
+from serin.rollout.health import NO_POD
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
@@ -110,6 +111,18 @@ def test_the_deadline_without_a_word_from_the_pods() -> None:
     assert decision.look_again_at is not None
     scene.run(600)
     assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+    assert scene.status.rejected[0].message == "not ready within 10m"
+
+
+def test_the_deadline_without_a_pod() -> None:
+    """The backend's controller is down, or cannot make what makes pods."""
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.without_pods.add(scene.candidate)
+    scene.run(600)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+    assert scene.status.rejected[0].message == f"not ready within 10m: {NO_POD}"
 
 
 def test_a_candidate_that_loses_all_replicas_loses_its_weight_and_begins_the_step_anew() -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Phase
+from serin.rollout.health import NO_POD
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
@@ -60,6 +61,19 @@ def test_it_is_not_stable_before_the_gateway_says_so() -> None:
     assert "waiting for the gateway" in scene.status.message
     scene.accept().settle()
     assert scene.status.phase is Phase.HEALTHY
+
+
+def test_the_deadline_without_a_pod() -> None:
+    scene = first()
+    scene.become_ready = False
+    scene.settle()
+    scene.run(600)
+    assert scene.status.message.startswith("v1 is late: waiting for 0 of 1 replicas of v1 to be ready")
+    assert NO_POD not in scene.status.message
+    scene.without_pods.add(scene.candidate)
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.STARTUP_DEADLINE_EXCEEDED)
+    assert scene.status.message.endswith(f": {NO_POD}")
 
 
 def test_its_route_is_put_right_where_a_hand_wrote_another() -> None:
