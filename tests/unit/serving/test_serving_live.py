@@ -78,10 +78,10 @@ def test_of_a_workload_only_the_size_and_why_it_gets_no_pods_is_kept() -> None:
     refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
     over = {**refused, "status": "False"}
     kept = [
-        live(WORKLOAD, {**body({}), "status": {"conditions": conditions}}).status["conditions"]
+        live(WORKLOAD, {**body({}), "status": {"conditions": conditions}}).status
         for conditions in ([], [available], [available, over], [available, refused])
     ]
-    assert kept == [[], [], [], [{"type": "ReplicaFailure", "message": "exceeded quota"}]]
+    assert kept == [{}, {}, {}, {"conditions": [{"type": "ReplicaFailure", "message": "exceeded quota"}]}]
 
 
 def test_of_a_route_the_gateways_answers_are_kept_and_of_others_no_status() -> None:
