@@ -1,4 +1,4 @@
-"""Start MLServer as a pod wants it: `serve.py <folder>`. Three things are done better than by `mlserver start`.
+"""Start MLServer as a pod wants it: `serve.py <folder>`. Four things are done better than by `mlserver start`.
 
 When a model does not load, upstream logs it and exits with 0, so a pod says "Completed" and nobody the reason. Here the
 exit code is 1 and the exception is the container's termination message, where `kubectl describe`, KServe and Serin
@@ -7,6 +7,10 @@ find it.
 Connections that are idle stay open for longer than an Envoy keeps them (an hour). Uvicorn's five seconds make both
 sides close at about the same time, and a request that is under way in that moment is answered 503 by the gateway.
 
+A prediction that fails is answered with 500 and the error, and its connection stays open. Upstream lets the exception
+go on to Uvicorn, which closes the connection after the answer without a word in it: the next request of whomever else
+the gateway has sent there is lost.
+
 Garbage is collected from the moment on when the model is loaded. Looking for it among what a hundred imports make, all
 of which stays, takes an eighth of the processor time of a start, and of each full collection later.
 """
@@ -14,16 +18,52 @@ of which stays, takes an eighth of the processor time of a start, and of each fu
 import asyncio
 import gc
 import sys
+from http import HTTPStatus
 from pathlib import Path
 
+from fastapi.responses import JSONResponse
 from mlserver import MLModel
 from mlserver import MLServer
 from mlserver.cli.serve import load_settings
+from mlserver.logging import logger
+from starlette.types import ASGIApp
+from starlette.types import Message
+from starlette.types import Receive
+from starlette.types import Scope
+from starlette.types import Send
 
 KEEP_ALIVE_SECONDS = 3900
 TERMINATION_LOG = Path("/dev/termination-log")
 # The kubelet keeps 4096 bytes.
 TERMINATION_BYTES = 4096
+
+
+class Answering:
+    """Answers where the application raises: by the error, as the Open Inference Protocol has it. The log says where.
+
+    A handler for Exception would not do: Starlette answers by it, and raises the exception all the same.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            told = JSONResponse({"error": f"{type(error).__name__}: {error}"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            await told(scope, receive, send)
 
 
 class Server(MLServer):
@@ -36,6 +76,10 @@ class Server(MLServer):
         if sig is None:
             self.failure = sys.exception()
         await super().stop(sig)
+
+    def _create_servers(self) -> None:
+        super()._create_servers()
+        self._rest_server._app.add_middleware(Answering)
 
     async def add_custom_handlers(self, model: MLModel) -> MLModel:
         """Called when a model has been loaded."""

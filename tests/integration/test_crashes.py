@@ -43,7 +43,7 @@ SAMPLE = (
 # The number of a write differs by one or two from run to run: the fault may have happened in a neighbour.
 MUTANTS = {
     "tells_twice": ("create:after:1",),
-    "deletes_before_it_tells": ("rollback:before:4", "rollback:before:5", "rollback:before:6"),
+    "deletes_before_it_tells": tuple(f"rollback:before:{number}" for number in range(3, 8)),
     "trusts_its_cache": ("rollback:stale:1", "rollback:stale:2"),
 }
 

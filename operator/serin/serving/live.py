@@ -67,8 +67,8 @@ def _status(kind: Kind, status: Json) -> Json:
     """A route's answers from its gateways, and why a workload gets no pods; the rest is told better by the pods."""
     if kind is WORKLOAD:
         refused = [one for one in status.get("conditions") or [] if _is_refusal(one)]
-        kept = [{"type": one["type"], "message": one.get("message", "")} for one in refused]
-        return {"conditions": kept} if kept else {}
+        told = [{"type": one["type"], "message": one.get("message", "")} for one in refused]
+        return {"conditions": told} if told else {}
     if kind is not HTTP_ROUTE:
         return {}
     kept = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
