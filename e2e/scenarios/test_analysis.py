@@ -140,7 +140,7 @@ def test_prometheus_goes_and_comes_back_empty(ping: Deployment, room: Room) -> N
     assert traffic.failures == []
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=2)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=3)
 def test_counters_that_begin_anew(ping: Deployment) -> None:
     """A pod of the candidate is replaced in the middle: what it counted is not taken for a verdict."""
     with ping.traffic() as traffic:

@@ -72,7 +72,13 @@ def test_inference_service_of_somebody_else(scene: Scene) -> None:
     assert "serin" not in {entry["manager"] for entry in theirs["metadata"]["managedFields"]}
 
     scene.kube.delete(INFERENCE_SERVICE, scene.namespace, name)
-    eventually(lambda: name not in scene.names(INFERENCE_SERVICE), "theirs is gone")
+
+    def gone() -> bool:
+        # Ours may take the name within milliseconds.
+        now = scene.kube.get(INFERENCE_SERVICE, scene.namespace, name)
+        return now is None or now["metadata"]["uid"] != theirs["metadata"]["uid"]
+
+    eventually(gone, "theirs is gone")
     hurry(deployed)
     deployed.healthy(1)
 
