@@ -19,7 +19,7 @@ demo: $(READY) ## Show the whole thing: a cluster, three model versions, a rollo
 	@$(RUN) -m e2e.demo
 
 test: $(READY) ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
-	@$(PYTEST) --numprocesses=3 --dist=loadfile $(ARGS)
+	@$(PYTEST) --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: lint types contracts generated unit ## Run everything that needs no cluster, in under a minute
 
