@@ -19,7 +19,7 @@ Record = Callable[[str, object], None]
 _PUT_BACK_SECONDS = 5.0
 
 
-@pytest.mark.starting(alias=GOOD, steps=[{"weight": 20, "approval": True}])
+@pytest.mark.starting(alias=GOOD, steps=[(20, "45s")])
 def test_children_that_are_edited_or_deleted_are_put_back(ping: Deployment, measured: Record) -> None:
     with ping.traffic(rate=20) as traffic:
         moved = time.time()
@@ -32,7 +32,6 @@ def test_children_that_are_edited_or_deleted_are_put_back(ping: Deployment, meas
         _answered_again(traffic, 15)
         measured("deleted InferenceService put back after", _deleted_service(ping))
         _answered_again(traffic, 60)
-        ping.order("approve", ping.revision("v2"))
         ping.settled(BETTER, seconds=120, since=moved)
 
     steps = ping.watch.steps(moved)

@@ -59,7 +59,7 @@ BY_REASON: dict[str, str] = {
     "DownloadFailed": "spec.serving.serviceAccountName needs the right to read the artifacts, and they have to be "
     "there.",
     "PodCreationFailed": "Make the ServiceAccount, or room in the quota or limit, that the message names. Kubernetes "
-    "tries again by itself, but ever more rarely; serin retry {name} makes the pods anew.",
+    "tries again by itself, but ever more rarely; where the version was rejected, serin retry {name} makes new pods.",
     "Unschedulable": "Room on a node, or smaller spec.serving.resources, or other selectors in spec.serving.overrides.",
     "ImagePullFailed": "The image and its registry's login, in the serving runtime or in spec.serving.overrides.",
     "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names, or correct spec.serving.env.",
