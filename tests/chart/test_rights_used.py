@@ -29,11 +29,14 @@ from serin.api.kinds import WORKLOAD
 from serin.cluster.client import Client
 from serin.cluster.client import connect
 from serin.cluster.limiter import TokenBucket
+from serin.controller.app import utc_now
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.policies import Policies
 from serin.controller.queue import Queue
+from serin.controller.registries import Registries
 from serin.controller.resync import parts
+from serin.controller.telemetry import Telemetry
 from tests.chart.rendered import Json
 from tests.chart.rendered import Rendered
 from tests.chart.rendered import render
@@ -209,9 +212,10 @@ async def _missed_deletions(plane: ControlPlane, scene: Scene, deployed: Deploye
     client = Client(api, TokenBucket(100, 100, loop.time), lambda *_: None, loop.time)
     queue, parents, children = Queue(), Parents(), Children()
     policies = Policies(generate.NAMESPACE, queue, parents)
+    registries = Registries(generate.NAMESPACE, client, queue, Telemetry(), utc_now)
 
     async def round_of_all() -> None:
-        for part in parts(client, queue, parents, children, policies):
+        for part in parts(client, queue, parents, children, policies, registries):
             await part()
 
     try:

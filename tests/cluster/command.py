@@ -69,9 +69,10 @@ class Command:
         return "\n".join([self.cluster.status(), self.kubectl("describe", "nodes,pods"), *logs])
 
     def processes(self) -> dict[str, set[int]]:
-        """The processes of each program."""
+        """The processes of each program; not those that one starts for a moment, as kube-proxy does nft."""
         folders = {path for mount in hierarchies() for path in (mount / f"serin-{self.name}/programs").glob("*/")}
-        return {folder.name: Cgroup(f"serin-{self.name}/programs/{folder.name}").processes() for folder in folders}
+        found = {folder.name: Cgroup(f"serin-{self.name}/programs/{folder.name}").processes() for folder in folders}
+        return {name: {pid for pid in pids if _parent(pid) not in pids | {None}} for name, pids in found.items()}
 
     def ask(self, path: str) -> str:
         """What the probe answers on port 8080 of the node, asked from the machine."""
@@ -88,3 +89,11 @@ class Command:
                 return str(error)
 
         wait_for(what, reason, seconds)
+
+
+def _parent(pid: int) -> int | None:
+    """None: the process has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None

@@ -116,7 +116,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure comes with the operator's last words."""
     report = yield
-    operator = getattr(item, "funcargs", {}).get("operator")
-    if report.failed and isinstance(operator, Operator):
-        report.sections.append(("operator's log", operator.last_words()))
+    for given in getattr(item, "funcargs", {}).values() if report.failed else ():
+        operator = given.operator if isinstance(given, Scene) else given
+        if isinstance(operator, Operator):
+            report.sections.append(("operator's log", operator.last_words()))
+            break
     return report

@@ -129,6 +129,9 @@ class Played:
     async def _send(self, method: str, path: str, body: Json) -> None:
         headers = {"Content-Type": MERGE if method == "PATCH" else "application/json"}
         async with self._session.request(method, self._url + path, json=body, headers=headers) as answer:
+            if answer.status == 429 or answer.status >= 500:
+                # For a moment, as while the storage of a new kind is made: what is to be played is listed again.
+                answer.raise_for_status()
             # Gone, or another one of the name by now: nothing is left to be played.
             if answer.status >= 400 and answer.status not in (404, 409):
                 raise RuntimeError(f"{method} {path} was answered with {answer.status}: {await answer.text()}")

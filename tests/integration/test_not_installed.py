@@ -10,6 +10,7 @@ import pytest
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.kserve import add_gateway_api
 from serin.api.kinds import DEPLOYMENT_LABEL
+from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import POD
 from serin.api.kinds import REVISION_LABEL
@@ -27,24 +28,30 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def bare(backstage: Backstage, tmp_path: Path) -> Iterator[tuple[ControlPlane, Scene]]:
-    """A control plane with our CRDs and nothing else, and an operator on it."""
+def bare_plane() -> Iterator[ControlPlane]:
+    """A control plane with nothing on it."""
     with ControlPlane() as plane:
-        kube = furnish(plane)
-        operator = Operator(plane.user(OPERATOR), tmp_path)
-        operator.start()
-        stage = Played(plane.url, plane.pki)
-        backstage.run(stage.start())
-        scene = Scene(kube, stage, backstage, operator, "bare")
-        scene.open()
-        yield plane, scene
-        backstage.run(scene.models.stop())
-        backstage.run(stage.stop())
-        operator.stop()
+        yield plane
 
 
-def test_neither_kserve_nor_gateway_api(bare: tuple[ControlPlane, Scene]) -> None:
-    plane, scene = bare
+@pytest.fixture
+def bare(bare_plane: ControlPlane, backstage: Backstage, tmp_path: Path) -> Iterator[Scene]:
+    """Our CRDs and nothing else, and an operator beside them."""
+    kube = furnish(bare_plane)
+    operator = Operator(bare_plane.user(OPERATOR), tmp_path)
+    operator.start()
+    stage = Played(bare_plane.url, bare_plane.pki)
+    backstage.run(stage.start())
+    scene = Scene(kube, stage, backstage, operator, "bare")
+    scene.open()
+    yield scene
+    backstage.run(scene.models.stop())
+    backstage.run(stage.stop())
+    operator.stop()
+
+
+def test_neither_kserve_nor_gateway_api(bare_plane: ControlPlane, bare: Scene) -> None:
+    plane, scene = bare_plane, bare
     deployed = scene.deploy(version=1)
     ready = deployed.reason("BackendNotInstalled")
     assert "install KServe" in ready["message"]
@@ -56,13 +63,28 @@ def test_neither_kserve_nor_gateway_api(bare: tuple[ControlPlane, Scene]) -> Non
     hurry(deployed)
     revision = eventually(lambda: scene.revisions(), "the InferenceService is made")[0]
     make_pod(scene, deployed, revision)
-    ready = deployed.reason("GatewayApiNotInstalled")
-    assert "install the Gateway API's custom resources" in ready["message"]
-    assert deployed.condition("Available")["status"] == "False"
+    missing_gateway_api(deployed)
 
     add_gateway_api(plane)
     hurry(deployed)
     deployed.healthy(1, seconds=90)
+
+    # Somebody takes it away, with every route, and puts it back: whatever that does to watches, they go on.
+    scene.kube.delete(CRD, None, f"{HTTP_ROUTE.plural}.{HTTP_ROUTE.group}")
+    eventually(lambda: plane.api.missing(HTTP_ROUTE.path(None)) is not None, "HTTPRoutes are not served any more")
+    hurry(deployed)
+    missing_gateway_api(deployed)
+    add_gateway_api(plane)
+    hurry(deployed)
+    deployed.healthy(1, seconds=90)
+    assert deployed.weights() == {f"{revision}-predictor": 100}
+    assert scene.operator.running
+
+
+def missing_gateway_api(deployed: Deployed) -> None:
+    ready = deployed.reason("GatewayApiNotInstalled")
+    assert "install the Gateway API's custom resources" in ready["message"]
+    assert deployed.condition("Available")["status"] == "False"
 
 
 def hurry(deployed: Deployed) -> None:

@@ -7,10 +7,11 @@ import contextlib
 import gc
 import socket
 from collections.abc import AsyncIterator
+from collections.abc import Iterable
 from datetime import UTC
 from datetime import datetime
+from functools import partial
 
-import kopf
 import structlog
 
 from serin.api.kinds import MODEL_DEPLOYMENT
@@ -32,9 +33,11 @@ from serin.controller.queue import Key
 from serin.controller.queue import Queue
 from serin.controller.reconcile import Reconciler
 from serin.controller.registries import Registries
+from serin.controller.resync import Part
 from serin.controller.resync import parts
 from serin.controller.resync import resync
 from serin.controller.telemetry import Telemetry
+from serin.controller.watches import watch
 from serin.errors import ClusterError
 from serin.metrics.prometheus import Prometheus
 from serin.serving.kserve import KServe
@@ -82,7 +85,7 @@ async def run(settings: Settings) -> None:
         socket.gethostname(),
         forget,
     )
-    ready = asyncio.Event()
+    ready, missed = asyncio.Event(), asyncio.Event()
 
     def alive() -> bool:
         return all(loop.time() - began < STUCK_SECONDS for began in queue.in_flight.values())
@@ -98,27 +101,18 @@ async def run(settings: Settings) -> None:
         client.access,
     )
     # Before anything is decided, everything is read: a view with holes would be taken for things that are missing.
-    await prime(client, queue, parents, children, policies)
+    await prime(parts(client, queue, parents, children, policies, registries))
     for key in parents.all():
         registries.note(key, (parents.get(key) or {}).get("spec") or {})
     async with _tasks(
         *(work(queue, reconciler, telemetry) for _ in range(settings.workers)),
-        resync(client, queue, parents, children, policies, settings.resync_seconds),
+        resync(partial(parts, client, queue, parents, children, policies, registries), missed, settings.resync_seconds),
         registries.run(),
     ):
         # What was imported stays for good: keep the collector from walking it again and again.
         gc.freeze()
         try:
-            await kopf.operator(
-                registry=registry,
-                settings=handlers.settings(),
-                memories=handlers.NoMemories(),
-                clusterwide=True,
-                ready_flag=ready,
-                # By default the name of the user, looked up in /etc/passwd, which knows no user of a pod's own number:
-                # KeyError at the start (kopf peering.py, detect_own_id).
-                identity=socket.gethostname(),  # type: ignore[arg-type]
-            )
+            await watch(registry, handlers.settings(), ready, missed.set)
         finally:
             await registries.close()
             await measurer.close()
@@ -135,10 +129,10 @@ def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         loop.default_exception_handler(context)
 
 
-async def prime(client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies) -> None:
+async def prime(round_of: Iterable[Part]) -> None:
     """Fill the caches, for as long as it takes the API server to answer. What was read is not read again: one that
     answers now and then would never answer everything in a row."""
-    for part in parts(client, queue, parents, children, policies):
+    for part in round_of:
         while True:
             try:
                 await part()

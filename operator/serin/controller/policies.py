@@ -54,6 +54,7 @@ class Policies:
 
     async def refresh(self, client: Client) -> None:
         """Read them anew: before the first decision, and for what a watch missed."""
+        known = list(self._known)
         present: set[tuple[str, str]] = set()
         try:
             async for page in client.pages(ROLLOUT_POLICY):
@@ -64,7 +65,7 @@ class Policies:
             # The custom resources are older than this operator.
             if error.status != NOT_FOUND:
                 raise
-        for name in list(self._known):
+        for name in known:
             if (self._namespace, name) not in present:
                 self.take("DELETED", {"metadata": {"namespace": self._namespace, "name": name}})
 

@@ -25,6 +25,7 @@ from serin.api.modeldeployment import Model
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
+from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
 from serin.controller import answers
 from serin.controller.answers import Answer
@@ -97,15 +98,33 @@ class Registries:
         if changed:
             self._look_at(key.name)
 
+    async def refresh(self) -> None:
+        """Read them anew: before the first decision, and for what a watch missed."""
+        known, present = set(self._declared.all()), set()
+        try:
+            async for page in self._client.pages(MODEL_REGISTRY):
+                for body in page:
+                    self.take(None, body)
+                    present.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
+        except ClusterError as error:
+            # The custom resources are older than this operator.
+            if error.status != NOT_FOUND:
+                raise
+        for key in known - present:
+            gone = self._declared.get(key)
+            if gone is not None:
+                self.take("DELETED", gone)
+
     def take_namespace(self, event: str | None, body: dict[str, Any]) -> None:
         """A namespace was seen: its labels decide which registries it may name."""
         name = body["metadata"]["name"]
         labels = dict(body["metadata"].get("labels") or {})
-        if "deletionTimestamp" in body["metadata"]:
+        if event != "DELETED" and "deletionTimestamp" in body["metadata"]:
             self._leaving.add(name)
+        else:
+            self._leaving.discard(name)
         if event == "DELETED":
             self._labels.pop(name, None)
-            self._leaving.discard(name)
         elif self._labels.get(name) != labels:
             known = name in self._labels
             self._labels[name] = labels

@@ -7,10 +7,12 @@ caches, and puts every ModelDeployment into the queue's backlog. At rest it cost
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from functools import partial
 
@@ -28,18 +30,22 @@ from serin.controller.handlers import CHILDREN
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
+from serin.controller.registries import Registries
 from serin.errors import ClusterError
 
 log = structlog.get_logger(__name__)
 
+Part = Callable[[], Awaitable[None]]
 
-async def resync(
-    client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies, every: float
-) -> None:
-    """Do it for ever, every so many seconds and a little jitter. What failed is told and done in the next round."""
+
+async def resync(round_of: Callable[[], Iterable[Part]], missed: asyncio.Event, every: float) -> None:
+    """Do it for ever, every so many seconds and a little jitter, and at once when watches are known to have ``missed``
+    something. What failed is told and done in the next round."""
     while True:
-        await asyncio.sleep(every * random.uniform(0.9, 1.1))  # noqa: S311 (jitter, not a secret)
-        for part in parts(client, queue, parents, children, policies):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(missed.wait(), every * random.uniform(0.9, 1.1))  # noqa: S311 (no secret)
+        missed.clear()
+        for part in round_of():
             try:
                 await part()
             except ClusterError as error:
@@ -47,10 +53,16 @@ async def resync(
 
 
 def parts(
-    client: Client, queue: Queue, parents: Parents, children: Children, policies: Policies
-) -> Iterator[Callable[[], Awaitable[None]]]:
+    client: Client,
+    queue: Queue,
+    parents: Parents,
+    children: Children,
+    policies: Policies,
+    registries: Registries,
+) -> Iterator[Part]:
     """One round, in parts of which each can fail, and be done again, alone."""
     yield lambda: policies.refresh(client)
+    yield registries.refresh
     yield lambda: _parents(client, parents)
     for kind in CHILDREN:
         yield partial(_heal, client, queue, children, kind)

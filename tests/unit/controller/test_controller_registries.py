@@ -291,6 +291,28 @@ async def test_a_registry_that_is_deleted(stage: Stage) -> None:
     assert stage.registries.polled() == {}
 
 
+async def test_a_registry_whose_deletion_no_watch_told(stage: Stage) -> None:
+    stage.declare()
+    await stage.resolved(VERSION)
+    await stage.registries.refresh()
+    await stage.resolved(VERSION)
+    stage.api.remove(MODEL_REGISTRY, HOME, "default")
+    await stage.registries.refresh()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not isinstance(found := (await stage.ask(VERSION))[0], Problem):  # noqa: ASYNC110 (polls, as people do)
+            await asyncio.sleep(0.01)
+    assert found.reason is Reason.REGISTRY_NOT_FOUND
+
+
+async def test_a_namespace_that_went_and_came_again_is_no_longer_leaving(stage: Stage) -> None:
+    name = {"name": "payments", "labels": {}}
+    stage.registries.take_namespace("MODIFIED", {"metadata": {**name, "deletionTimestamp": "2026-11-20T12:00:00Z"}})
+    assert stage.registries.leaving("payments")
+    # A watch that broke meanwhile lists what there is, and does not tell of the deletion.
+    stage.registries.take_namespace(None, {"metadata": name})
+    assert not stage.registries.leaving("payments")
+
+
 async def test_a_poll_that_succeeds_again_is_no_news(stage: Stage) -> None:
     stage.declare()
     stage.note(ALIAS)
