@@ -15,10 +15,10 @@ ARGS ?=
 help: ## List the verbs
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
 
-demo: $(READY) ## Show the whole thing: a cluster, three model versions, a rollout and a rollback under traffic
+demo: prepare ## Show the whole thing: a cluster, three model versions, a rollout and a rollback under traffic
 	@$(RUN) -m e2e.demo
 
-test: $(READY) ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
+test: prepare ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
 	@$(PYTEST) --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: lint types contracts generated unit ## Run everything that needs no cluster, in under a minute
@@ -27,9 +27,10 @@ unit: $(READY) ## Run the tests that start nothing
 	@$(PYTEST) --numprocesses=auto -m 'not integration and not cluster' $(ARGS)
 
 integration: $(READY) ## Run the tests against a real API server, started in seconds
+	@$(RUN) -m e2e.prepare --control-plane
 	@$(PYTEST) -m integration $(ARGS)
 
-e2e: $(READY) ## Run the tests on a real cluster with nodes, KServe, a gateway and MLflow
+e2e: prepare ## Run the tests on a real cluster with nodes, KServe, a gateway and MLflow
 	@$(PYTEST) -m cluster $(ARGS)
 
 modelcheck: $(READY) ## Check every reachable state of a rollout, with crashes, lost answers, stale views and orders
@@ -72,8 +73,11 @@ judge: $(READY) ## Simulate the judge beside the field's others; keeps the table
 crashes: $(READY) ## Kill the operator at every write and put every fault in its way; keeps the table in bench/
 	@PYTHONPATH=operator nice $(VENV)/bin/python -m tests.crashes $(ARGS)
 
-up: $(READY) ## Bring up the local cluster with everything that Serin runs on, and Serin
+up: prepare ## Bring up the local cluster with everything that Serin runs on, and Serin
 	@$(RUN) -m e2e.up
+
+prepare: $(READY) ## Build what the cluster and the tests are made of, once; the verbs that need it do it themselves
+	@$(RUN) -m e2e.prepare
 
 down: $(READY) ## Take the local cluster away, with everything it put on the machine
 	@$(RUN) -m e2e.cluster down
@@ -100,4 +104,4 @@ $(READY): requirements/dev.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-.PHONY: help rollouts demo test check unit integration e2e modelcheck mutants lint format types contracts generate generated bench judge crashes up down lock clean
+.PHONY: help rollouts demo test check unit integration e2e modelcheck mutants lint format types contracts generate generated bench judge crashes prepare up down lock clean

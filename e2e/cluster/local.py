@@ -57,10 +57,18 @@ class LocalCluster:
         self._supervisor = Supervisor(self._cgroup, self._namespaces, self._layout.run, self._layout.log)
         self._runtime = Runtime(self._layout, self._cgroup)
 
+    def preflight(self) -> None:
+        """Install what is missing on this machine, and try whether it can carry a cluster.
+
+        Raises:
+            ClusterError: it cannot; with what is missing and the other ways.
+        """
+        preflight(self._layout.state)
+
     def up(self) -> None:
         """Bring it up, or back up, until its node is Ready."""
         start = time.monotonic()
-        preflight(self._layout.state)
+        self.preflight()
         for tool in _TOOLS:
             tools.build(tool)
         with self._locked():

@@ -4,10 +4,11 @@
 and manifests are. Knows nothing of clusters: it can build, cache and find, and that is all.
 """
 
+from e2e.tools.builds import TOOLS
 from e2e.tools.builds import binary
 from e2e.tools.builds import build
 from e2e.tools.golang import ToolError
 from e2e.tools.golang import module_folder
 from e2e.tools.golang import module_version
 
-__all__ = ["ToolError", "binary", "build", "module_folder", "module_version"]
+__all__ = ["TOOLS", "ToolError", "binary", "build", "module_folder", "module_version"]
