@@ -26,6 +26,8 @@ GATEWAY_GROUP = "gateway.networking.k8s.io"
 # looks for the route, as every Envoy does, so a share is told by the first digits of that.
 COPIES_ALL = frozenset({"projectcontour.io/gateway-controller"})
 REQUEST_ID = "x-request-id"
+ANSWERS = ("Accepted", "ResolvedRefs")
+"""Conditions by which a gateway answers."""
 PATH = {"type": "PathPrefix", "value": "/"}
 
 
@@ -124,9 +126,19 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
 
 
 def copies_all(live: Live | None) -> bool:
-    """Whether a gateway that answered for the route copies every request, whatever percentage it is asked for."""
+    """Whether a gateway that answered for the route copies every request, whatever percentage it is asked for.
+
+    One that was replaced by another may have left its answer, to an older generation.
+    """
     parents = live.status.get("parents") or [] if live is not None else []
-    return any(parent.get("controllerName") in COPIES_ALL for parent in parents)
+    answered = [(_newest(parent), parent.get("controllerName")) for parent in parents]
+    last = max((generation for generation, _ in answered), default=0)
+    return any(generation == last and controller in COPIES_ALL for generation, controller in answered)
+
+
+def _newest(parent: Json) -> int:
+    """The newest generation that a controller has answered for."""
+    return max((one.get("observedGeneration", 0) for one in parent.get("conditions") or []), default=0)
 
 
 def _rules(live: Live, revision: Callable[[str], str]) -> dict[str, Any]:
@@ -165,7 +177,7 @@ def _since(live: Live) -> datetime | None:
         condition["lastTransitionTime"]
         for parent in live.status.get("parents") or []
         for condition in parent.get("conditions") or []
-        if condition.get("lastTransitionTime")
+        if condition.get("lastTransitionTime") and condition["type"] in ANSWERS
     ]
     return max(map(datetime.fromisoformat, times), default=None)
 
@@ -173,25 +185,32 @@ def _since(live: Live) -> datetime | None:
 def _answer(parent: Json, live: Live) -> str | None:
     """What the gateway says of this generation: "" accepted, None not yet anything, otherwise its refusal.
 
-    Accepted alone does not tell that the backends exist: that is ResolvedRefs.
+    Others may speak for the same gateway: a controller that was replaced, or one for policies, which has conditions of
+    its own and none of the gateway's (Kuadrant). One that accepts is enough.
     """
-    for status in live.status.get("parents") or []:
-        if not _same_parent(status.get("parentRef") or {}, parent, live.namespace):
-            continue
-        current = {
-            condition["type"]: condition
-            for condition in status.get("conditions") or []
-            if condition.get("observedGeneration") == live.generation
-        }
-        for name in ("Accepted", "ResolvedRefs"):
-            condition = current.get(name)
-            if condition is None:
-                return None
-            if condition.get("status") != "True":
-                gateway = f"{parent.get('namespace')}/{parent['name']}"
-                return f"gateway {gateway}: {condition.get('reason')}: {condition.get('message', '')}".strip()
-        return ""
-    return None
+    said = [
+        _verdict(status, parent, live.generation)
+        for status in live.status.get("parents") or []
+        if _same_parent(status.get("parentRef") or {}, parent, live.namespace)
+    ]
+    return "" if "" in said else next((refusal for refusal in said if refusal is not None), None)
+
+
+def _verdict(status: Json, parent: Json, generation: int) -> str | None:
+    """What one controller says. Accepted alone does not tell that the backends exist: that is ResolvedRefs."""
+    current = {
+        condition["type"]: condition
+        for condition in status.get("conditions") or []
+        if condition.get("observedGeneration") == generation
+    }
+    for name in ANSWERS:
+        condition = current.get(name)
+        if condition is None:
+            return None
+        if condition.get("status") != "True":
+            gateway = f"{parent.get('namespace')}/{parent['name']}"
+            return f"gateway {gateway}: {condition.get('reason')}: {condition.get('message', '')}".strip()
+    return ""
 
 
 def _same_parent(one: Json, other: Json, namespace: str) -> bool:

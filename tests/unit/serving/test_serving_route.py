@@ -148,11 +148,52 @@ def test_a_share_that_a_hand_changed_is_none_of_ours() -> None:
     assert observed(body).mirror == Mirror(REVISIONS[1], 0)
 
 
+def answer(controller: str, *conditions: str, generation: int = 3, status: str = "True") -> Json:
+    """What a controller says of the route for the first gateway."""
+    said = [
+        {"type": kind, "status": status, "observedGeneration": generation, "reason": "Told", "message": "no"}
+        for kind in conditions
+    ]
+    return {"parentRef": {"name": "public", "namespace": "gateways"}, "controllerName": controller, "conditions": said}
+
+
+def answered(*parents: Json) -> Live:
+    spec = rendered(planned({REVISIONS[0]: 100}, gateways=GATEWAYS[:1]))["spec"]
+    return Live("fraud", "payments", "u", "1", 3, "uid-1", {}, spec, {"parents": list(parents)})
+
+
+ENVOY, CONTOUR = "gateway.envoyproxy.io/gatewayclass-controller", "projectcontour.io/gateway-controller"
+ACCEPTS = answer(ENVOY, "Accepted", "ResolvedRefs")
+REFUSES = answer(ENVOY, "Accepted", "ResolvedRefs", status="False")
+POLICY = answer("kuadrant.io/policy-controller", "kuadrant.io/AuthPolicyAffected")
+LEFT_BEHIND = answer(CONTOUR, "Accepted", "ResolvedRefs", generation=2)
+
+
+@pytest.mark.parametrize("others", [[], [POLICY], [LEFT_BEHIND], [POLICY, LEFT_BEHIND]])
+@pytest.mark.parametrize("first", [False, True])
+def test_who_else_speaks_of_a_route_changes_nothing(others: list[Json], *, first: bool) -> None:
+    def seen(*mine: Json) -> Route:
+        parents = (*others, *mine) if first else (*mine, *others)
+        return observe_route(answered(*parents), lambda service: service)
+
+    assert seen(ACCEPTS).accepted
+    assert seen(REFUSES).refusal == "gateway gateways/public: Told: no"
+    assert not seen(REFUSES).accepted
+    assert not seen().accepted
+    assert seen().refusal is None
+
+
 @pytest.mark.parametrize(
-    ("controller", "copies"),
-    [("projectcontour.io/gateway-controller", True), ("gateway.envoyproxy.io/gatewayclass-controller", False)],
+    ("parents", "copies"),
+    [
+        ([answer(CONTOUR, "Accepted")], True),
+        ([ACCEPTS], False),
+        ([LEFT_BEHIND], True),
+        ([LEFT_BEHIND, ACCEPTS], False),
+        ([{"controllerName": CONTOUR}], True),
+        ([], False),
+    ],
 )
-def test_gateways_that_copy_everything_are_known_by_their_controller(controller: str, *, copies: bool) -> None:
-    live = Live("fraud", "payments", "u", "1", 3, "uid-1", {}, {}, {"parents": [{"controllerName": controller}]})
-    assert copies_all(live) == copies
+def test_gateways_that_copy_everything_are_known_by_their_controller(parents: list[Json], *, copies: bool) -> None:
+    assert copies_all(answered(*parents)) == copies
     assert not copies_all(None)
