@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC
 from datetime import datetime
 
@@ -43,7 +44,7 @@ QUERIES = {
 def known() -> set[str]:
     """Names of all series that the operator or a model server shows, and Prometheus' own."""
     telemetry = Telemetry()
-    telemetry.watch_queue(Queue())
+    telemetry.watch_queue(Queue(), 4, time.monotonic)
     telemetry.watch_registries(lambda: {"default": datetime(2026, 11, 20, tzinfo=UTC)})
     names = {"up"}
     for family in telemetry.registry.collect():

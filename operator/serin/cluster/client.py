@@ -7,6 +7,7 @@ Nothing is retried here: the queue does that, for each object on its own.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from collections.abc import Callable
@@ -30,12 +31,14 @@ Json = dict[str, Any]
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
+TOKEN_SECONDS = 1.0
 LOG_BYTES = 16 * 1024
 PAGE = 50
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+UNAUTHORIZED = 401
 NOT_FOUND = 404
 CONFLICT = 409
 TOO_MANY_REQUESTS = 429
@@ -73,20 +76,41 @@ class Client:
         """Close the connections."""
         await self._api.close()
 
-    async def access(self) -> dict[str, Any]:
-        """How to reach the API server, for another client library: server, CA, and the credentials as they are now."""
+    async def session(self, trace: aiohttp.TraceConfig) -> tuple[str, aiohttp.ClientSession]:
+        """For another client library: the API server's address, and a session that asks it as this client does, with
+        the token as it is at each request. Whoever gets it closes it.
+
+        An answer 401 is waited out, until the token is renewed or the request's time is over: kopf would close the
+        session under the requests of others (kopf credentials.py invalidate).
+        """
         configuration = self._api.configuration
-        token = await configuration.get_api_key_with_prefix("BearerToken")
-        scheme, _, value = (token or "").rpartition(" ")
-        return {
-            "server": configuration.host,
-            "ca_path": configuration.ssl_ca_cert,
-            "insecure": not configuration.verify_ssl,
-            "certificate_path": configuration.cert_file,
-            "private_key_path": configuration.key_file,
-            "scheme": scheme or None,
-            "token": value or None,
-        }
+
+        async def authorize(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            while True:
+                token = await configuration.get_api_key_with_prefix("BearerToken")
+                if token:
+                    request.headers["Authorization"] = token
+                response = await send(request)
+                if response.status != UNAUTHORIZED:
+                    return response
+                response.release()
+                await asyncio.sleep(TOKEN_SECONDS)
+
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context),
+            proxy=configuration.proxy or None,
+            middlewares=(authorize,),
+            trace_configs=[trace],
+        )
+        return configuration.host, session
+
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the cluster has the kind, as far as it says so now."""
+        try:
+            found = await self._json("GET", kind.path(None).rpartition("/")[0])
+        except ClusterError:
+            return False
+        return any(one["name"] == kind.plural for one in found.get("resources") or ())
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Json | None:
         """The object, read live; None where there is none."""
@@ -97,11 +121,12 @@ class Client:
                 return None
             raise
 
-    async def pages(self, kind: Kind, *, selector: str = "") -> AsyncIterator[list[Json]]:
-        """All objects of a kind, read live, a page at a time: whole, they would be the most memory we ever use."""
+    async def pages(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Json]]:
+        """All objects of a kind, read live, a page at a time: whole, they would be the most memory we ever use.
+        Without a namespace those of all."""
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            page = await self._json("GET", kind.path(None), query)
+            page = await self._json("GET", kind.path(namespace), query)
             yield page.get("items") or []
             more = (page.get("metadata") or {}).get("continue")
             if not more:
@@ -168,7 +193,10 @@ class Client:
         content_type: str = "application/json",
     ) -> Json:
         raw = await self._request(method, path, query, body, content_type)
-        answer: Json = json.loads(raw) if raw else {}
+        try:
+            answer: Json = json.loads(raw) if raw else {}
+        except ValueError as error:
+            raise ClusterError(0, f"{method} {path}: the answer is no JSON: is that the API server?") from error
         return answer
 
     async def _request(

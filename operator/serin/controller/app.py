@@ -25,6 +25,7 @@ from serin.controller import handlers
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
+from serin.controller.handlers import CHILDREN
 from serin.controller.http import serve
 from serin.controller.measure import Measurer
 from serin.controller.perform import Performer
@@ -37,7 +38,9 @@ from serin.controller.resync import Part
 from serin.controller.resync import parts
 from serin.controller.resync import resync
 from serin.controller.telemetry import Telemetry
-from serin.controller.watches import watch
+from serin.controller.watches import Watches
+from serin.controller.watches import keep_signals
+from serin.controller.watches import unless
 from serin.errors import ClusterError
 from serin.metrics.prometheus import Prometheus
 from serin.serving.kserve import KServe
@@ -57,11 +60,14 @@ async def run(settings: Settings) -> None:
     """Run the operator until it is told to stop."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_tell)
+    stop = asyncio.Event()
+    # Before anything is waited for: a process with number 1 in its pod, and no handler, does not end by SIGTERM.
+    keep_signals(stop)
     telemetry = Telemetry()
     limiter = TokenBucket(settings.requests_per_second, settings.request_burst, loop.time)
     client = Client(await connect(settings.kubeconfig), limiter, telemetry.request, loop.time)
     queue = Queue()
-    telemetry.watch_queue(queue)
+    telemetry.watch_queue(queue, settings.workers, loop.time)
     parents, children = Parents(), Children()
     policies = Policies(settings.namespace, queue, parents)
     through_mlflow = settings.artifacts_through_mlflow
@@ -85,39 +91,31 @@ async def run(settings: Settings) -> None:
         socket.gethostname(),
         forget,
     )
-    ready, missed = asyncio.Event(), asyncio.Event()
+    missed = asyncio.Event()
+    others = {MODEL_REGISTRY: registries.take, NAMESPACE: registries.take_namespace, ROLLOUT_POLICY: policies.take}
+    watches = Watches((MODEL_DEPLOYMENT, *CHILDREN, *others), client.session, client.serves, missed.set)
 
     def alive() -> bool:
         return all(loop.time() - began < STUCK_SECONDS for began in queue.in_flight.values())
 
-    runner, port = await serve(settings.http_host, settings.http_port, telemetry.registry, alive, ready.is_set)
+    runner, port = await serve(settings.http_host, settings.http_port, telemetry.registry, alive, watches.ready.is_set)
     log.info("serin starts", port=port, namespace=settings.namespace)
-    registry = handlers.watch(
-        queue,
-        parents,
-        children,
-        {MODEL_REGISTRY: registries.take, NAMESPACE: registries.take_namespace, ROLLOUT_POLICY: policies.take},
-        registries.note,
-        client.access,
-    )
+    registry = handlers.watch(queue, parents, children, others, registries.note, watches.login)
     # Before anything is decided, everything is read: a view with holes would be taken for things that are missing.
-    await prime(parts(client, queue, parents, children, policies, registries))
-    for key in parents.all():
-        registries.note(key, (parents.get(key) or {}).get("spec") or {})
-    async with _tasks(
-        *(work(queue, reconciler, telemetry) for _ in range(settings.workers)),
-        resync(partial(parts, client, queue, parents, children, policies, registries), missed, settings.resync_seconds),
-        registries.run(),
-    ):
-        # What was imported stays for good: keep the collector from walking it again and again.
-        gc.freeze()
-        try:
-            await watch(registry, handlers.settings(), ready, missed.set)
-        finally:
-            await registries.close()
-            await measurer.close()
-            if source is not None:
-                await source.close()
+    round_of = partial(parts, client, queue, parents, children, policies, registries)
+    if await unless(stop, prime(round_of())):
+        async with _tasks(
+            *(work(queue, reconciler, telemetry) for _ in range(settings.workers)),
+            resync(round_of, missed, settings.resync_seconds),
+            registries.run(),
+        ):
+            # What was imported stays for good: keep the collector from walking it again and again.
+            gc.freeze()
+            await watches.run(registry, handlers.settings(), stop)
+    await registries.close()
+    await measurer.close()
+    if source is not None:
+        await source.close()
     await runner.cleanup()
     await client.close()
 

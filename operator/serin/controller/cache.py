@@ -174,6 +174,11 @@ class Children:
                 replicas.append(entry.content)
         return LiveObjects(objects=objects, replicas=tuple(replicas))
 
+    def mine(self, kind: Kind, parent: Key) -> list[tuple[Key, str]]:
+        """Keys and uids of the known objects of a kind that belong to one ModelDeployment."""
+        keys = [Key(parent.namespace, name) for one, name in self._of.get(parent, ()) if one is kind]
+        return [(key, self._entries[kind][key].uid) for key in keys]
+
     def known(self, kind: Kind) -> Iterator[tuple[Key, str]]:
         """Keys and uids of all known objects of a kind."""
         for key, entry in list(self._entries.get(kind, {}).items()):

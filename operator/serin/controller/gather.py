@@ -9,6 +9,8 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from serin.api.kinds import DEPLOYMENT_LABEL
+from serin.api.kinds import POD
 from serin.api.modeldeployment import Model
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
@@ -86,6 +88,7 @@ class Gatherer:
         self._policies = policies
         self._measurer = measurer
         self._backend = backend
+        self._client = client
         self._logs = Logs(client)
         self._platform = platform
 
@@ -126,6 +129,24 @@ class Gatherer:
         if question is not None:
             observed = replace(observed, records=await self._targets.records(key, question))
         return observed, body
+
+    async def reread_pods(self, key: Key) -> bool:
+        """Read the pods live. Whether they are other ones, or other than the watch has told."""
+        before = self._children.of(key).replicas
+        present = set()
+        async for page in self._client.pages(POD, namespace=key.namespace, selector=f"{DEPLOYMENT_LABEL}={key.name}"):
+            for body in page:
+                self._children.put(POD, body)
+                present.add(body["metadata"]["uid"])
+        for pod, uid in self._children.mine(POD, key):
+            # Absent from a list is a reason to look, not a proof: it may be younger than the list.
+            if uid not in present and not _is(await self._client.get(POD, pod.namespace, pod.name), uid):
+                self._children.forget(POD, pod, uid)
+        return self._children.of(key).replicas != before
+
+
+def _is(body: dict[str, Any] | None, uid: str) -> bool:
+    return body is not None and body["metadata"]["uid"] == uid
 
 
 def _spec(raw: dict[str, Any]) -> ModelDeploymentSpec | Problem:

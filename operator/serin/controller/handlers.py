@@ -41,24 +41,24 @@ def watch(
     children: Children,
     others: Mapping[Kind, Sink],
     note: Callable[[Key, dict[str, Any]], None],
-    access: Callable[[], Awaitable[dict[str, Any]]],
+    login: Callable[[], Awaitable[kopf.AiohttpSession]],
 ) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own.
 
-    ``others`` takes the kinds that are no children, ``note`` hears of every spec, and ``access`` is asked for
-    credentials at the start and after a 401.
+    ``others`` takes the kinds that are no children, ``note`` hears of every spec, and ``login`` is asked for a session
+    at the start and after a 401.
     """
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(**await access())
+    async def session(**_: Any) -> kopf.AiohttpSession:
+        return await login()
 
-    _on(registry, MODEL_DEPLOYMENT, _parent_sink(queue, parents, note))
+    on(registry, MODEL_DEPLOYMENT, _parent_sink(queue, parents, note))
     for kind in CHILDREN:
-        _on(registry, kind, _child_sink(kind, queue, children), labels={DEPLOYMENT_LABEL: kopf.PRESENT})
+        on(registry, kind, _child_sink(kind, queue, children), labels={DEPLOYMENT_LABEL: kopf.PRESENT})
     for kind, sink in others.items():
-        _on(registry, kind, sink)
+        on(registry, kind, sink)
     return registry
 
 
@@ -112,7 +112,9 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def _on(registry: kopf.OperatorRegistry, kind: Kind, sink: Sink, **filters: Any) -> None:
+def on(registry: kopf.OperatorRegistry, kind: Kind, sink: Sink, **filters: Any) -> None:
+    """Every event of the kind goes to the sink."""
+
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural, **filters)
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         sink(event["type"], cast("dict[str, Any]", event["object"]))
@@ -125,8 +127,10 @@ def _parent_sink(queue: Queue, parents: Parents, note: Callable[[Key, dict[str, 
         if event == "DELETED":
             parents.drop(key, metadata["uid"])
             queue.add(key)
-        elif parents.put(body):
-            note(key, body["spec"])
+            return
+        # Also of what is known already: a live read may have brought it, which tells nobody.
+        note(key, body["spec"])
+        if parents.put(body):
             queue.add(key, fresh=event is not None)
 
     return take

@@ -33,6 +33,7 @@ class Counts:
     """What the queue did so far, for the metrics."""
 
     adds: int = 0
+    """Keys that joined the line, as client-go counts them: not those that were in it already."""
     retries: int = 0
 
 
@@ -71,10 +72,11 @@ class Queue:
 
     def add(self, key: Key, *, fresh: bool = True) -> None:
         """Look at this key, before the backlog if it is fresh."""
-        self.counts.adds += 1
         if key in self._in_flight:
+            self.counts.adds += key not in self._again
             self._again[key] = self._again.get(key, False) or fresh
             return
+        self.counts.adds += key not in self._waiting.fresh and key not in self._waiting.backlog
         self._put(key, fresh=fresh)
 
     def add_at(self, key: Key, when: float) -> None:

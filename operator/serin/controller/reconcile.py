@@ -106,6 +106,8 @@ class Reconciler:
             await self._refresh(key, observed.uid)
             if self._parents.get(key) != cached:
                 return Outcome("requeue_after", now)
+        if plan is not None and _gives(plan, observed, before) and await self._stale(key, observed.uid, fresh=fresh):
+            return Outcome("requeue_after", now)
         if plan is not None:
             try:
                 done = await self._performer.perform(plan)
@@ -122,6 +124,14 @@ class Reconciler:
         if plan is not None and await self._clear(key, observed, decision, plan, fresh=fresh):
             return Outcome("requeue_after", now)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
+
+    async def _stale(self, key: Key, uid: str, *, fresh: bool) -> bool:
+        """Whether the object or its pods, read live, are other than was thought: watches that are silent, or late, show
+        neither a crash nor the order to abort."""
+        cached = self._parents.get(key)
+        if not fresh:
+            await self._refresh(key, uid)
+        return await self._gatherer.reread_pods(key) or self._parents.get(key) != cached
 
     def _hold(self, key: Key, now: datetime, *, asked: bool) -> datetime | None:
         """Until when a status is held back that only tells what is waited for; None where it is told now."""
@@ -208,6 +218,18 @@ def _roles(status: ModelDeploymentStatus) -> frozenset[str]:
     """Revisions that the status has in a role, which therefore were made before."""
     roles = (status.stable, status.candidate, status.previous)
     return frozenset(role.revision for role in roles if role is not None)
+
+
+def _gives(plan: ServingPlan, observed: Observed, status: ModelDeploymentStatus) -> bool:
+    """Whether the candidate gets requests, or copies of them, that it does not get by the route as it is."""
+    candidate, wanted, route = status.candidate, plan.route, observed.serving.route
+    if candidate is None or status.stable is None or wanted is None:
+        return False
+    name = candidate.revision
+    more = dict(wanted.weights).get(name, 0) > route.weights.get(name, 0)
+    chosen = {one for one in wanted.matches if one.revision == name} - set(route.matches)
+    copied = wanted.mirror is not None and wanted.mirror != route.mirror
+    return more or bool(chosen) or copied
 
 
 def _earliest(one: datetime | None, other: datetime) -> datetime:

@@ -7,6 +7,7 @@ It stands between the watches and the registry layer: it keeps one connection a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from collections.abc import Coroutine
 from collections.abc import Iterable
@@ -56,6 +57,8 @@ PATIENCE_SECONDS = 1.0
 GATHER_SECONDS = 0.5
 # How often a registry whose Secret is missing or whose login is refused looks at the Secret again.
 SECRET_SECONDS = 30.0
+# After a request of ours failed.
+AGAIN_SECONDS = 5.0
 
 
 class Registries:
@@ -149,14 +152,16 @@ class Registries:
 
     async def run(self) -> None:
         """Keep connections as they are declared, and look again at Secrets that did not do."""
+        loop = asyncio.get_running_loop()
+        secrets_at = loop.time() + SECRET_SECONDS
         while True:
-            try:
-                async with asyncio.timeout(SECRET_SECONDS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(secrets_at):
                     await self._wakeup.wait()
-            except TimeoutError:
+                    await asyncio.sleep(GATHER_SECONDS)
+            if loop.time() >= secrets_at:
+                secrets_at = loop.time() + SECRET_SECONDS
                 self._changed |= {name for name, one in self._connections.items() if one.wants_secret}
-            else:
-                await asyncio.sleep(GATHER_SECONDS)
             self._wakeup.clear()
             changed, self._changed = self._changed, set()
             for name in sorted(changed):
@@ -306,7 +311,10 @@ class Registries:
             await self._report(name, connection)
         except ClusterError as error:
             log.warning("registry was not looked at", registry=name, error=error.message)
-            asyncio.get_running_loop().call_later(5.0, self._look_at, name)
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._look_at, name)
+        except Exception:  # a bug that one declaration wakes must not end the others; it is told
+            log.exception("registry was not looked at (this is a bug, please report it)", registry=name)
+            asyncio.get_running_loop().call_later(SECRET_SECONDS, self._look_at, name)
 
     def _disconnect(self, name: str) -> None:
         connection = self._connections.pop(name, None)

@@ -35,21 +35,30 @@ from serin.errors import ClusterError
 
 log = structlog.get_logger(__name__)
 
+GATHER_SECONDS = 2.0
+RETRY_SECONDS = 5.0
+
 Part = Callable[[], Awaitable[None]]
 
 
 async def resync(round_of: Callable[[], Iterable[Part]], missed: asyncio.Event, every: float) -> None:
-    """Do it for ever, every so many seconds and a little jitter, and at once when watches are known to have ``missed``
-    something. What failed is told and done in the next round."""
+    """Do it for ever, every so many seconds and a little jitter, and at once when watches may have ``missed``
+    something. What failed is told, and done again soon, and then ever later."""
+    after = every
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(missed.wait(), every * random.uniform(0.9, 1.1))  # noqa: S311 (no secret)
+            await asyncio.wait_for(missed.wait(), after * random.uniform(0.9, 1.1))  # noqa: S311 (no secret)
+            # One kind was listed anew: mostly others are, too.
+            await asyncio.sleep(GATHER_SECONDS)
         missed.clear()
+        failed = False
         for part in round_of():
             try:
                 await part()
             except ClusterError as error:
                 log.warning("resync failed", error=error.message)
+                failed = True
+        after = every if not failed else min(every, RETRY_SECONDS if after == every else 2 * after)
 
 
 def parts(
@@ -63,18 +72,20 @@ def parts(
     """One round, in parts of which each can fail, and be done again, alone."""
     yield lambda: policies.refresh(client)
     yield registries.refresh
-    yield lambda: _parents(client, parents)
+    yield lambda: _parents(client, parents, registries)
     for kind in CHILDREN:
         yield partial(_heal, client, queue, children, kind)
     yield partial(_all_of_them, queue, parents)
 
 
-async def _parents(client: Client, parents: Parents) -> None:
+async def _parents(client: Client, parents: Parents, registries: Registries) -> None:
     known = set(parents.all())
     present = set()
     async for body in _all(client, MODEL_DEPLOYMENT):
+        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
         parents.put(body)
-        present.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
+        registries.note(key, body["spec"])
+        present.add(key)
     for key in known - present:
         # Absent from a list is a reason to look, not a proof: it may be younger than the list.
         await _look(client, parents, key)

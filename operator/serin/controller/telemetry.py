@@ -119,9 +119,9 @@ class Telemetry:
         for result in ("success", "error"):
             self.measurements.labels(result)
 
-    def watch_queue(self, queue: Queue) -> None:
-        """Read the queue's own counts when the metrics are asked for."""
-        self.registry.register(_QueueCollector(queue))
+    def watch_queue(self, queue: Queue, workers: int, clock: Callable[[], float]) -> None:
+        """Read the queue's own counts when the metrics are asked for. ``clock``: that of the queue's times."""
+        self.registry.register(_QueueCollector(queue, workers, clock))
 
     def request(self, method: str, code: int, seconds: float) -> None:
         """One request to the API server was answered."""
@@ -188,18 +188,35 @@ class _PollCollector(Collector):
 class _QueueCollector(Collector):
     """The queue as Prometheus sees it, under client-go's names."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, workers: int, clock: Callable[[], float]) -> None:
         self._queue = queue
+        self._workers = workers
+        self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         labels = ("name", "controller")
         values = (CONTROLLER, CONTROLLER)
-        depth = GaugeMetricFamily("workqueue_depth", "Keys in line.", labels=labels)
-        depth.add_metric(values, len(self._queue))
-        yield depth
-        active = GaugeMetricFamily("controller_runtime_active_workers", "Workers at work.", labels=("controller",))
-        active.add_metric((CONTROLLER,), len(self._queue.in_flight))
-        yield active
+        now = self._clock()
+        working = [now - began for began in self._queue.in_flight.values()]
+        for name, about, value in (
+            ("workqueue_depth", "Keys in line.", len(self._queue)),
+            ("workqueue_unfinished_work_seconds", "Seconds of work that is not done yet, in all.", sum(working)),
+            (
+                "workqueue_longest_running_processor_seconds",
+                "Seconds of the longest work that is not done yet.",
+                max(working, default=0.0),
+            ),
+        ):
+            gauge = GaugeMetricFamily(name, about, labels=labels)
+            gauge.add_metric(values, value)
+            yield gauge
+        for name, about, value in (
+            ("controller_runtime_active_workers", "Workers at work.", len(working)),
+            ("controller_runtime_max_concurrent_reconciles", "Workers.", self._workers),
+        ):
+            gauge = GaugeMetricFamily(name, about, labels=("controller",))
+            gauge.add_metric((CONTROLLER,), value)
+            yield gauge
         adds = CounterMetricFamily("workqueue_adds", "Keys added.", labels=labels)
         adds.add_metric(values, self._queue.counts.adds)
         yield adds

@@ -83,6 +83,11 @@ class RegistryConfig:
     timeout: float = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:
+        try:
+            _ = urlsplit(self.url).port
+        except ValueError as error:
+            message = f"spec.url is no URL: {error}; write it like http://mlflow.mlflow.svc:5000"
+            raise RegistryError(Reason.INVALID_SPEC, message, transient=False) from None
         if self.ca_pem is None:
             return
         try:

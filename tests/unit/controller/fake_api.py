@@ -79,12 +79,22 @@ class FakeApi:
         found = self.objects.get((kind.kind, namespace or "", name))
         return copy.deepcopy(found)
 
-    async def pages(self, kind: Kind, *, selector: str = "") -> AsyncIterator[list[Json]]:
+    async def pages(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Json]]:
         self.reads.append(f"list {kind.kind}")
         self._fault("list", kind)
-        found = [body for (of, _, _), body in self.objects.items() if of == kind.kind]
+        found = [
+            body
+            for (of, where, _), body in self.objects.items()
+            if of == kind.kind and where == (where if namespace is None else namespace)
+        ]
         if selector:
-            found = [body for body in found if selector in body["metadata"].get("labels", {})]
+            label, equals, value = selector.partition("=")
+            found = [
+                body
+                for body in found
+                if (label, value) in body["metadata"].get("labels", {}).items()
+                or (not equals and label in body["metadata"].get("labels", {}))
+            ]
         for body in found:
             yield [copy.deepcopy(body)]
 

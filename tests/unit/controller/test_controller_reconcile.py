@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -250,6 +251,53 @@ async def test_the_route_is_written_before_anything_else() -> None:
     stage.now += timedelta(seconds=31)
     await stage.settle()
     assert stage.all(INFERENCE_SERVICE) == {old}
+
+
+def crash(stage: Stage, new: str) -> None:
+    ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": "MemoryError"}
+    container = {"name": "kserve-container", "restartCount": 0, "ready": False, "state": {"terminated": ended}}
+    pod = stage.api.of(POD, "payments", f"{new}-predictor-0")
+    stage.api.put(POD, {**pod, "status": {"containerStatuses": [container]}})
+
+
+def force_away(stage: Stage, new: str) -> None:
+    stage.api.remove(POD, "payments", f"{new}-predictor-0")
+
+
+def abort(stage: Stage, new: str) -> None:
+    body = stage.api.of(MODEL_DEPLOYMENT, *KEY)
+    metadata = {**body["metadata"], "annotations": {"serin.dev/abort": new}}
+    stage.api.put(MODEL_DEPLOYMENT, {**body, "metadata": metadata})
+
+
+@pytest.mark.parametrize("happens", [crash, abort, force_away])
+async def test_no_step_is_taken_on_what_silent_watches_last_told(happens: Callable[[Stage, str], None]) -> None:
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    await stage.look()
+    assert stage.shares() == {old: 90, new: 10}
+    stage.now += timedelta(hours=1)
+    happens(stage, new)
+    stage.api.written.clear()
+    outcome = await stage.reconciler.reconcile(KEY)
+    assert (stage.api.written, outcome) == ([], Outcome("requeue_after", stage.now))
+    await stage.reconciler.reconcile(KEY)
+    assert new not in stage.shares()
+
+
+async def test_a_step_is_taken_after_one_look_at_what_is() -> None:
+    stage = Stage()
+    await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    await stage.look()
+    stage.now += timedelta(hours=1)
+    stage.api.reads.clear()
+    await stage.reconciler.reconcile(KEY)
+    assert stage.shares()[new] > 10
+    assert stage.api.reads == ["get ModelDeployment fraud", "list Pod"]
 
 
 async def test_a_failed_candidate_stays_until_its_rejection_is_written() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 from collections.abc import AsyncIterator
 from collections.abc import Callable
@@ -272,6 +273,31 @@ async def test_a_secret_that_is_missing_or_wrong_and_then_mended(
     sent = stage.mlflow.requests[-1].headers["Authorization"]
     assert base64.b64decode(sent.removeprefix("Basic ")) == b"bob:hunter2"
     assert "hunter2" not in str(stage.api.of(MODEL_REGISTRY, HOME, "default"))
+
+
+async def test_a_secret_is_looked_at_again_however_much_else_happens(stage: Stage) -> None:
+    stage.declare(auth={"secretName": "login"})
+    await stage.told(lambda ready: ready["reason"] == Reason.SECRET_NOT_FOUND)
+    stage.api.reads.clear()
+
+    async def others() -> None:
+        for number in itertools.count():
+            stage.registries.note(Key("payments", "other"), {"model": {"name": "iris", "version": number}})
+            stage.registries.note(Key("payments", "other"), {"model": {"name": "iris", "alias": f"a{number}"}})
+            await asyncio.sleep(0.005)
+
+    busy = asyncio.create_task(others())
+    await until(lambda: stage.api.reads.count("get Secret login") >= 2)
+    busy.cancel()
+
+
+async def test_a_url_that_is_none_is_told_and_ends_nothing(stage: Stage) -> None:
+    stage.declare(url="http://[fd00::1:5000")
+    ready = await stage.told(lambda ready: ready["status"] == "False")
+    assert ready["reason"] == Reason.INVALID_SPEC
+    assert "spec.url" in ready["message"]
+    stage.declare()
+    await stage.told(lambda ready: ready["status"] == "True")
 
 
 async def test_a_registry_that_is_deleted(stage: Stage) -> None:

@@ -89,3 +89,15 @@ async def test_what_watches_missed_is_looked_for_at_once() -> None:
             await asyncio.sleep(1)
     assert loop.time() - before < 10
     running.cancel()
+
+
+async def test_what_fails_is_done_again_soon_and_not_for_ever() -> None:
+    caches, loop = Caches(), asyncio.get_running_loop()
+    for _ in range(3):
+        caches.api.refuse("list", MODEL_DEPLOYMENT, 500)
+    running = asyncio.create_task(resync(caches.parts, asyncio.Event(), 600))
+    await caches.queue.get()
+    # Ten minutes, and then 5, 10 and 20 seconds, each give or take a tenth.
+    assert 540 + 31 <= loop.time() - 1000 <= 660 + 39
+    assert caches.api.reads.count(f"list {MODEL_DEPLOYMENT.kind}") == 4
+    running.cancel()

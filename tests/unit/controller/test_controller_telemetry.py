@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC
 from datetime import datetime
 
@@ -153,16 +154,21 @@ def test_when_registries_were_polled_is_read_when_it_is_asked_for() -> None:
 
 async def test_the_queue_under_client_gos_names() -> None:
     telemetry, queue = Telemetry(), Queue()
-    telemetry.watch_queue(queue)
+    now = asyncio.get_running_loop().time
+    telemetry.watch_queue(queue, 4, lambda: now() + 10)
     queue.add(FRAUD)
+    queue.add(SPAM)
     queue.add(SPAM)
     await queue.get()
     queue.failed(FRAUD)
     found = {name.split("{")[0]: value for name, value in series(telemetry, "workqueue_").items()}
     assert found["workqueue_depth"] == 1
     assert (found["workqueue_adds_total"], found["workqueue_retries_total"]) == (2, 1)
+    for name in ("unfinished_work_seconds", "longest_running_processor_seconds"):
+        assert 10 <= found[f"workqueue_{name}"] < 11
     active = series(telemetry, "controller_runtime_active_workers")
     assert list(active.values()) == [1]
+    assert list(series(telemetry, "controller_runtime_max_concurrent_reconciles").values()) == [4]
 
 
 def test_the_first_error_is_a_step_from_zero() -> None:
