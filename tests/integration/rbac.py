@@ -37,8 +37,6 @@ RULES = [
     _rule("", ["pods", "namespaces"], READ),
     _rule("", ["pods/log"], ["get"]),
     _rule("events.k8s.io", ["events"], ["create"]),
-    # kopf looks up which resources there are.
-    _rule("apiextensions.k8s.io", ["customresourcedefinitions"], READ),
 ]
 
 
