@@ -132,6 +132,15 @@ def test_one_operator_at_a_time(chart: Rendered) -> None:
     assert spec["strategy"] == {"type": "Recreate"}
 
 
+def test_operator_is_back_soon_after_its_node_was_lost(chart: Rendered) -> None:
+    """By the 300 s that a pod tolerates by default, a failing candidate would keep its share for that long."""
+    lost = {one["key"]: one for one in chart.pod["spec"]["tolerations"]}
+    assert lost.keys() == {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    for one in lost.values():
+        assert (one["operator"], one["effect"]) == ("Exists", "NoExecute")
+        assert one["tolerationSeconds"] <= 30
+
+
 def test_probes_ask_different_things(chart: Rendered) -> None:
     """KS pod-probes-identical: an API server that is away makes it unready, and must not restart it."""
     assert chart.container["livenessProbe"]["httpGet"]["path"] == "/healthz"
