@@ -34,7 +34,7 @@ STAND_INS = (
     '--set-json=image.repository="localhost/serin/operator"',
     '--set-json=storageInitializer.image.repository="localhost/serin/storage-initializer"',
 )
-"""For the images, which have no default: names that no registry answers to. A kustomization puts its own in their place."""
+"""For the images, which have no default: names that no registry answers to. A kustomization puts its own there."""
 
 TABLE_BEGINS = "<!-- values: made by `make generate` from values.yaml -->\n"
 TABLE_ENDS = "<!-- end of values -->"
