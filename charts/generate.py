@@ -76,14 +76,14 @@ def values() -> Iterator[Value]:
             comment = []
 
 
-def render(*arguments: str, release: str = RELEASE) -> str:
+def render(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
     """The chart as Helm renders it, by STAND_INS and other arguments, which count more.
 
     Raises CalledProcessError with Helm's words in ``stderr``.
     """
     # The binary beside this Python: it is pinned with the rest of the environment.
     helm = Path(sys.executable).with_name("helm")
-    argv = [str(helm), "template", release, str(CHART), "--namespace", NAMESPACE, *STAND_INS, *arguments]
+    argv = [str(helm), "template", release, str(chart), "--namespace", NAMESPACE, *STAND_INS, *arguments]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
