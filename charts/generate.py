@@ -3,7 +3,7 @@
 - ``charts/serin/files/crds``: the CRDs of ``crds/``, since a chart can only read what lies in its own folder;
 - ``charts/serin/README.md``: the table of values, from ``values.yaml`` and its comments;
 - ``charts/serin/dashboards``: the Grafana dashboards, from ``charts/dashboards.py``;
-- ``manifests/base/serin.yaml``: the chart as it renders with its defaults, for those who use no Helm.
+- ``manifests/base/serin.yaml``: the chart as it renders with its defaults and STAND_INS, for those who use no Helm.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ DASHBOARDS = CHART / "dashboards"
 BASE = ROOT / "manifests" / "base" / "serin.yaml"
 RELEASE = "serin"
 NAMESPACE = "serin-system"
+STAND_INS = (
+    '--set-json=image.repository="localhost/serin/operator"',
+    '--set-json=storageInitializer.image.repository="localhost/serin/storage-initializer"',
+)
+"""For the images, which have no default: names that no registry answers to. A kustomization puts its own there."""
 
 TABLE_BEGINS = "<!-- values: made by `make generate` from values.yaml -->\n"
 TABLE_ENDS = "<!-- end of values -->"
@@ -71,11 +76,14 @@ def values() -> Iterator[Value]:
             comment = []
 
 
-def render(*arguments: str, release: str = RELEASE) -> str:
-    """The chart as Helm renders it. Raises CalledProcessError with Helm's words in ``stderr``."""
+def render(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
+    """The chart as Helm renders it, by STAND_INS and other arguments, which count more.
+
+    Raises CalledProcessError with Helm's words in ``stderr``.
+    """
     # The binary beside this Python: it is pinned with the rest of the environment.
     helm = Path(sys.executable).with_name("helm")
-    argv = [str(helm), "template", release, str(CHART), "--namespace", NAMESPACE, *arguments]
+    argv = [str(helm), "template", release, str(chart), "--namespace", NAMESPACE, *STAND_INS, *arguments]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 

@@ -7,6 +7,7 @@ import sys
 from e2e import serin
 from e2e import tools
 from e2e.cluster import open_cluster
+from e2e.cluster.choose import taken_away_by
 from e2e.cluster.interface import Cluster
 from e2e.cluster.interface import ClusterError
 from e2e.stack import install as stack
@@ -55,10 +56,16 @@ def main() -> int:
 
 def look_around(cluster: Cluster) -> str:
     """Commands for a person who wants to see what is there, and to take it away again."""
+    away = taken_away_by(cluster)
+    if away is None:
+        # What else was installed may be somebody's by now.
+        end = f"helm uninstall {serin.RELEASE} -n {serin.NAMESPACE}   # the cluster was given: it stays, with all else"
+    else:
+        end = f"{away}   # takes the cluster away"
     return (
         f"  export KUBECONFIG={cluster.kubeconfig()} PATH={tools.binary('kubectl').parent}:$PATH\n"
         f"  kubectl get modeldeployments -A\n"
-        f"  make down          # takes the cluster away"
+        f"  {end}"
     )
 
 

@@ -29,3 +29,18 @@ def open_cluster(spec: str | None = None) -> Cluster:
     if Path(spec).is_file():
         return GivenCluster(Path(spec).resolve())
     raise ClusterError(f"SERIN_CLUSTER={spec!r} is no kind of cluster and no file; it can be {SPECS}")
+
+
+def taken_away_by(cluster: Cluster) -> str | None:
+    """What a person types to take this very cluster away; nothing where it was given, and stays.
+
+    A bare `make down` is about the local one.
+    """
+    match cluster:
+        case LocalCluster():
+            return "make down" if cluster.name == "local" else f"SERIN_CLUSTER=local:{cluster.name} make down"
+        case KindCluster():
+            name = "" if cluster.name == "serin" else f":{cluster.name}"
+            return f"SERIN_CLUSTER=kind{name} make down"
+        case _:
+            return None

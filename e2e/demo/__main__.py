@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 
 from e2e.cluster import open_cluster
+from e2e.cluster.choose import taken_away_by
 from e2e.demo.claims import claims
 from e2e.demo.claims import stretches
 from e2e.demo.scene import NAME
@@ -49,7 +50,9 @@ def main() -> int:
         print(f"demo: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ndemo: interrupted; the cluster is as it was at that moment (make down takes it away)", file=sys.stderr)
+        away = taken_away_by(open_cluster(options.cluster))
+        hint = f" ({away} takes it away)" if away else ""
+        print(f"\ndemo: interrupted; the cluster is as it was at that moment{hint}", file=sys.stderr)
         return _INTERRUPTED
     console.print(f"\nThe cluster stays up. Look around:\n{look_around(scene.cluster)}", markup=False, soft_wrap=True)
     console.print(f"  {scene.endpoint.curl()}", markup=False, soft_wrap=True)

@@ -55,17 +55,18 @@ class Rendered:
 
 def render(values: Json | None = None) -> Rendered:
     """The chart with some values, named as ``--set`` names them."""
-    return Rendered(generate.render(*_arguments(values or {})))
+    return Rendered(generate.render(*arguments(values or {})))
 
 
 def refusal(values: Json) -> str:
     """What Helm says against these values."""
     try:
-        generate.render(*_arguments(values))
+        generate.render(*arguments(values))
     except subprocess.CalledProcessError as error:
         return str(error.stderr)
     raise AssertionError(f"Helm accepts {values}")
 
 
-def _arguments(values: Json) -> list[str]:
+def arguments(values: Json) -> list[str]:
+    """Helm's options for these values."""
     return [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]

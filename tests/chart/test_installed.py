@@ -69,17 +69,17 @@ def restricted_pod_is_created(machine: Machine) -> bool:
 def test_chart_is_installed_upgraded_and_removed(machine: Machine) -> None:
     """What people declared outlives the release, and the release can come back to it."""
     crds = {crd.stem.partition("_")[2] + ".serin.dev" for crd in generate.CRDS.glob("*.yaml")}
-    machine.helm("install", generate.RELEASE, str(generate.CHART))
+    machine.helm("install", generate.RELEASE, str(generate.CHART), *generate.STAND_INS)
     eventually(lambda: restricted_pod_is_created(machine), "the operator's pod")
     assert crds <= machine.names("customresourcedefinitions")
     machine.kubectl("create", "namespace", "payments")
     machine.kubectl("apply", *STRICT, "-f", str(MANIFESTS / "samples" / "shortest.yaml"))
-    machine.helm("upgrade", generate.RELEASE, str(generate.CHART), "--set=settings.workers=3")
+    machine.helm("upgrade", generate.RELEASE, str(generate.CHART), *generate.STAND_INS, "--set=settings.workers=3")
     assert "workers: 3" in machine.kubectl("get", "configmap", "serin", "-n", generate.NAMESPACE, "-o", "yaml")
     machine.helm("uninstall", generate.RELEASE)
     assert generate.RELEASE not in machine.names("clusterroles")
     assert machine.names("modeldeployments") == {"fraud"}
-    machine.helm("install", generate.RELEASE, str(generate.CHART))
+    machine.helm("install", generate.RELEASE, str(generate.CHART), *generate.STAND_INS)
     assert machine.names("modeldeployments") == {"fraud"}
     machine.helm("uninstall", generate.RELEASE)
 
@@ -127,5 +127,5 @@ def holds(accepted: object, declared: object) -> bool:
 
 
 def test_there_are_samples() -> None:
-    known = {"autoscaled", "blue-green", "by-policy", "canary", "gated", "model-registry", "rollout-policy", "shortest"}
-    assert known == {sample.stem for sample in SAMPLES}
+    known = {"autoscaled", "blue-green", "by-policy", "canary", "gated", "restricted", "shortest"}
+    assert known | {"model-registry", "rollout-policy"} == {sample.stem for sample in SAMPLES}

@@ -27,7 +27,8 @@ NOT_VALUES = {"namespace", "kubeconfig", "http_host"}
 WRONG: list[tuple[str, Any]] = [
     ("replicas", 2),
     ("image.name", "x"),
-    ("image.repository", ""),
+    ("image.repository", "registry.example.com/operator@sha256:00"),
+    ("image.repository", "registry.example.com:5000/operator:0.1.0"),
     ("image.digest", "latest"),
     ("image.pullPolicy", "Sometimes"),
     ("imagePullSecrets", ["login"]),

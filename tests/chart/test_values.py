@@ -298,5 +298,23 @@ def test_names_are_told_apart_from_another_release() -> None:
     assert {one["metadata"]["name"] for one in ours(named)} == {"other-serin", "other-serin-view", "other-serin-edit"}
 
 
+def test_image_must_be_named() -> None:
+    """Else the pod would wait for an image that nobody has, and `helm install` would call that deployed."""
+    said = refusal({"image.repository": ""})
+    assert "image.repository is empty" in said
+    assert "operator/Dockerfile" in said
+
+
+def test_image_of_the_storage_initializer_must_be_named() -> None:
+    said = refusal({"storageInitializer.image.repository": "", "storageInitializer.enabled": True})
+    assert "storageInitializer.image.repository is empty" in said
+    assert "images/storage-initializer" in said
+
+
+def test_nothing_stands_for_an_image_that_is_not_named() -> None:
+    values = yaml.safe_load((generate.CHART / "values.yaml").read_text())
+    assert (values["image"]["repository"], values["storageInitializer"]["image"]["repository"]) == ("", "")
+
+
 def test_service_account_of_others_must_be_named() -> None:
     assert "name the service account to use" in refusal({"serviceAccount.create": False})

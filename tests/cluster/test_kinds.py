@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from e2e import serin
+from e2e import tools
 from e2e.cluster import ClusterError
 from e2e.cluster import open_cluster
 from e2e.cluster.__main__ import main
+from e2e.cluster.choose import taken_away_by
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.given import GivenCluster
 from e2e.cluster.kind import KindCluster
 from e2e.cluster.local import LocalCluster
+from e2e.up import look_around
 
 _PLAYED = """\
 #!/bin/sh
@@ -162,3 +166,30 @@ def test_what_names_no_cluster_is_refused_without_a_trace(
     error = capsys.readouterr().err
     assert error.startswith("cluster: error: ")
     assert "can be" in error or "cannot be the name" in error
+
+
+@pytest.mark.parametrize(
+    ("spec", "command"),
+    [
+        (None, "make down"),
+        ("local", "make down"),
+        ("local:second", "SERIN_CLUSTER=local:second make down"),
+        ("kind", "SERIN_CLUSTER=kind make down"),
+        ("kind:mine", "SERIN_CLUSTER=kind:mine make down"),
+    ],
+)
+def test_people_are_told_how_this_very_cluster_is_taken_away(
+    spec: str | None, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SERIN_CLUSTER", raising=False)
+    assert taken_away_by(open_cluster(spec)) == command
+
+
+def test_people_are_told_that_a_given_cluster_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "binary", lambda name: tmp_path / name)  # else it would be built
+    file = tmp_path / "kubeconfig"
+    file.touch()
+    told = look_around(open_cluster(str(file)))
+    assert "make down" not in told
+    assert "stays" in told
+    assert f"helm uninstall {serin.RELEASE} -n {serin.NAMESPACE}" in told

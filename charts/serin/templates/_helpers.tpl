@@ -29,13 +29,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- /* An image: (list <its values> .). */ -}}
+{{- /* An image: (list <its values> <their name> <what it is built from> .). */ -}}
 {{- define "serin.image" -}}
 {{- $image := index . 0 -}}
+{{- $repository := required (printf
+  "%s.repository is empty: no public registry carries this image. Build it from %s, push it to yours, and name it there, without its tag"
+  (index . 1) (index . 2)) $image.repository -}}
 {{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
+{{ $repository }}@{{ $image.digest }}
 {{- else -}}
-{{ $image.repository }}:{{ $image.tag | default (index . 1).Chart.AppVersion }}
+{{ $repository }}:{{ $image.tag | default (index . 3).Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 

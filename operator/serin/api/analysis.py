@@ -86,7 +86,8 @@ class NotWorseThanStable(SpecModel):
         default=DEFAULT_CONFIDENCE,
         description=(
             "100% minus the share of good candidates that may be rolled back, over the whole rollout and all checks "
-            "together, however often they are looked at."
+            "together, however often they are looked at. That holds for requests that fail independently of each "
+            "other; failures in bursts cost more good candidates (bench/judge.md)."
         ),
     )
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,18 +26,18 @@ def api() -> str:
         schema = version["schema"]["openAPIV3Schema"]
         group = definition["spec"]["group"]
         kind = definition["spec"]["names"]["kind"]
-        parts.append(f"\n## {kind}\n\n`{group}/{version['name']}`. {schema['description']}\n")
+        parts.append(f"\n## {kind}\n\n`{group}/{version['name']}`. {_text(schema['description'])}\n")
         for part in (part for part in ("spec", "status") if part in schema["properties"]):
             parts.append(f"\n### {part}\n\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n")
             parts += [f"{row}\n" for row in _rows(schema["properties"][part], "")]
         rules = sorted({rule["message"] for rule in _rules(schema)})
-        parts.append("\n### Refused at admission\n\n" + "".join(f"- {rule}\n" for rule in rules))
+        parts.append("\n### Refused at admission\n\n" + "".join(f"- {_text(rule)}\n" for rule in rules))
     return "".join(parts)
 
 
 def reasons() -> str:
     """Every reason with its sentence."""
-    rows = "".join(f"| `{reason}` | {sentence} |\n" for reason, sentence in SENTENCES.items())
+    rows = "".join(f"| `{reason}` | {_text(sentence)} |\n" for reason, sentence in SENTENCES.items())
     return (
         HEAD + "# Reasons\n\n"
         "The same word stands in conditions, events and metrics. The set is closed: alert on it.\n\n"
@@ -48,13 +49,24 @@ def _rows(schema: Schema, prefix: str) -> Iterator[str]:
     required = set(schema.get("required", ()))
     for name, field in schema.get("properties", {}).items():
         path = f"{prefix}{name}"
-        default = field.get("default")
-        shown = "" if default is None or isinstance(default, dict | list) else f"`{default}`"
-        meaning = field.get("description", "").replace("|", "\\|")
-        yield f"| `{path}` | {_type(field)}{' (required)' if name in required else ''} | {shown} | {meaning} |"
+        kind = f"{_type(field)}{' (required)' if name in required else ''}"
+        yield f"| `{path}` | {kind} | {_default(field)} | {_text(field.get('description', ''))} |"
         inner = field.get("items", field)
         if inner.get("properties"):
             yield from _rows(inner, f"{path}{'[]' if 'items' in field else ''}.")
+
+
+def _text(words: str) -> str:
+    """Read as it stands: Markdown takes <name> for a tag and shows nothing, and a bar for the end of a cell."""
+    return words.replace("<", "&lt;").replace("|", "\\|")
+
+
+def _default(field: Schema) -> str:
+    """As a manifest has it; what does not fit into a cell, or is nothing, is not shown."""
+    default = field.get("default")
+    if default is None or default == "" or isinstance(default, dict | list):
+        return ""
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
 def _type(field: Schema) -> str:
