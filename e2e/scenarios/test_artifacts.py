@@ -47,6 +47,9 @@ def test_pods_fetch_through_the_tracking_server(room: Room) -> None:
     # An account that may read no store.
     ping = room.deployment(model=version(GOOD), steps=[(20, "5s")], serviceAccountName="default")
     ping.settled(GOOD)
+    # The container that is made for it, and not KServe's own.
+    (pod,) = ping.pods("v1")
+    assert "MLFLOW_TRACKING_URI" in {one["name"] for one in pod["spec"]["initContainers"][0]["env"]}
     with ping.traffic() as traffic:
         ping.merge({"spec": {"model": version(BETTER)}})
         ping.settled(BETTER)
@@ -57,4 +60,4 @@ def test_pods_fetch_through_the_tracking_server(room: Room) -> None:
     assert rejected["reason"] == "DownloadFailed"
     assert "the tracking server has nothing at mlflow-artifacts:/nowhere/" in rejected["message"]
     uri = failed.status["stable"]["template"]["artifactUri"]
-    assert uri.startswith(f"mlflow+{registry.URL}/api/2.0/mlflow-artifacts/artifacts/")
+    assert uri.startswith(f"mlflow://{registry.URL.removeprefix('http://')}/api/2.0/mlflow-artifacts/artifacts/")

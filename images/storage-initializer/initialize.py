@@ -3,8 +3,8 @@
 KServe runs this as init container and reads the end of its log as the reason when it fails, so the last line says which
 URI and why, without a stack trace.
 
-What begins with `mlflow+http` is fetched through an MLflow tracking server, whatever store that keeps it in; everything
-else KServe's own downloaders fetch.
+What begins with `mlflow://` or `mlflows://` is fetched through an MLflow tracking server, by http or https, whatever
+store that keeps it in; everything else KServe's own downloaders fetch.
 """
 
 import logging
@@ -15,7 +15,7 @@ from pathlib import Path
 
 logger = logging.getLogger("initialize")
 
-THROUGH_MLFLOW = "mlflow+"
+THROUGH_MLFLOW = {"mlflow": "http", "mlflows": "https"}
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 SERVER = "MLFLOW_TRACKING_URI"
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
@@ -48,8 +48,9 @@ def main(arguments: list[str]) -> int:
 
 def _download(uri: str, folder: str) -> None:
     """Each of the two takes a second or more to import, which a pod pays for the one that it needs."""
-    if uri.startswith(THROUGH_MLFLOW):
-        _download_through_mlflow(uri.removeprefix(THROUGH_MLFLOW), folder)
+    scheme, _, rest = uri.partition("://")
+    if scheme in THROUGH_MLFLOW:
+        _download_through_mlflow(f"{THROUGH_MLFLOW[scheme]}://{rest}", folder)
     else:
         from kserve_storage import Storage
 

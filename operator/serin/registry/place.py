@@ -26,9 +26,11 @@ _WASBS = re.compile(
 _DECODINGS = 4
 # What the tracking server keeps in a store that it tells nobody: MLflow's default.
 _PROXIED = "mlflow-artifacts:/"
-# A scheme of our own before the server's, which images/storage-initializer takes off again. KServe gives it what begins
-# like this (charts/serin, ClusterStorageContainer).
-_THROUGH = "mlflow+"
+# Schemes of our own instead of the server's, which images/storage-initializer puts back. KServe gives it what begins
+# like this (charts/serin, ClusterStorageContainer). They must not hold the server's own scheme: KServe's container
+# "default" takes whatever has https?:// anywhere in it, and of two that take one KServe uses any (kserve v0.20,
+# config/storagecontainers/default.yaml, storage_initializer_injector.go).
+_THROUGH = {"http": "mlflow", "https": "mlflows"}
 _API = "/api/2.0/mlflow-artifacts/artifacts/"
 
 
@@ -57,7 +59,8 @@ def place(uri: str, artifacts: Artifacts, registry: str = "", *, server: str | N
         if server is None:
             remedy = f"Enable storageInitializer in Serin's chart, or add artifacts.rewrite to {owner}."
             raise _refused(found, f"pods cannot fetch it through the tracking server. {remedy}")
-        return f"{_THROUGH}{server.rstrip('/')}{_API}{found[len(_PROXIED) :].rstrip('/')}"
+        scheme, _, rest = server.rstrip("/").partition("://")
+        return f"{_THROUGH[scheme.lower()]}://{rest}{_API}{found[len(_PROXIED) :].rstrip('/')}"
     return found.rstrip("/")
 
 

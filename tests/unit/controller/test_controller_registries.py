@@ -196,7 +196,7 @@ async def test_what_only_the_tracking_server_reaches_is_fetched_through_it(stage
     await registries.close()
     if through_mlflow:
         assert isinstance(found, Resolved)
-        assert found.artifact_uri.startswith(f"mlflow+{stage.mlflow.url}/api/")
+        assert found.artifact_uri.startswith(f"{stage.mlflow.url.replace('http', 'mlflow', 1)}/api/")
     else:
         assert isinstance(found, Problem)
         assert found.reason is Reason.ARTIFACT_NOT_ALLOWED

@@ -163,9 +163,9 @@ def test_another_servers_artifacts_are_not_rewritten_as_our_own() -> None:
 @pytest.mark.parametrize(
     ("uri", "server", "expected"),
     [
-        ("mlflow-artifacts:/1/m-1/artifacts", "http://mlflow:5000", f"mlflow+http://mlflow:5000{API}1/m-1/artifacts"),
-        ("mlflow-artifacts:/1/m-1/", "https://host/ml/", f"mlflow+https://host/ml{API}1/m-1"),
-        ("mlflow-artifacts:/1/a model/x", "http://h", f"mlflow+http://h{API}1/a model/x"),
+        ("mlflow-artifacts:/1/m-1/artifacts", "http://mlflow:5000", f"mlflow://mlflow:5000{API}1/m-1/artifacts"),
+        ("mlflow-artifacts:/1/m-1/", "https://host/ml/", f"mlflows://host/ml{API}1/m-1"),
+        ("mlflow-artifacts:/1/a model/x", "http://h", f"mlflow://h{API}1/a model/x"),
     ],
 )
 def test_the_tracking_servers_own_store_is_reached_through_it(uri: str, server: str, expected: str) -> None:
@@ -185,7 +185,7 @@ def test_the_tracking_servers_own_store_is_reached_through_it(uri: str, server: 
         ("mlflow-artifacts:/1/../../etc", DEFAULTS),
         ("mlflow-artifacts:/1/%2e%2e/x", DEFAULTS),
         ("mlflow-artifacts:1/m", DEFAULTS),
-        (f"mlflow+http://evil:5000{API}1/m-1", DEFAULTS),
+        (f"mlflow://evil:5000{API}1/m-1", DEFAULTS),
     ],
 )
 def test_nothing_else_is_reached_through_it(uri: str, where: Artifacts) -> None:
