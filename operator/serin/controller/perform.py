@@ -20,12 +20,13 @@ from serin.api.kinds import Kind
 from serin.api.reasons import Reason
 from serin.cluster.client import CONFLICT
 from serin.cluster.client import NOT_FOUND
-from serin.cluster.client import TOO_MANY_REQUESTS
 from serin.cluster.client import Client
 from serin.cluster.client import Json
 from serin.controller.cache import Children
 from serin.controller.cache import parent_of
 from serin.controller.queue import Key
+from serin.controller.refusals import Blocked
+from serin.controller.refusals import told
 from serin.errors import ClusterError
 from serin.rollout.decision import ServingPlan
 from serin.rollout.observed import Problem
@@ -37,19 +38,6 @@ from serin.serving.compare import difference
 from serin.serving.live import Live
 
 log = structlog.get_logger(__name__)
-
-FORBIDDEN = 403
-# What the API server says where it knows the group but not the kind, and where it does not know the group: only the
-# first comes as a Status. A namespace that is missing is a 404, too.
-NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
-
-
-class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
-    """A write was refused for a reason that people have to know."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +134,7 @@ class Performer:
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._read(kind, plan.namespace, manifest.name, known=present.uid)
-            raise _told(kind, error) from error
+            raise told(kind, error) from error
         self._children.put(kind, written)
         return bool(written["metadata"]["resourceVersion"] != present.resource_version)
 
@@ -157,7 +145,7 @@ class Performer:
             written = await self._client.create(kind, plan.namespace, manifest.body)
         except ClusterError as error:
             if error.status != CONFLICT:
-                raise _told(kind, error) from error
+                raise told(kind, error) from error
             await self._meet(plan, manifest)
             raise
         self._children.put(kind, written)
@@ -204,7 +192,7 @@ class Performer:
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
-            raise _told(WORKLOAD, error) from error
+            raise told(WORKLOAD, error) from error
         return True
 
 
@@ -223,22 +211,3 @@ def _conflict(manifest: Manifest, whose: str) -> Problem:
         f"{manifest.kind.kind} {manifest.name} exists and {whose}: it is not taken over; "
         "delete it, or give the ModelDeployment another name",
     )
-
-
-def _told(kind: Kind, error: ClusterError) -> Exception:
-    """The refusal as people must know it, or the error as it is where trying again is all there is to do."""
-    message = error.message
-    if error.status == NOT_FOUND and any(words in message for words in NO_SUCH_KIND):
-        if kind is HTTP_ROUTE:
-            text = "this cluster has no HTTPRoute: install the Gateway API's custom resources"
-            return Blocked(Problem(Reason.GATEWAY_API_NOT_INSTALLED, text))
-        text = f"this cluster has no {kind.kind}: install KServe, whose custom resources are missing"
-        return Blocked(Problem(Reason.BACKEND_NOT_INSTALLED, text))
-    if error.status == FORBIDDEN and "being terminated" not in message:
-        reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
-        return Blocked(Problem(reason, message))
-    if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
-        return error
-    if error.status >= 500 and "webhook" not in message:
-        return error
-    return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))

@@ -18,10 +18,10 @@ from serin.cluster import events
 from serin.cluster.client import Client
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
-from serin.controller.perform import Blocked
 from serin.controller.perform import Done
 from serin.controller.perform import Performer
 from serin.controller.queue import Key
+from serin.controller.refusals import Blocked
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
 from serin.rollout.decide import decide

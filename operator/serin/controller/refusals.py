@@ -1,0 +1,44 @@
+"""What the refusal of a write means: something that people have to know, or something that passes by itself."""
+
+from __future__ import annotations
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import Kind
+from serin.api.reasons import Reason
+from serin.cluster.client import CONFLICT
+from serin.cluster.client import NOT_FOUND
+from serin.cluster.client import TOO_MANY_REQUESTS
+from serin.errors import ClusterError
+from serin.rollout.observed import Problem
+
+FORBIDDEN = 403
+# What the API server says where it knows the group but not the kind, and where it does not know the group: only the
+# first comes as a Status. A namespace that is missing is a 404, too.
+NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
+
+
+class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
+    """A write was refused for a reason that people have to know."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def told(kind: Kind, error: ClusterError) -> Exception:
+    """The refusal as people must know it, or the error as it is where trying again is all there is to do."""
+    message = error.message
+    if error.status == NOT_FOUND and any(words in message for words in NO_SUCH_KIND):
+        if kind is HTTP_ROUTE:
+            text = "this cluster has no HTTPRoute: install the Gateway API's custom resources"
+            return Blocked(Problem(Reason.GATEWAY_API_NOT_INSTALLED, text))
+        text = f"this cluster has no {kind.kind}: install KServe, whose custom resources are missing"
+        return Blocked(Problem(Reason.BACKEND_NOT_INSTALLED, text))
+    if error.status == FORBIDDEN and "being terminated" not in message:
+        reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
+        return Blocked(Problem(reason, message))
+    if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
+        return error
+    if error.status >= 500 and "webhook" not in message:
+        return error
+    return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))
