@@ -1,13 +1,16 @@
 """Carrying out a plan: every write to children, in the order that keeps requests answered.
 
 The route first: it takes traffic from a failing revision, and it only ever names revisions that were ready. Then what
-must exist, then sizes. What may go goes last, when the status has told why: a failed candidate that is gone before it
-is remembered as rejected would be made again. Each write is one that :mod:`serin.serving.compare` found missing, so a
-plan that is carried out already costs nothing, and a crash between two writes is repaired by doing it again.
+must exist, each revision with its size, the stable one first. What may go goes last, when the status has told why: a
+failed candidate that is gone before it is remembered as rejected would be made again. Each write is one that
+:mod:`serin.serving.compare` found missing, so a plan that is carried out already costs nothing, and a crash between two
+writes is repaired by doing it again. What is refused keeps nothing else from being written.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import structlog
@@ -35,6 +38,7 @@ from serin.serving.backend import LiveObjects
 from serin.serving.backend import Manifest
 from serin.serving.backend import Scale
 from serin.serving.compare import difference
+from serin.serving.gateway import moved
 from serin.serving.live import Live
 
 log = structlog.get_logger(__name__)
@@ -66,15 +70,16 @@ class Performer:
 
     async def perform(self, plan: ServingPlan) -> Done:
         """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
-        key = Key(plan.namespace, plan.name)
-        live = self._children.of(key)
+        live = self._children.of(Key(plan.namespace, plan.name))
         rendered = self._backend.render(plan, live)
-        route = rendered.route is not None and await self._ensure(plan, rendered.route, live)
+        blocked: list[Blocked] = []
+        route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, live), blocked)
         others = 0
-        for manifest in rendered.objects:
-            others += await self._ensure(plan, manifest, live)
-        for scale in rendered.scales:
-            others += await self._scale(plan, scale, live)
+        for write in rendered.writes:
+            doing = self._scale(plan, write, live) if isinstance(write, Scale) else self._ensure(plan, write, live)
+            others += await _noting(doing, blocked)
+        if blocked:
+            raise blocked[0]
         return Done(route=route, others=others)
 
     def surplus(self, plan: ServingPlan, only: frozenset[str] | None) -> tuple[tuple[Kind, Live], ...]:
@@ -122,7 +127,21 @@ class Performer:
             return False
         body = ({"spec": patch} if patch else {}) | ({"metadata": {"labels": labels}} if labels else {})
         log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
-        return await self._patch(plan, manifest, body, present)
+        try:
+            return await self._patch(plan, manifest, body, present)
+        except Blocked:
+            if manifest.kind is HTTP_ROUTE:
+                await self._move(plan, manifest, body, present)
+            raise
+
+    async def _move(self, plan: ServingPlan, manifest: Manifest, refused: Json, present: Live) -> None:
+        """Traffic as it shall be on a route of which something else is refused: a candidate that failed must not keep
+        its requests because of a timeout that the schema does not like."""
+        rules = moved(present.spec, manifest.body["spec"])
+        if rules and {"spec": rules} != refused:
+            log.info("route is moved without the rest", name=manifest.name, namespace=plan.namespace)
+            with contextlib.suppress(Blocked):
+                await self._patch(plan, manifest, {"spec": rules}, present)
 
     async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> bool:
         """True where the object is another one now: an API server leaves one that says the same as it is."""
@@ -194,6 +213,15 @@ class Performer:
                 await self._read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
             raise told(WORKLOAD, error) from error
         return True
+
+
+async def _noting(write: Awaitable[bool], blocked: list[Blocked]) -> bool:
+    """Whether it was written. A refusal is put to the others."""
+    try:
+        return await write
+    except Blocked as refusal:
+        blocked.append(refusal)
+        return False
 
 
 def _owner(metadata: Json, owner: Json | None) -> str:

@@ -98,7 +98,7 @@ class Reconciler:
         """``fresh``: the object was read live just now."""
         now = self._clock()
         decision = decide(observed, now)
-        plan, done = decision.plan, Done()
+        plan, done, refused = decision.plan, Done(), False
         before = observed.status
         if plan is not None and not fresh and self._performer.misses(plan, _roles(before), route=bool(before.traffic)):
             # It was there once. An old view of the parent brings back what has been given up since, or went with it.
@@ -110,11 +110,12 @@ class Reconciler:
             try:
                 done = await self._performer.perform(plan)
             except Blocked as blocked:
-                plan = None
+                refused = True
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
                 told = decide(replace(observed, obstacles=(blocked.problem,)), now)
                 decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
-        if plan is not None and decision.may_wait and (until := self._hold(key, now, asked=done.route)) is not None:
+        waits = plan is not None and not refused and decision.may_wait
+        if waits and (until := self._hold(key, now, asked=done.route)) is not None:
             return Outcome("requeue_after", until)
         self._held.pop(key, None)
         # A status that was written was decided upon the newest version, or it would have been refused.

@@ -47,8 +47,18 @@ class Rendered:
     """What a plan comes to. The route is apart because it is written first, and removed from first."""
 
     route: Manifest | None
-    objects: tuple[Manifest, ...]
-    scales: tuple[Scale, ...]
+    writes: tuple[Manifest | Scale, ...]
+    """The rest in the order of its writes: revision by revision, each with its size."""
+
+    @property
+    def objects(self) -> tuple[Manifest, ...]:
+        """The objects among it."""
+        return tuple(one for one in self.writes if isinstance(one, Manifest))
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The sizes among it."""
+        return tuple(one for one in self.writes if isinstance(one, Scale))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,191 @@
+"""Writes that are refused: what is carried out all the same, what is told, and when it is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import POD
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.api.reasons import Reason
+from serin.errors import ClusterError
+from tests.unit.controller.fake_api import FakeApi
+from tests.unit.controller.test_controller_reconcile import KEY
+from tests.unit.controller.test_controller_reconcile import Stage
+
+Json = dict[str, Any]
+Refusal = Callable[[Kind, str, Json], ClusterError | None]
+DENIED = ClusterError(
+    403, 'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: no'
+)
+BAD_TIMEOUT = "120000ms"
+
+
+class PickyApi(FakeApi):
+    """Refuses creations and patches for as long as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusal: Refusal = lambda kind, name, body: None
+        self.refused: list[str] = []
+
+    async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
+        self._pick(kind, body["metadata"]["name"], body)
+        return await super().create(kind, namespace, body)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
+        self._pick(kind, name, patch)
+        return await super().patch(kind, namespace, name, patch, version=version)
+
+    def _pick(self, kind: Kind, name: str, body: Json) -> None:
+        error = self.refusal(kind, name, body)
+        if error is not None:
+            self.refused.append(f"{kind.kind} {name}")
+            raise error
+
+
+class Refused(Stage):
+    """The operator before such an API server."""
+
+    def __init__(self) -> None:
+        self.picky = PickyApi()
+        super().__init__(self.picky)
+        self.declare(1)
+
+    @property
+    def stalled(self) -> tuple[str, str]:
+        """Reason and message of the condition Stalled; empty where it is absent."""
+        found = [(one["reason"], one["message"]) for one in self.status["conditions"] if one["type"] == "Stalled"]
+        return found[0] if found else ("", "")
+
+    def size(self, revision: str) -> int:
+        found: int = self.api.of(WORKLOAD, "payments", f"{revision}-predictor")["spec"]["replicas"]
+        return found
+
+    def crash(self, revision: str) -> None:
+        """A container of the revision's first pod ends."""
+        ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": "MemoryError"}
+        container = {"name": "kserve-container", "restartCount": 0, "ready": False, "state": {"terminated": ended}}
+        pod = self.api.of(POD, "payments", f"{revision}-predictor-0")
+        self.api.put(POD, {**pod, "status": {"containerStatuses": [container]}})
+
+    async def later(self, minutes: int) -> None:
+        """That long, with a look a minute, while everybody else does their work."""
+        for _ in range(minutes):
+            self.now += timedelta(minutes=1)
+            self.world()
+            await self.insist()
+
+
+def version_two(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """KServe's webhook refuses that version."""
+    return DENIED if kind is INFERENCE_SERVICE and "-v2-" in name else None
+
+
+def bad_timeout(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """The HTTPRoute's schema, as far as timeouts go."""
+    rules = (body.get("spec") or {}).get("rules") or []
+    if kind is HTTP_ROUTE and any(rule.get("timeouts", {}).get("request") == BAD_TIMEOUT for rule in rules):
+        return ClusterError(422, f'HTTPRoute "{name}" is invalid: spec.rules[0].timeouts.request: Invalid value')
+    return None
+
+
+def hostnames(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """A policy of the cluster against the host names of others."""
+    if kind is HTTP_ROUTE and "hostnames" in (body.get("spec") or {}):
+        return ClusterError(403, 'admission webhook "policy.example.com" denied the request: not your host name')
+    return None
+
+
+async def test_the_size_of_the_stable_version_is_kept_while_the_candidate_is_refused() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = version_two
+    stage.declare(2, serving={"minReplicas": 6})
+    await stage.look()
+    assert stage.stalled[0] == Reason.BACKEND_REFUSED
+    assert stage.size(old) == 6
+    workload = stage.api.of(WORKLOAD, "payments", f"{old}-predictor")
+    stage.api.put(WORKLOAD, {**workload, "spec": {"replicas": 0}})
+    await stage.look()
+    assert stage.size(old) == 6, "by hand, too"
+
+
+async def test_what_is_not_needed_goes_although_something_is_refused() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.declare(3)
+    await stage.settle()
+    assert len(stage.all(INFERENCE_SERVICE)) == 2
+    stage.picky.refusal = version_two
+    stage.declare(2)
+    await stage.later(5)
+    assert stage.stalled[0] == Reason.BACKEND_REFUSED
+    assert stage.all(INFERENCE_SERVICE) == {old}
+
+
+async def test_a_route_that_is_refused_keeps_nothing_else_from_being_put_back() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = bad_timeout
+    stage.declare(1, traffic={"timeout": BAD_TIMEOUT})
+    stage.api.remove(INFERENCE_SERVICE, "payments", old)
+    await stage.look()
+    assert stage.all(INFERENCE_SERVICE) == {old}
+    reason, message = stage.stalled
+    assert reason == Reason.BACKEND_REFUSED
+    assert "HTTPRoute was refused" in message
+
+
+async def test_of_several_refusals_the_routes_is_told() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = lambda kind, name, body: bad_timeout(kind, name, body) or version_two(kind, name, body)
+    stage.declare(2, traffic={"timeout": BAD_TIMEOUT})
+    await stage.look()
+    assert len(stage.picky.refused) == 2
+    assert "HTTPRoute was refused" in stage.stalled[1]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "traffic", "words"),
+    [
+        (bad_timeout, {"timeout": BAD_TIMEOUT}, "timeouts.request"),
+        (hostnames, {"hostnames": ["another.test"]}, "not your host name"),
+    ],
+)
+async def test_traffic_is_taken_away_although_the_rest_of_the_route_is_refused(
+    refusal: Refusal, traffic: Json, words: str
+) -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    before = stage.api.of(HTTP_ROUTE, *KEY)["spec"]
+    stage.picky.refusal = refusal
+    stage.declare(2, traffic=traffic)
+    await stage.look()
+    assert words in stage.stalled[1]
+    assert stage.shares() == {old: 90, new: 10}
+    stage.crash(new)
+    await stage.look()
+    assert stage.shares() == {old: 100}
+    assert stage.status["rejected"][0]["revision"] == new
+    assert words in stage.stalled[1]
+    after = stage.api.of(HTTP_ROUTE, *KEY)["spec"]
+    assert (after["hostnames"], after["parentRefs"]) == (before["hostnames"], before["parentRefs"])
+    assert {rule["timeouts"]["request"] for rule in after["rules"]} == {"30s"}
+    await stage.later(4)
+    assert stage.all(INFERENCE_SERVICE) == {old}
+    stage.picky.refused.clear()
+    await stage.look()
+    assert stage.picky.refused == ["HTTPRoute fraud"], "there is no more traffic to move, so once is enough"
+    stage.picky.refusal = lambda kind, name, body: None
+    await stage.later(2)
+    assert stage.stalled[0] == Reason.ROLLED_BACK
