@@ -82,6 +82,7 @@ class Reason(StrEnum):
     ROUTE_REFUSED = "RouteRefused"
     NAME_CONFLICT = "NameConflict"
     BACKEND_REFUSED = "BackendRefused"
+    BACKEND_UNAVAILABLE = "BackendUnavailable"
     FORBIDDEN = "Forbidden"
     STABLE_UNAVAILABLE = "StableUnavailable"
 
@@ -155,6 +156,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.ROUTE_REFUSED: "The gateway did not accept the route; its own words are in the message.",
     Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",
     Reason.BACKEND_REFUSED: "The API server or an admission webhook refused an object that the deployment needs.",
+    Reason.BACKEND_UNAVAILABLE: "An admission webhook has not answered for a minute; it is asked again; what serves "
+    "keeps serving.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
     Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",
     Reason.SECRET_NOT_FOUND: "A Secret that the ModelRegistry names does not exist in the operator's namespace.",

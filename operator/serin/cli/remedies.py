@@ -93,6 +93,8 @@ BY_REASON: dict[str, str] = {
     "RouteRefused": "Correct spec.traffic.hostnames or gateways: the message has the gateway's own words.",
     "NameConflict": "Rename or remove the object that the message names, or rename the ModelDeployment.",
     "BackendRefused": "Correct what the message names, mostly spec.serving.overrides.",
+    "BackendUnavailable": "The webhook that the message names has to answer: look whether its pods run; the operator "
+    "tries again by itself.",
     "Forbidden": "The operator's ClusterRole lacks what the message names: upgrade or correct the chart's rbac.",
     "StableUnavailable": "The stable revision's pods say what is wrong: kubectl get pods "
     "-l serin.dev/modeldeployment={name}. serin promote hands everything to a ready candidate.",

@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import datetime
+from datetime import timedelta
 
 import structlog
 
@@ -43,6 +45,9 @@ from serin.serving.live import Live
 
 log = structlog.get_logger(__name__)
 
+# A webhook that is back before is not worth a word.
+SILENCE = timedelta(minutes=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -59,6 +64,12 @@ class Performer:
         self._client = client
         self._children = children
         self._backend = backend
+        self._silent: dict[Key, datetime] = {}
+        """Since when a webhook that is needed does not answer."""
+
+    def forget(self, key: Key) -> None:
+        """The ModelDeployment is gone."""
+        self._silent.pop(key, None)
 
     def misses(self, plan: ServingPlan, names: frozenset[str], *, route: bool) -> bool:
         """Whether an object of these revisions would have to be made, as far as the cache knows, or the ``route``."""
@@ -68,9 +79,10 @@ class Performer:
             return True
         return any(one.name in names and one.name not in live.of(one.kind) for one in rendered.objects)
 
-    async def perform(self, plan: ServingPlan) -> Done:
+    async def perform(self, plan: ServingPlan, now: datetime) -> Done:
         """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
-        live = self._children.of(Key(plan.namespace, plan.name))
+        key = Key(plan.namespace, plan.name)
+        live = self._children.of(key)
         rendered = self._backend.render(plan, live)
         blocked: list[Blocked] = []
         route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, live), blocked)
@@ -78,9 +90,19 @@ class Performer:
         for write in rendered.writes:
             doing = self._scale(plan, write, live) if isinstance(write, Scale) else self._ensure(plan, write, live)
             others += await _noting(doing, blocked)
-        if blocked:
-            raise blocked[0]
+        self._complain(key, blocked, now)
         return Done(route=route, others=others)
+
+    def _complain(self, key: Key, blocked: list[Blocked], now: datetime) -> None:
+        """Raise the first refusal. A webhook that does not answer has given none: KServe's is away whenever KServe is
+        upgraded, which is told when it lasts."""
+        silences = [one.silence for one in blocked if one.silence is not None]
+        since = self._silent.setdefault(key, now) if silences else self._silent.pop(key, now)
+        verdicts = [one for one in blocked if one.silence is None]
+        if verdicts:
+            raise verdicts[0]
+        if silences:
+            raise blocked[0] if now - since >= SILENCE else silences[0]
 
     def surplus(self, plan: ServingPlan, only: frozenset[str] | None) -> tuple[tuple[Kind, Live], ...]:
         """What is there, as far as the cache knows, that the plan does not need. ``only``: of these revisions alone,
@@ -129,8 +151,8 @@ class Performer:
         log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             return await self._patch(plan, manifest, body, present)
-        except Blocked:
-            if manifest.kind is HTTP_ROUTE:
+        except Blocked as refusal:
+            if manifest.kind is HTTP_ROUTE and refusal.silence is None:
                 await self._move(plan, manifest, body, present)
             raise
 

@@ -85,6 +85,7 @@ class Reconciler:
             self._telemetry.gone(key)
             self._gone(key)
             self._held.pop(key, None)
+            self._performer.forget(key)
             return Outcome("gone")
         observed, body = gathered
         try:
@@ -108,7 +109,7 @@ class Reconciler:
                 return Outcome("requeue_after", now)
         if plan is not None:
             try:
-                done = await self._performer.perform(plan)
+                done = await self._performer.perform(plan, now)
             except Blocked as blocked:
                 refused = True
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))

@@ -15,14 +15,18 @@ FORBIDDEN = 403
 # What the API server says where it knows the group but not the kind, and where it does not know the group: only the
 # first comes as a Status. A namespace that is missing is a 404, too.
 NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
+# The verdict of an admission webhook (apiserver pkg/admission/plugin/webhook/errors/statuserror.go); without it the
+# webhook was not reached, which the API server calls an error of its own, 500.
+DENIED = "denied the request"
 
 
 class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
-    """A write was refused for a reason that people have to know."""
+    """A write was refused for a reason that people have to know. ``silence``: what may pass before they have to."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, silence: ClusterError | None = None) -> None:
         super().__init__(problem.message)
         self.problem = problem
+        self.silence = silence
 
 
 def told(kind: Kind, error: ClusterError) -> Exception:
@@ -39,6 +43,8 @@ def told(kind: Kind, error: ClusterError) -> Exception:
         return Blocked(Problem(reason, message))
     if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
         return error
-    if error.status >= 500 and "webhook" not in message:
-        return error
+    if error.status >= 500 and DENIED not in message:
+        if "webhook" not in message:
+            return error
+        return Blocked(Problem(Reason.BACKEND_UNAVAILABLE, f"{kind.kind} cannot be written: {message}"), silence=error)
     return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))

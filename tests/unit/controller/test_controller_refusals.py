@@ -24,6 +24,11 @@ Refusal = Callable[[Kind, str, Json], ClusterError | None]
 DENIED = ClusterError(
     403, 'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: no'
 )
+SILENT = ClusterError(
+    500,
+    'Internal error occurred: failed calling webhook "defaulter.kserve-webhook-server": failed to call webhook: '
+    'Post "https://kserve-webhook-server-service.kserve.svc:443/mutate?timeout=10s": dial tcp: connection refused',
+)
 BAD_TIMEOUT = "120000ms"
 
 
@@ -32,7 +37,7 @@ class PickyApi(FakeApi):
 
     def __init__(self) -> None:
         super().__init__()
-        self.refusal: Refusal = lambda kind, name, body: None
+        self.refusal: Refusal = nothing
         self.refused: list[str] = []
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
@@ -86,6 +91,16 @@ class Refused(Stage):
 def version_two(kind: Kind, name: str, body: Json) -> ClusterError | None:
     """KServe's webhook refuses that version."""
     return DENIED if kind is INFERENCE_SERVICE and "-v2-" in name else None
+
+
+def silent(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """KServe's webhook is being restarted."""
+    return SILENT if kind is INFERENCE_SERVICE else None
+
+
+def nothing(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """All is well."""
+    return None
 
 
 def bad_timeout(kind: Kind, name: str, body: Json) -> ClusterError | None:
@@ -186,6 +201,57 @@ async def test_traffic_is_taken_away_although_the_rest_of_the_route_is_refused(
     stage.picky.refused.clear()
     await stage.look()
     assert stage.picky.refused == ["HTTPRoute fraud"], "there is no more traffic to move, so once is enough"
-    stage.picky.refusal = lambda kind, name, body: None
+    stage.picky.refusal = nothing
     await stage.later(2)
     assert stage.stalled[0] == Reason.ROLLED_BACK
+
+
+async def test_a_webhook_that_does_not_answer_is_tried_again_and_told_when_it_lasts() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = silent
+    stage.declare(2, serving={"minReplicas": 3})
+    for _ in range(4):
+        with pytest.raises(ClusterError, match="connection refused"):
+            await stage.look()
+        stage.now += timedelta(seconds=14)
+    assert stage.status["phase"] == "Healthy", "a restart is no news"
+    assert stage.size(old) == 3, "nor does it keep anything else"
+    stage.now += timedelta(seconds=10)
+    outcome = await stage.look()
+    assert outcome.look_again_at == stage.now + timedelta(minutes=1)
+    told = {one["type"]: one for one in stage.status["conditions"]}
+    assert (told["Ready"]["status"], told["Ready"]["reason"]) == ("False", Reason.BACKEND_UNAVAILABLE)
+    assert "connection refused" in told["Ready"]["message"]
+    assert told["Ready"]["message"].endswith("serving v1")
+    assert "Stalled" not in told, "it passes by itself"
+    assert "Reconciling" in told
+    assert not [name for (_, _, name), body in stage.api.objects.items() if body.get("type") == "Warning"]
+    stage.picky.refusal = nothing
+    new = await stage.until_progressing()
+    assert stage.shares() == {old: 90, new: 10}
+
+
+async def test_a_webhook_that_is_restarted_again_has_its_minute_again() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = silent
+    stage.declare(2)
+    with pytest.raises(ClusterError):
+        await stage.look()
+    stage.picky.refusal = nothing
+    await stage.look()
+    stage.now += timedelta(minutes=2)
+    stage.picky.refusal = silent
+    stage.declare(3)
+    with pytest.raises(ClusterError):
+        await stage.look()
+
+
+async def test_what_a_webhook_refuses_is_told_although_another_does_not_answer() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = lambda kind, name, body: bad_timeout(kind, name, body) or silent(kind, name, body)
+    stage.declare(2, traffic={"timeout": BAD_TIMEOUT})
+    await stage.look()
+    assert "HTTPRoute was refused" in stage.stalled[1]
