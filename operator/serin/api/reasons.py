@@ -78,6 +78,7 @@ class Reason(StrEnum):
     NAME_TOO_LONG = "NameTooLong"
     BACKEND_NOT_INSTALLED = "BackendNotInstalled"
     GATEWAY_API_NOT_INSTALLED = "GatewayApiNotInstalled"
+    GATEWAY_API_TOO_OLD = "GatewayApiTooOld"
     GATEWAY_NOT_CONFIGURED = "GatewayNotConfigured"
     ROUTE_REFUSED = "RouteRefused"
     NAME_CONFLICT = "NameConflict"
@@ -152,6 +153,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NAME_TOO_LONG: "The namespace's name leaves no room for the names of the backend's objects.",
     Reason.BACKEND_NOT_INSTALLED: "The serving backend's custom resources are not installed in this cluster.",
     Reason.GATEWAY_API_NOT_INSTALLED: "The Gateway API's HTTPRoute is not installed in this cluster.",
+    Reason.GATEWAY_API_TOO_OLD: "The Gateway API of this cluster does not know a field that the route needs.",
     Reason.GATEWAY_NOT_CONFIGURED: "Neither spec.traffic.gateways nor the operator's settings name a gateway.",
     Reason.ROUTE_REFUSED: "The gateway did not accept the route; its own words are in the message.",
     Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",

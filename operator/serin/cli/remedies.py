@@ -88,6 +88,8 @@ BY_REASON: dict[str, str] = {
     "NameTooLong": "Use a namespace with a shorter name.",
     "BackendNotInstalled": _PLATFORM,
     "GatewayApiNotInstalled": _PLATFORM,
+    "GatewayApiTooOld": "The platform team has to install the Gateway API that the message names; until then declare "
+    "steps without what it names.",
     "GatewayNotConfigured": "Set spec.traffic.gateways, or have the platform team set gateways in the operator's "
     "settings.",
     "RouteRefused": "Correct spec.traffic.hostnames or gateways: the message has the gateway's own words.",

@@ -175,7 +175,7 @@ class Performer:
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._read(kind, plan.namespace, manifest.name, known=present.uid)
-            raise told(kind, error) from error
+            raise told(kind, error, overridden=_overridden(plan, manifest)) from error
         self._children.put(kind, written)
         return bool(written["metadata"]["resourceVersion"] != present.resource_version)
 
@@ -186,7 +186,7 @@ class Performer:
             written = await self._client.create(kind, plan.namespace, manifest.body)
         except ClusterError as error:
             if error.status != CONFLICT:
-                raise told(kind, error) from error
+                raise told(kind, error, overridden=_overridden(plan, manifest)) from error
             await self._meet(plan, manifest)
             raise
         self._children.put(kind, written)
@@ -244,6 +244,11 @@ async def _noting(write: Awaitable[bool], blocked: list[Blocked]) -> bool:
     except Blocked as refusal:
         blocked.append(refusal)
         return False
+
+
+def _overridden(plan: ServingPlan, manifest: Manifest) -> bool:
+    """Whether people have a part in what the object says."""
+    return any(one.revision == manifest.name and one.template.overrides for one in plan.revisions)
 
 
 def _owner(metadata: Json, owner: Json | None) -> str:

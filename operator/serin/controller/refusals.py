@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import Kind
 from serin.api.reasons import Reason
@@ -18,6 +20,13 @@ NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
 # The verdict of an admission webhook (apiserver pkg/admission/plugin/webhook/errors/statuserror.go); without it the
 # webhook was not reached, which the API server calls an error of its own, 500.
 DENIED = "denied the request"
+# What a route needs of the Gateway API, and since when it has that in its standard channel.
+NEWER = {
+    ".percent": "install Gateway API 1.3 or newer, or mirror 100 %",
+    ".timeouts": "install Gateway API 1.2 or newer",
+}
+NEWEST = "install a newer Gateway API"
+NAMED = 3
 
 
 class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
@@ -29,9 +38,15 @@ class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status
         self.silence = silence
 
 
-def told(kind: Kind, error: ClusterError) -> Exception:
-    """The refusal as people must know it, or the error as it is where trying again is all there is to do."""
+def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Exception:
+    """The refusal as people must know it, or the error as it is where trying again is all there is to do.
+
+    ``overridden``: people have a part in the object by spec.serving.overrides.
+    """
     message = error.message
+    unknown = _unknown(message)
+    if unknown:
+        return Blocked(_too_old(kind, unknown, overridden=overridden))
     if error.status == NOT_FOUND and any(words in message for words in NO_SUCH_KIND):
         if kind is HTTP_ROUTE:
             text = "this cluster has no HTTPRoute: install the Gateway API's custom resources"
@@ -48,3 +63,21 @@ def told(kind: Kind, error: ClusterError) -> Exception:
             return error
         return Blocked(Problem(Reason.BACKEND_UNAVAILABLE, f"{kind.kind} cannot be written: {message}"), silence=error)
     return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))
+
+
+def _unknown(message: str) -> list[str]:
+    """Fields that the cluster's schema does not have. A refused patch quotes the whole object before its verdict
+    (apiserver pkg/endpoints/handlers/patch.go)."""
+    _, strict, verdict = message.rpartition("strict decoding error: ")
+    return re.findall(r'unknown field "([^"]+)"', verdict) if strict else []
+
+
+def _too_old(kind: Kind, fields: list[str], *, overridden: bool) -> Problem:
+    named = ", ".join(fields[:NAMED]) + (f" and {len(fields) - NAMED} more" if len(fields) > NAMED else "")
+    if kind is HTTP_ROUTE:
+        remedy = next((how for field, how in NEWER.items() if any(one.endswith(field) for one in fields)), NEWEST)
+        text = f"the cluster's Gateway API does not know {named}: {remedy}"
+        return Problem(Reason.GATEWAY_API_TOO_OLD, text)
+    remedy = "correct spec.serving.overrides, or upgrade KServe" if overridden else "upgrade KServe"
+    reason = Reason.INVALID_SPEC if overridden else Reason.BACKEND_REFUSED
+    return Problem(reason, f"the cluster's KServe does not know {named}: {remedy}")

@@ -1,7 +1,8 @@
 """KServe in Standard mode: one InferenceService a revision, kept inside the cluster, and one HTTPRoute that is ours.
 
 KServe's own canary is not used: up to v0.20 it moves no traffic in Standard mode (kserve#4074, kserve#5335). Two
-InferenceServices and a route of our own work with every version since 0.13, and each keeps its own status.
+InferenceServices and a route of our own work with every version since 0.14, whose schema is the first to know a
+preStop that sleeps, and each keeps its own status.
 """
 
 from __future__ import annotations

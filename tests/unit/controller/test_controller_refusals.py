@@ -14,6 +14,8 @@ from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.api.reasons import Reason
+from serin.controller.refusals import Blocked
+from serin.controller.refusals import told
 from serin.errors import ClusterError
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.test_controller_reconcile import KEY
@@ -115,6 +117,37 @@ def hostnames(kind: Kind, name: str, body: Json) -> ClusterError | None:
     """A policy of the cluster against the host names of others."""
     if kind is HTTP_ROUTE and "hostnames" in (body.get("spec") or {}):
         return ClusterError(403, 'admission webhook "policy.example.com" denied the request: not your host name')
+    return None
+
+
+def strict(kind: Kind, *fields: str) -> ClusterError:
+    """What the API server answers to a creation under strict validation."""
+    unknown = ", ".join(f'unknown field "{field}"' for field in fields)
+    handled = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+    return ClusterError(400, f"{handled}: strict decoding error: {unknown}")
+
+
+def strict_patch(kind: Kind, *fields: str) -> ClusterError:
+    """The same for a patch: it quotes the object as it would be."""
+    mine = 'strict decoding error: unknown field \\"spec.mine\\"'
+    quoted = f'{{"metadata":{{"annotations":{{"mine":"{mine}"}}}},"spec":{{"secret":"canary"}}}}'
+    verdict = strict(kind, *fields).message.rpartition("strict decoding error: ")[2]
+    return ClusterError(422, f' "" is invalid: patch: Invalid value: "{quoted}": strict decoding error: {verdict}')
+
+
+def without_percent(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """The standard channel of Gateway API 1.2."""
+    rules = (body.get("spec") or {}).get("rules") or []
+    mirrors = [one["requestMirror"] for rule in rules for one in rule.get("filters") or []]
+    if kind is HTTP_ROUTE and any("percent" in one for one in mirrors):
+        return strict_patch(kind, "spec.rules[2].filters[0].requestMirror.percent")
+    return None
+
+
+def misspelt(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """KServe's schema, as far as node selectors go."""
+    if kind is INFERENCE_SERVICE and "nodeSelecter" in body["spec"]["predictor"]:
+        return strict(kind, "spec.predictor.nodeSelecter")
     return None
 
 
@@ -255,3 +288,80 @@ async def test_what_a_webhook_refuses_is_told_although_another_does_not_answer()
     stage.declare(2, traffic={"timeout": BAD_TIMEOUT})
     await stage.look()
     assert "HTTPRoute was refused" in stage.stalled[1]
+
+
+async def test_a_mirror_that_the_route_cannot_carry_is_told_and_traffic_is_moved_all_the_same() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = without_percent
+    steps = [{"weight": 10, "hold": "1m"}, {"weight": 20, "mirror": 20, "hold": "1m"}]
+    stage.declare(2, rollout={"steps": steps, "readiness": {"stableFor": "0s"}})
+    new = await stage.until_progressing()
+    await stage.later(2)
+    reason, message = stage.stalled
+    assert reason == Reason.GATEWAY_API_TOO_OLD
+    assert message == (
+        "the cluster's Gateway API does not know spec.rules[2].filters[0].requestMirror.percent: "
+        "install Gateway API 1.3 or newer, or mirror 100 %; serving v1"
+    )
+    assert stage.shares() == {old: 90, new: 10}
+    stage.crash(new)
+    await stage.later(2)
+    assert stage.shares() == {old: 100}
+    assert stage.stalled[0] == Reason.ROLLED_BACK
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "reason", "words"),
+    [
+        (
+            HTTP_ROUTE,
+            strict(HTTP_ROUTE, "spec.rules[0].timeouts", "spec.rules[1].timeouts"),
+            Reason.GATEWAY_API_TOO_OLD,
+            "does not know spec.rules[0].timeouts, spec.rules[1].timeouts: install Gateway API 1.2 or newer",
+        ),
+        (
+            HTTP_ROUTE,
+            strict(HTTP_ROUTE, "spec.novel"),
+            Reason.GATEWAY_API_TOO_OLD,
+            "does not know spec.novel: install a newer Gateway API",
+        ),
+        (
+            INFERENCE_SERVICE,
+            strict(INFERENCE_SERVICE, "spec.predictor.model.lifecycle.preStop.sleep"),
+            Reason.BACKEND_REFUSED,
+            "the cluster's KServe does not know spec.predictor.model.lifecycle.preStop.sleep: upgrade KServe",
+        ),
+    ],
+)
+async def test_a_field_that_the_cluster_does_not_know_is_told(
+    kind: Kind, error: ClusterError, reason: Reason, words: str
+) -> None:
+    stage = Refused()
+    stage.picky.refusal = lambda of, name, body: error if of is kind else None
+    await stage.look()
+    stage.world()
+    await stage.look()
+    assert stage.stalled[0] == reason
+    assert words in stage.stalled[1]
+
+
+async def test_a_field_of_the_overrides_that_the_backend_does_not_know_is_told() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = misspelt
+    stage.declare(1, serving={"overrides": {"nodeSelecter": {"disk": "ssd"}}})
+    await stage.look()
+    assert stage.stalled == (
+        Reason.INVALID_SPEC,
+        "the cluster's KServe does not know spec.predictor.nodeSelecter: "
+        "correct spec.serving.overrides, or upgrade KServe; serving v1",
+    )
+
+
+def test_what_a_refused_patch_quotes_is_not_told() -> None:
+    problem = told(HTTP_ROUTE, strict_patch(HTTP_ROUTE, *(f"spec.f{number}" for number in range(9))))
+    assert isinstance(problem, Blocked)
+    assert "canary" not in str(problem)
+    assert "spec.mine" not in str(problem)
+    assert "spec.f0, spec.f1, spec.f2 and 6 more" in str(problem)
