@@ -140,14 +140,9 @@ class Performer:
             raise Blocked(_conflict(manifest, "belongs to another owner"))
         if present.deleting:
             raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is being deleted")
-        # A route has every field that the API server would add, so what is more than wanted is a change by hand.
-        patch = difference(
-            present.spec, manifest.body["spec"], present.foreign, defaulted_lists=manifest.kind is not HTTP_ROUTE
-        )
-        labels = difference(dict(present.labels), manifest.body["metadata"]["labels"])
-        if not patch and not labels:
+        body = _patch_to(manifest, present)
+        if not body:
             return False
-        body = ({"spec": patch} if patch else {}) | ({"metadata": {"labels": labels}} if labels else {})
         log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             return await self._patch(plan, manifest, body, present)
@@ -244,6 +239,22 @@ async def _noting(write: Awaitable[bool], blocked: list[Blocked]) -> bool:
     except Blocked as refusal:
         blocked.append(refusal)
         return False
+
+
+def _patch_to(manifest: Manifest, present: Live) -> Json:
+    """What makes the object as it shall be; empty where it is so."""
+    wanted = manifest.body["metadata"]
+    # A route has every field that the API server would add, so what is more than wanted is a change by hand.
+    spec = difference(
+        present.spec, manifest.body["spec"], present.foreign, defaulted_lists=manifest.kind is not HTTP_ROUTE
+    )
+    metadata = {
+        "labels": difference(dict(present.labels), wanted["labels"]),
+        "annotations": difference(dict(present.annotations), wanted.get("annotations") or {})
+        | dict.fromkeys(manifest.unwanted),
+    }
+    metadata = {name: change for name, change in metadata.items() if change}
+    return {name: change for name, change in (("spec", spec), ("metadata", metadata)) if change}
 
 
 def _overridden(plan: ServingPlan, manifest: Manifest) -> bool:

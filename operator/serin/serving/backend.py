@@ -24,6 +24,9 @@ class Manifest:
 
     kind: Kind
     body: Json
+    unwanted: tuple[str, ...] = ()
+    """Annotations of the object as it is that must not be there. Any other that is not in the body is left alone:
+    others write there, and a change may restart pods."""
 
     @property
     def name(self) -> str:

@@ -56,6 +56,9 @@ ANNOTATIONS = {
     "serving.kserve.io/autoscalerClass": "external",
 }
 
+# With "true" KServe deletes the Deployment (kserve v0.16 and newer, pkg/utils/utils.go GetForceStopRuntime).
+STOP = "serving.kserve.io/stop"
+
 # The runtimes bring no readiness probe, so KServe's default calls a pod ready as soon as its port is open, before the
 # model is loaded and even when it never will be (SeldonIO/MLServer#2056). This one asks for the model itself.
 PROBE_PERIOD_SECONDS = 3
@@ -73,7 +76,8 @@ class KServe:
         workloads = live.of(WORKLOAD)
         writes: list[Manifest | Scale] = []
         for planned in plan.revisions:
-            writes.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned)))
+            service = live.of(INFERENCE_SERVICE).get(planned.revision)
+            writes.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned), unwanted=_unwanted(service)))
             workload = planned.revision + SERVICE_SUFFIX
             autoscaled = planned.max_replicas > planned.min_replicas
             if autoscaled:
@@ -140,6 +144,11 @@ def inference_service(plan: ServingPlan, planned: PlannedRevision) -> Json:
         "metadata": {**metadata, "annotations": dict(ANNOTATIONS)},
         "spec": {"predictor": merge(predictor, template.overrides or {})},
     }
+
+
+def _unwanted(service: Live | None) -> tuple[str, ...]:
+    """Annotations that keep the InferenceService from serving."""
+    return (STOP,) if service is not None and service.annotations.get(STOP, "").lower() == "true" else ()
 
 
 def autoscaler(plan: ServingPlan, planned: PlannedRevision, workload: str) -> Json:
