@@ -82,6 +82,7 @@ class Reason(StrEnum):
     GATEWAY_NOT_CONFIGURED = "GatewayNotConfigured"
     ROUTE_REFUSED = "RouteRefused"
     NAME_CONFLICT = "NameConflict"
+    CONTESTED = "Contested"
     BACKEND_REFUSED = "BackendRefused"
     BACKEND_UNAVAILABLE = "BackendUnavailable"
     FORBIDDEN = "Forbidden"
@@ -157,6 +158,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.GATEWAY_NOT_CONFIGURED: "Neither spec.traffic.gateways nor the operator's settings name a gateway.",
     Reason.ROUTE_REFUSED: "The gateway did not accept the route; its own words are in the message.",
     Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",
+    Reason.CONTESTED: "Another controller or an admission webhook undoes what the operator writes, again and again.",
     Reason.BACKEND_REFUSED: "The API server or an admission webhook refused an object that the deployment needs.",
     Reason.BACKEND_UNAVAILABLE: "An admission webhook has not answered for a minute; it is asked again; what serves "
     "keeps serving.",

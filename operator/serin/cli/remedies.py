@@ -94,6 +94,8 @@ BY_REASON: dict[str, str] = {
     "settings.",
     "RouteRefused": "Correct spec.traffic.hostnames or gateways: the message has the gateway's own words.",
     "NameConflict": "Rename or remove the object that the message names, or rename the ModelDeployment.",
+    "Contested": "Find the controller or the admission webhook that writes the fields which the message names, and "
+    "keep it from them.",
     "BackendRefused": "Correct what the message names, mostly spec.serving.overrides.",
     "BackendUnavailable": "The webhook that the message names has to answer: look whether its pods run; the operator "
     "tries again by itself.",

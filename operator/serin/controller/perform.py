@@ -18,23 +18,23 @@ from datetime import timedelta
 import structlog
 
 from serin.api.kinds import HTTP_ROUTE
-from serin.api.kinds import MANAGED_BY
-from serin.api.kinds import MANAGER
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
-from serin.api.reasons import Reason
 from serin.cluster.client import CONFLICT
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
 from serin.cluster.client import Json
 from serin.controller.cache import Children
 from serin.controller.cache import parent_of
+from serin.controller.fights import Fights
 from serin.controller.queue import Key
 from serin.controller.refusals import Blocked
+from serin.controller.refusals import conflict
+from serin.controller.refusals import contested
 from serin.controller.refusals import told
+from serin.controller.refusals import whose
 from serin.errors import ClusterError
 from serin.rollout.decision import ServingPlan
-from serin.rollout.observed import Problem
 from serin.serving.backend import Backend
 from serin.serving.backend import LiveObjects
 from serin.serving.backend import Manifest
@@ -42,6 +42,7 @@ from serin.serving.backend import Scale
 from serin.serving.compare import difference
 from serin.serving.gateway import moved
 from serin.serving.live import Live
+from serin.serving.live import live
 
 log = structlog.get_logger(__name__)
 
@@ -64,31 +65,35 @@ class Performer:
         self._client = client
         self._children = children
         self._backend = backend
+        self._fights = Fights()
         self._silent: dict[Key, datetime] = {}
         """Since when a webhook that is needed does not answer."""
 
     def forget(self, key: Key) -> None:
         """The ModelDeployment is gone."""
         self._silent.pop(key, None)
+        self._fights.forget(key)
 
     def misses(self, plan: ServingPlan, names: frozenset[str], *, route: bool) -> bool:
         """Whether an object of these revisions would have to be made, as far as the cache knows, or the ``route``."""
-        live = self._children.of(Key(plan.namespace, plan.name))
-        rendered = self._backend.render(plan, live)
-        if route and rendered.route is not None and plan.name not in live.of(HTTP_ROUTE):
+        known = self._children.of(Key(plan.namespace, plan.name))
+        rendered = self._backend.render(plan, known)
+        if route and rendered.route is not None and plan.name not in known.of(HTTP_ROUTE):
             return True
-        return any(one.name in names and one.name not in live.of(one.kind) for one in rendered.objects)
+        return any(one.name in names and one.name not in known.of(one.kind) for one in rendered.objects)
 
     async def perform(self, plan: ServingPlan, now: datetime) -> Done:
         """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
         key = Key(plan.namespace, plan.name)
-        live = self._children.of(key)
-        rendered = self._backend.render(plan, live)
+        known = self._children.of(key)
+        rendered = self._backend.render(plan, known)
         blocked: list[Blocked] = []
-        route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, live), blocked)
+        route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, known, now), blocked)
         others = 0
         for write in rendered.writes:
-            doing = self._scale(plan, write, live) if isinstance(write, Scale) else self._ensure(plan, write, live)
+            doing = (
+                self._scale(plan, write, known) if isinstance(write, Scale) else self._ensure(plan, write, known, now)
+            )
             others += await _noting(doing, blocked)
         self._complain(key, blocked, now)
         return Done(route=route, others=others)
@@ -130,19 +135,31 @@ class Performer:
         else:
             self._children.put(kind, going)
 
-    async def _ensure(self, plan: ServingPlan, manifest: Manifest, live: LiveObjects) -> bool:
+    async def _ensure(self, plan: ServingPlan, manifest: Manifest, known: LiveObjects, now: datetime) -> bool:
         """The object as it shall be. True where it had to be written."""
-        present = live.of(manifest.kind).get(manifest.name)
+        present = known.of(manifest.kind).get(manifest.name)
         if present is None:
             await self._create(plan, manifest)
             return True
         if present.owner != plan.uid:
-            raise Blocked(_conflict(manifest, "belongs to another owner"))
+            raise Blocked(conflict(manifest.kind, manifest.name, "belongs to another owner"))
         if present.deleting:
             raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is being deleted")
-        body = _patch_to(manifest, present)
-        if not body:
-            return False
+        body, changed = _patch_to(manifest, present), False
+        one = (Key(plan.namespace, plan.name), manifest.kind, manifest.name)
+        if body and self._fights.may_write(*one, body, now):
+            written = await self._put_right(plan, manifest, body, present)
+            # An API server leaves an object that says the same as it is.
+            changed = written.resource_version != present.resource_version
+            if changed or _patch_to(manifest, written):
+                self._fights.wrote(*one, body, now)
+        fields = self._fights.fought_over(*one, now)
+        if fields:
+            raise Blocked(contested(manifest.kind, manifest.name, fields))
+        return changed
+
+    async def _put_right(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> Live:
+        """The object as it is then."""
         log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             return await self._patch(plan, manifest, body, present)
@@ -160,8 +177,7 @@ class Performer:
             with contextlib.suppress(Blocked):
                 await self._patch(plan, manifest, {"spec": rules}, present)
 
-    async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> bool:
-        """True where the object is another one now: an API server leaves one that says the same as it is."""
+    async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> Live:
         kind = manifest.kind
         try:
             written = await self._client.patch(
@@ -172,7 +188,7 @@ class Performer:
                 await self._read(kind, plan.namespace, manifest.name, known=present.uid)
             raise told(kind, error, overridden=_overridden(plan, manifest)) from error
         self._children.put(kind, written)
-        return bool(written["metadata"]["resourceVersion"] != present.resource_version)
+        return live(kind, written)
 
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
@@ -207,7 +223,7 @@ class Performer:
             # Of the deleted ModelDeployment of this name: the garbage collector is about to take it.
             return
         if "deletionTimestamp" not in metadata:
-            raise Blocked(_conflict(manifest, _owner(metadata, owner)))
+            raise Blocked(conflict(manifest.kind, manifest.name, whose(metadata, owner)))
 
     async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
         """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""
@@ -218,8 +234,8 @@ class Performer:
             self._children.put(kind, body)
         return body
 
-    async def _scale(self, plan: ServingPlan, scale: Scale, live: LiveObjects) -> bool:
-        workload = live.of(WORKLOAD)[scale.workload]
+    async def _scale(self, plan: ServingPlan, scale: Scale, known: LiveObjects) -> bool:
+        workload = known.of(WORKLOAD)[scale.workload]
         if workload.spec["replicas"] == scale.replicas or workload.deleting:
             return False
         log.info("workload is scaled", name=scale.workload, namespace=plan.namespace, replicas=scale.replicas)
@@ -260,20 +276,3 @@ def _patch_to(manifest: Manifest, present: Live) -> Json:
 def _overridden(plan: ServingPlan, manifest: Manifest) -> bool:
     """Whether people have a part in what the object says."""
     return any(one.revision == manifest.name and one.template.overrides for one in plan.revisions)
-
-
-def _owner(metadata: Json, owner: Json | None) -> str:
-    if owner is not None:
-        return f"belongs to {owner.get('kind')} {owner.get('name')}"
-    labels = metadata.get("labels") or {}
-    if isinstance(labels, dict) and labels.get(MANAGED_BY) == MANAGER:
-        return "was left behind by a ModelDeployment that was deleted without its children"
-    return "was made by somebody else"
-
-
-def _conflict(manifest: Manifest, whose: str) -> Problem:
-    return Problem(
-        Reason.NAME_CONFLICT,
-        f"{manifest.kind.kind} {manifest.name} exists and {whose}: it is not taken over; "
-        "delete it, or give the ModelDeployment another name",
-    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import MANAGED_BY
+from serin.api.kinds import MANAGER
 from serin.api.kinds import Kind
 from serin.api.reasons import Reason
 from serin.cluster.client import CONFLICT
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import TOO_MANY_REQUESTS
+from serin.cluster.client import Json
 from serin.errors import ClusterError
 from serin.rollout.observed import Problem
 
@@ -72,8 +75,41 @@ def _unknown(message: str) -> list[str]:
     return re.findall(r'unknown field "([^"]+)"', verdict) if strict else []
 
 
+def conflict(kind: Kind, name: str, owner: str) -> Problem:
+    """The name is taken. ``owner`` ends the sentence that begins with the object."""
+    return Problem(
+        Reason.NAME_CONFLICT,
+        f"{kind.kind} {name} exists and {owner}: it is not taken over; "
+        "delete it, or give the ModelDeployment another name",
+    )
+
+
+def whose(metadata: Json, owner: Json | None) -> str:
+    """Whose an object is that is not ours."""
+    if owner is not None:
+        return f"belongs to {owner.get('kind')} {owner.get('name')}"
+    labels = metadata.get("labels") or {}
+    if isinstance(labels, dict) and labels.get(MANAGED_BY) == MANAGER:
+        return "was left behind by a ModelDeployment that was deleted without its children"
+    return "was made by somebody else"
+
+
+def contested(kind: Kind, name: str, fields: list[str]) -> Problem:
+    """Somebody else has another idea of these fields."""
+    who = f"kubectl get {kind.plural}.{kind.group} {name} -o yaml --show-managed-fields"
+    return Problem(
+        Reason.CONTESTED,
+        f"{kind.kind} {name}: somebody undoes every change of {_named(fields)}: find out who writes there ({who}) and "
+        "keep them from it; until then it is put right once a minute",
+    )
+
+
+def _named(fields: list[str]) -> str:
+    return ", ".join(fields[:NAMED]) + (f" and {len(fields) - NAMED} more" if len(fields) > NAMED else "")
+
+
 def _too_old(kind: Kind, fields: list[str], *, overridden: bool) -> Problem:
-    named = ", ".join(fields[:NAMED]) + (f" and {len(fields) - NAMED} more" if len(fields) > NAMED else "")
+    named = _named(fields)
     if kind is HTTP_ROUTE:
         remedy = next((how for field, how in NEWER.items() if any(one.endswith(field) for one in fields)), NEWEST)
         text = f"the cluster's Gateway API does not know {named}: {remedy}"
