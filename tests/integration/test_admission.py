@@ -54,6 +54,12 @@ def gateways(*changes: Json) -> Json:
     return {"spec": {"traffic": {"gateways": [{"name": "public", "namespace": "gateways", **one} for one in changes]}}}
 
 
+TWICE: dict[str, list[Json]] = {
+    "alike": [{}],
+    "once with a section": [{"sectionName": "https"}],
+    "far apart": [{"namespace": "other"}, {"name": "private"}, {}],
+}
+
 # What is wrong, and the words of the refusal: the field, and where a rule of ours speaks, the remedy.
 REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     "version and alias": (
@@ -157,11 +163,7 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
             gateways({}, *others),
             ("spec.traffic.gateways must name each Gateway once", "a sectionName of its own"),
         )
-        for how, others in {
-            "alike": [{}],
-            "once with a section": [{"sectionName": "https"}],
-            "far apart": [{"namespace": "other"}, {"name": "private"}, {}],
-        }.items()
+        for how, others in TWICE.items()
     },
     "section that is named twice": (
         gateways({"sectionName": "https"}, {"sectionName": "http"}, {"sectionName": "https"}),

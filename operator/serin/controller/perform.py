@@ -91,10 +91,10 @@ class Performer:
         route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, known, now), blocked)
         others = 0
         for write in rendered.writes:
-            doing = (
-                self._scale(plan, write, known) if isinstance(write, Scale) else self._ensure(plan, write, known, now)
-            )
-            others += await _noting(doing, blocked)
+            if isinstance(write, Scale):
+                others += await _noting(self._scale(plan, write, known), blocked)
+            else:
+                others += await _noting(self._ensure(plan, write, known, now), blocked)
         self._complain(key, blocked, now)
         return Done(route=route, others=others)
 
@@ -267,7 +267,7 @@ def _patch_to(manifest: Manifest, present: Live) -> Json:
     metadata = {
         "labels": difference(dict(present.labels), wanted["labels"]),
         "annotations": difference(dict(present.annotations), wanted.get("annotations") or {})
-        | dict.fromkeys(manifest.unwanted),
+        | {name: None for name in manifest.unwanted if name in present.annotations},
     }
     metadata = {name: change for name, change in metadata.items() if change}
     return {name: change for name, change in (("spec", spec), ("metadata", metadata)) if change}
