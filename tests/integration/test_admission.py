@@ -49,6 +49,17 @@ def steps(*weights: int) -> Json:
     return rollout(steps=[{"weight": weight, "hold": "1m"} for weight in weights])
 
 
+def gateways(*changes: Json) -> Json:
+    """References that are alike but for these changes."""
+    return {"spec": {"traffic": {"gateways": [{"name": "public", "namespace": "gateways", **one} for one in changes]}}}
+
+
+TWICE: dict[str, list[Json]] = {
+    "alike": [{}],
+    "once with a section": [{"sectionName": "https"}],
+    "far apart": [{"namespace": "other"}, {"name": "private"}, {}],
+}
+
 # What is wrong, and the words of the refusal: the field, and where a rule of ours speaks, the remedy.
 REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     "version and alias": (
@@ -140,6 +151,32 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
         ("spec.serving.startupDeadline must be at most 8760h",),
     ),
     "timeout of nothing": ({"spec": {"traffic": {"timeout": "0s"}}}, ("spec.traffic.timeout must be above 0s",)),
+    **{
+        f"timeout of {timeout}": (
+            {"spec": {"traffic": {"timeout": timeout}}},
+            ("spec.traffic.timeout must have at most four parts", "2m in place of 120000ms"),
+        )
+        for timeout in ("120000ms", "604800s", "1h1m1s1ms1ms")
+    },
+    **{
+        f"gateway that is named twice, {how}": (
+            gateways({}, *others),
+            ("spec.traffic.gateways must name each Gateway once", "a sectionName of its own"),
+        )
+        for how, others in TWICE.items()
+    },
+    "section that is named twice": (
+        gateways({"sectionName": "https"}, {"sectionName": "http"}, {"sectionName": "https"}),
+        ("spec.traffic.gateways must name each Gateway once",),
+    ),
+    "gateway in no namespace that can be": (
+        gateways({"namespace": "gate.ways"}),
+        ("spec.traffic.gateways[0].namespace", "should match"),
+    ),
+    "gateway in a namespace of 64 characters": (
+        gateways({"namespace": "g" * 64}),
+        ("spec.traffic.gateways[0].namespace", "may not be more than 63"),
+    ),
     "maxReplicas below minReplicas": (
         serving(minReplicas=3, maxReplicas=2),
         ("spec.serving", "spec.serving.maxReplicas must not be below spec.serving.minReplicas"),
@@ -271,6 +308,9 @@ ACCEPTED_DEPLOYMENTS: dict[str, Json] = {
             }
         }
     },
+    "the longest timeout in the smallest units": {"spec": {"traffic": {"timeout": "99999ms99999ms99s1h"}}},
+    "gateways that have a name or a namespace in common": gateways({}, {"name": "private"}, {"namespace": "other"}),
+    "two listeners of one gateway": gateways({"sectionName": "http"}, {"sectionName": "https"}),
     "a name of 50 characters": {"metadata": {"name": "a" * 50}},
     "suspended": {"spec": {"suspend": True}},
 }

@@ -50,6 +50,22 @@ class Child:
         assert edited["spec"] != before, "the edit must differ"
         eventually(lambda: self.spec == before, f"{self.name} is put back after {spec}", PUT_BACK_SECONDS)
 
+    def annotate(self, **annotations: str | None) -> None:
+        """Change its annotations by hand, None to take one off, and wait until they are as before."""
+        before = self._annotations()
+        change = {"metadata": {"annotations": annotations}}
+        edited = self._scene.kube.patch(self._kind, self._scene.namespace, self.name, change)
+        assert edited["metadata"]["annotations"] != before, "the edit must differ"
+        eventually(
+            lambda: self._annotations() == before, f"{self.name} is put back after {annotations}", PUT_BACK_SECONDS
+        )
+
+    def _annotations(self) -> Json:
+        body = self.body
+        assert body is not None, f"{self.name} is gone"
+        annotations: Json = body["metadata"]["annotations"]
+        return annotations
+
     def delete(self) -> None:
         """Delete it by hand, and wait until there is another one with the same spec."""
         body = self.body
@@ -153,6 +169,36 @@ def test_inference_service(scene: Scene, unmoved: Deployed) -> None:
         service = Child(scene, INFERENCE_SERVICE, unmoved.status[role]["revision"])
         for edit in SERVICE_EDITS.values():
             service.edit(edit)
+
+
+def test_annotations_that_steer_kserve(scene: Scene, unmoved: Deployed) -> None:
+    for role in ("stable", "candidate"):
+        service = Child(scene, INFERENCE_SERVICE, unmoved.status[role]["revision"])
+        service.annotate(**{"serving.kserve.io/autoscalerClass": "hpa"})
+        service.annotate(**{"serving.kserve.io/autoscalerClass": None})
+
+
+def test_inference_service_that_is_stopped(scene: Scene) -> None:
+    """KServe deletes the Deployment of one that is stopped: nothing of the version in use would be left."""
+    deployed = scene.healthy(serving={"minReplicas": 2})
+    before = deployed.status
+    service = Child(scene, INFERENCE_SERVICE, before["stable"]["revision"])
+    service.annotate(**{"serving.kserve.io/stop": "true"})
+    after = deployed.healthy(1)
+    assert after["history"] == before["history"]
+    eventually(lambda: scene.ready_pods() == 2, "all replicas are there again")
+
+
+def test_annotations_of_others(scene: Scene) -> None:
+    deployed = scene.healthy()
+    name = deployed.status["stable"]["revision"]
+    annotations = {"team.example.com/owner": "risk"}
+    scene.kube.patch(INFERENCE_SERVICE, scene.namespace, name, {"metadata": {"annotations": annotations}})
+    # Another change, to see that the operator has been there.
+    Child(scene, INFERENCE_SERVICE, name).annotate(**{"serving.kserve.io/autoscalerClass": None})
+    body = scene.kube.get(INFERENCE_SERVICE, scene.namespace, name)
+    assert body is not None
+    assert body["metadata"]["annotations"]["team.example.com/owner"] == "risk"
 
 
 def test_autoscaler(scene: Scene, unmoved: Deployed) -> None:

@@ -207,6 +207,17 @@ def test_overrides_that_kserve_refuses(scene: Scene) -> None:
     deployed.healthy(1)
 
 
+def test_overrides_that_kserve_does_not_know(scene: Scene) -> None:
+    deployed = scene.healthy()
+    deployed.patch({"serving": {"overrides": {"nodeSelecter": {"disk": "ssd"}}}})
+    ready = deployed.reason("InvalidSpec")
+    assert "does not know spec.predictor.nodeSelecter: correct spec.serving.overrides" in ready["message"]
+    assert_v1_serves(deployed)
+
+    deployed.patch({"serving": {"overrides": None}})
+    deployed.healthy(1)
+
+
 def test_gateway_that_refuses_the_first_route(scene: Scene) -> None:
     words = "no listener of the gateway allows host fraud"
     scene.stage.gateway(scene.namespace, Gateway(refusal=words))

@@ -38,6 +38,8 @@ Rules = dict[tuple[str, ...], list[dict[str, str]]]
 Column = tuple[str, str, str, int, str]
 
 DURATION_LIMIT = "duration('8760h')"
+# GEP-2257 (gateway-api apis/v1/shared_types.go, Duration).
+GATEWAY_DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 
 
 def _at_most(field: str, limit: str, where: str) -> dict[str, str]:
@@ -158,7 +160,20 @@ MODEL_DEPLOYMENT_RULES: Rules = {
         {
             "rule": f"duration(self.timeout) > duration('0s') && duration(self.timeout) <= {DURATION_LIMIT}",
             "message": "spec.traffic.timeout must be above 0s and at most 8760h",
-        }
+        },
+        # What HTTPRoute refuses, so that a route can always be written: it is by a write that traffic is taken away.
+        {
+            "rule": f"self.timeout.matches('{GATEWAY_DURATION_PATTERN}')",
+            "message": "spec.traffic.timeout must have at most four parts, each of at most five digits, "
+            "because the Gateway API takes no other: write 2m in place of 120000ms",
+        },
+        {
+            "rule": "self.gateways.all(one, self.gateways.exists_one(other, other.name == one.name "
+            "&& other.__namespace__ == one.__namespace__ "
+            "&& (!has(other.sectionName) || !has(one.sectionName) || other.sectionName == one.sectionName)))",
+            "message": "spec.traffic.gateways must name each Gateway once, "
+            "or each time with a sectionName of its own: remove the other entry",
+        },
     ],
 }
 

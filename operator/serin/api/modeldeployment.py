@@ -16,6 +16,7 @@ from pydantic import model_validator
 from serin.api.base import SpecModel
 from serin.api.quantities import Duration
 from serin.api.quantities import FreeObject
+from serin.api.quantities import NamespaceName
 from serin.api.quantities import ObjectName
 from serin.api.quantities import Quantity
 from serin.api.rollout import RolloutOrPolicy
@@ -32,6 +33,11 @@ RESERVED_ENV = (
     "MLSERVER_MODEL_IMPLEMENTATION",
     "MLSERVER_PARALLEL_WORKERS",
 )
+
+
+DNS_PATTERN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+SectionName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{DNS_PATTERN}$")]
+"""Name of a listener, as the Gateway API takes it."""
 
 
 class Backend(StrEnum):
@@ -207,8 +213,8 @@ class GatewayRef(SpecModel):
     """A Gateway of the Gateway API that carries the model's traffic."""
 
     name: ObjectName = Field(description="Name of the Gateway.")
-    namespace: ObjectName = Field(description="Namespace of the Gateway.")
-    section_name: ObjectName | None = Field(
+    namespace: NamespaceName = Field(description="Namespace of the Gateway.")
+    section_name: SectionName | None = Field(
         default=None, description="One listener of the Gateway. By default all that fit the hostnames."
     )
 
@@ -222,7 +228,7 @@ class Traffic(SpecModel):
             Field(
                 min_length=1,
                 max_length=253,
-                pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+                pattern=rf"^(\*\.)?{DNS_PATTERN}$",
             ),
         ],
         ...,

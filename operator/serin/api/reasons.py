@@ -78,10 +78,13 @@ class Reason(StrEnum):
     NAME_TOO_LONG = "NameTooLong"
     BACKEND_NOT_INSTALLED = "BackendNotInstalled"
     GATEWAY_API_NOT_INSTALLED = "GatewayApiNotInstalled"
+    GATEWAY_API_TOO_OLD = "GatewayApiTooOld"
     GATEWAY_NOT_CONFIGURED = "GatewayNotConfigured"
     ROUTE_REFUSED = "RouteRefused"
     NAME_CONFLICT = "NameConflict"
+    CONTESTED = "Contested"
     BACKEND_REFUSED = "BackendRefused"
+    BACKEND_UNAVAILABLE = "BackendUnavailable"
     FORBIDDEN = "Forbidden"
     STABLE_UNAVAILABLE = "StableUnavailable"
 
@@ -151,10 +154,14 @@ SENTENCES: dict[Reason, str] = {
     Reason.NAME_TOO_LONG: "The namespace's name leaves no room for the names of the backend's objects.",
     Reason.BACKEND_NOT_INSTALLED: "The serving backend's custom resources are not installed in this cluster.",
     Reason.GATEWAY_API_NOT_INSTALLED: "The Gateway API's HTTPRoute is not installed in this cluster.",
+    Reason.GATEWAY_API_TOO_OLD: "The Gateway API of this cluster does not know a field that the route needs.",
     Reason.GATEWAY_NOT_CONFIGURED: "Neither spec.traffic.gateways nor the operator's settings name a gateway.",
     Reason.ROUTE_REFUSED: "The gateway did not accept the route; its own words are in the message.",
     Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",
+    Reason.CONTESTED: "Another controller or an admission webhook undoes what the operator writes, again and again.",
     Reason.BACKEND_REFUSED: "The API server or an admission webhook refused an object that the deployment needs.",
+    Reason.BACKEND_UNAVAILABLE: "An admission webhook has not answered for a minute; it is asked again; what serves "
+    "keeps serving.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
     Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",
     Reason.SECRET_NOT_FOUND: "A Secret that the ModelRegistry names does not exist in the operator's namespace.",

@@ -88,11 +88,17 @@ BY_REASON: dict[str, str] = {
     "NameTooLong": "Use a namespace with a shorter name.",
     "BackendNotInstalled": _PLATFORM,
     "GatewayApiNotInstalled": _PLATFORM,
+    "GatewayApiTooOld": "The platform team has to install the Gateway API that the message names; until then declare "
+    "steps without what it names.",
     "GatewayNotConfigured": "Set spec.traffic.gateways, or have the platform team set gateways in the operator's "
     "settings.",
     "RouteRefused": "Correct spec.traffic.hostnames or gateways: the message has the gateway's own words.",
     "NameConflict": "Rename or remove the object that the message names, or rename the ModelDeployment.",
+    "Contested": "Find the controller or the admission webhook that writes the fields which the message names, and "
+    "keep it from them.",
     "BackendRefused": "Correct what the message names, mostly spec.serving.overrides.",
+    "BackendUnavailable": "The webhook that the message names has to answer: look whether its pods run; the operator "
+    "tries again by itself.",
     "Forbidden": "The operator's ClusterRole lacks what the message names: upgrade or correct the chart's rbac.",
     "StableUnavailable": "The stable revision's pods say what is wrong: kubectl get pods "
     "-l serin.dev/modeldeployment={name}. serin promote hands everything to a ready candidate.",

@@ -35,6 +35,8 @@ TOKEN_SECONDS = 1.0
 LOG_BYTES = 16 * 1024
 PAGE = 50
 
+# A field that the cluster does not know is refused by its name. By default it is dropped, and everything seems well.
+STRICT = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -135,13 +137,12 @@ class Client:
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
         """Create the object. 409 where one of the name exists: it is never taken over."""
-        return await self._json("POST", kind.path(namespace), {"fieldManager": MANAGER}, body)
+        return await self._json("POST", kind.path(namespace), STRICT, body)
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
         """Change the object by a JSON merge patch, if it still is at that resourceVersion."""
         body = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": version}}
-        query = {"fieldManager": MANAGER}
-        return await self._json("PATCH", kind.path(namespace, name), query, body, MERGE_PATCH)
+        return await self._json("PATCH", kind.path(namespace, name), STRICT, body, MERGE_PATCH)
 
     async def apply_status(self, kind: Kind, namespace: str, name: str, status: Json, *, version: str) -> Json:
         """Apply the whole status, if the object still is at that resourceVersion."""
@@ -158,7 +159,7 @@ class Client:
         """Set the number of replicas of a Deployment, if it still is at that resourceVersion."""
         body = {"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}}
         path = WORKLOAD.path(namespace, workload, "scale")
-        await self._json("PATCH", path, {"fieldManager": MANAGER}, body, MERGE_PATCH)
+        await self._json("PATCH", path, STRICT, body, MERGE_PATCH)
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str, version: str) -> Json | None:
         """Delete this very object in this very state. Gives it as it is while it goes; None where it is gone."""

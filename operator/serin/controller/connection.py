@@ -88,8 +88,10 @@ class Connection:
 
     @property
     def wants_secret(self) -> bool:
-        """Whether another look at its Secrets may help."""
-        return self.error is not None and self.error.reason in SECRET_REASONS
+        """Whether another look at its Secrets may help. A CA that is not the server's is told as no connection."""
+        error, spec = self.error, self.declaration.spec
+        secured = spec is not None and spec.tls is not None
+        return error is not None and (secured or error.reason in SECRET_REASONS)
 
     def _moved(self, models: frozenset[str]) -> None:
         # A model that was deleted and made again counts its versions from 1 again.

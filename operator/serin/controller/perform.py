@@ -1,55 +1,53 @@
 """Carrying out a plan: every write to children, in the order that keeps requests answered.
 
 The route first: it takes traffic from a failing revision, and it only ever names revisions that were ready. Then what
-must exist, then sizes. What may go goes last, when the status has told why: a failed candidate that is gone before it
-is remembered as rejected would be made again. Each write is one that :mod:`serin.serving.compare` found missing, so a
-plan that is carried out already costs nothing, and a crash between two writes is repaired by doing it again.
+must exist, each revision with its size, the stable one first. What may go goes last, when the status has told why: a
+failed candidate that is gone before it is remembered as rejected would be made again. Each write is one that
+:mod:`serin.serving.compare` found missing, so a plan that is carried out already costs nothing, and a crash between two
+writes is repaired by doing it again. What is refused keeps nothing else from being written.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import datetime
+from datetime import timedelta
 
 import structlog
 
 from serin.api.kinds import HTTP_ROUTE
-from serin.api.kinds import MANAGED_BY
-from serin.api.kinds import MANAGER
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
-from serin.api.reasons import Reason
 from serin.cluster.client import CONFLICT
 from serin.cluster.client import NOT_FOUND
-from serin.cluster.client import TOO_MANY_REQUESTS
 from serin.cluster.client import Client
 from serin.cluster.client import Json
 from serin.controller.cache import Children
 from serin.controller.cache import parent_of
+from serin.controller.fights import Fights
 from serin.controller.queue import Key
+from serin.controller.refusals import Blocked
+from serin.controller.refusals import conflict
+from serin.controller.refusals import contested
+from serin.controller.refusals import told
+from serin.controller.refusals import whose
 from serin.errors import ClusterError
 from serin.rollout.decision import ServingPlan
-from serin.rollout.observed import Problem
 from serin.serving.backend import Backend
 from serin.serving.backend import LiveObjects
 from serin.serving.backend import Manifest
 from serin.serving.backend import Scale
 from serin.serving.compare import difference
+from serin.serving.gateway import moved
 from serin.serving.live import Live
+from serin.serving.live import live
 
 log = structlog.get_logger(__name__)
 
-FORBIDDEN = 403
-# What the API server says where it knows the group but not the kind, and where it does not know the group: only the
-# first comes as a Status. A namespace that is missing is a 404, too.
-NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
-
-
-class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
-    """A write was refused for a reason that people have to know."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
+# A webhook that is back before is not worth a word.
+SILENCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +65,49 @@ class Performer:
         self._client = client
         self._children = children
         self._backend = backend
+        self._fights = Fights()
+        self._silent: dict[Key, datetime] = {}
+        """Since when a webhook that is needed does not answer."""
+
+    def forget(self, key: Key) -> None:
+        """The ModelDeployment is gone."""
+        self._silent.pop(key, None)
+        self._fights.forget(key)
 
     def misses(self, plan: ServingPlan, names: frozenset[str], *, route: bool) -> bool:
         """Whether an object of these revisions would have to be made, as far as the cache knows, or the ``route``."""
-        live = self._children.of(Key(plan.namespace, plan.name))
-        rendered = self._backend.render(plan, live)
-        if route and rendered.route is not None and plan.name not in live.of(HTTP_ROUTE):
+        known = self._children.of(Key(plan.namespace, plan.name))
+        rendered = self._backend.render(plan, known)
+        if route and rendered.route is not None and plan.name not in known.of(HTTP_ROUTE):
             return True
-        return any(one.name in names and one.name not in live.of(one.kind) for one in rendered.objects)
+        return any(one.name in names and one.name not in known.of(one.kind) for one in rendered.objects)
 
-    async def perform(self, plan: ServingPlan) -> Done:
+    async def perform(self, plan: ServingPlan, now: datetime) -> Done:
         """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
         key = Key(plan.namespace, plan.name)
-        live = self._children.of(key)
-        rendered = self._backend.render(plan, live)
-        route = rendered.route is not None and await self._ensure(plan, rendered.route, live)
+        known = self._children.of(key)
+        rendered = self._backend.render(plan, known)
+        blocked: list[Blocked] = []
+        route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, known, now), blocked)
         others = 0
-        for manifest in rendered.objects:
-            others += await self._ensure(plan, manifest, live)
-        for scale in rendered.scales:
-            others += await self._scale(plan, scale, live)
+        for write in rendered.writes:
+            if isinstance(write, Scale):
+                others += await _noting(self._scale(plan, write, known), blocked)
+            else:
+                others += await _noting(self._ensure(plan, write, known, now), blocked)
+        self._complain(key, blocked, now)
         return Done(route=route, others=others)
+
+    def _complain(self, key: Key, blocked: list[Blocked], now: datetime) -> None:
+        """Raise the first refusal. A webhook that does not answer has given none: KServe's is away whenever KServe is
+        upgraded, which is told when it lasts."""
+        silences = [one.silence for one in blocked if one.silence is not None]
+        since = self._silent.setdefault(key, now) if silences else self._silent.pop(key, now)
+        verdicts = [one for one in blocked if one.silence is None]
+        if verdicts:
+            raise verdicts[0]
+        if silences:
+            raise blocked[0] if now - since >= SILENCE else silences[0]
 
     def surplus(self, plan: ServingPlan, only: frozenset[str] | None) -> tuple[tuple[Kind, Live], ...]:
         """What is there, as far as the cache knows, that the plan does not need. ``only``: of these revisions alone,
@@ -115,29 +135,49 @@ class Performer:
         else:
             self._children.put(kind, going)
 
-    async def _ensure(self, plan: ServingPlan, manifest: Manifest, live: LiveObjects) -> bool:
+    async def _ensure(self, plan: ServingPlan, manifest: Manifest, known: LiveObjects, now: datetime) -> bool:
         """The object as it shall be. True where it had to be written."""
-        present = live.of(manifest.kind).get(manifest.name)
+        present = known.of(manifest.kind).get(manifest.name)
         if present is None:
             await self._create(plan, manifest)
             return True
         if present.owner != plan.uid:
-            raise Blocked(_conflict(manifest, "belongs to another owner"))
+            raise Blocked(conflict(manifest.kind, manifest.name, "belongs to another owner"))
         if present.deleting:
             raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is being deleted")
-        # A route has every field that the API server would add, so what is more than wanted is a change by hand.
-        patch = difference(
-            present.spec, manifest.body["spec"], present.foreign, defaulted_lists=manifest.kind is not HTTP_ROUTE
-        )
-        labels = difference(dict(present.labels), manifest.body["metadata"]["labels"])
-        if not patch and not labels:
-            return False
-        body = ({"spec": patch} if patch else {}) | ({"metadata": {"labels": labels}} if labels else {})
-        log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
-        return await self._patch(plan, manifest, body, present)
+        body, changed = _patch_to(manifest, present), False
+        one = (Key(plan.namespace, plan.name), manifest.kind, manifest.name)
+        if body and self._fights.may_write(*one, body, now):
+            written = await self._put_right(plan, manifest, body, present)
+            # An API server leaves an object that says the same as it is.
+            changed = written.resource_version != present.resource_version
+            if changed or _patch_to(manifest, written):
+                self._fights.wrote(*one, body, now)
+        fields = self._fights.fought_over(*one, now)
+        if fields:
+            raise Blocked(contested(manifest.kind, manifest.name, fields))
+        return changed
 
-    async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> bool:
-        """True where the object is another one now: an API server leaves one that says the same as it is."""
+    async def _put_right(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> Live:
+        """The object as it is then."""
+        log.info("object is put right", kind=manifest.kind.kind, name=manifest.name, namespace=plan.namespace)
+        try:
+            return await self._patch(plan, manifest, body, present)
+        except Blocked as refusal:
+            if manifest.kind is HTTP_ROUTE and refusal.silence is None:
+                await self._move(plan, manifest, body, present)
+            raise
+
+    async def _move(self, plan: ServingPlan, manifest: Manifest, refused: Json, present: Live) -> None:
+        """Traffic as it shall be on a route of which something else is refused: a candidate that failed must not keep
+        its requests because of a timeout that the schema does not like."""
+        rules = moved(present.spec, manifest.body["spec"])
+        if rules and {"spec": rules} != refused:
+            log.info("route is moved without the rest", name=manifest.name, namespace=plan.namespace)
+            with contextlib.suppress(Blocked):
+                await self._patch(plan, manifest, {"spec": rules}, present)
+
+    async def _patch(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> Live:
         kind = manifest.kind
         try:
             written = await self._client.patch(
@@ -146,9 +186,9 @@ class Performer:
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._read(kind, plan.namespace, manifest.name, known=present.uid)
-            raise _told(kind, error) from error
+            raise told(kind, error, overridden=_overridden(plan, manifest)) from error
         self._children.put(kind, written)
-        return bool(written["metadata"]["resourceVersion"] != present.resource_version)
+        return live(kind, written)
 
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
@@ -157,7 +197,7 @@ class Performer:
             written = await self._client.create(kind, plan.namespace, manifest.body)
         except ClusterError as error:
             if error.status != CONFLICT:
-                raise _told(kind, error) from error
+                raise told(kind, error, overridden=_overridden(plan, manifest)) from error
             await self._meet(plan, manifest)
             raise
         self._children.put(kind, written)
@@ -183,7 +223,7 @@ class Performer:
             # Of the deleted ModelDeployment of this name: the garbage collector is about to take it.
             return
         if "deletionTimestamp" not in metadata:
-            raise Blocked(_conflict(manifest, _owner(metadata, owner)))
+            raise Blocked(conflict(manifest.kind, manifest.name, whose(metadata, owner)))
 
     async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
         """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""
@@ -194,8 +234,8 @@ class Performer:
             self._children.put(kind, body)
         return body
 
-    async def _scale(self, plan: ServingPlan, scale: Scale, live: LiveObjects) -> bool:
-        workload = live.of(WORKLOAD)[scale.workload]
+    async def _scale(self, plan: ServingPlan, scale: Scale, known: LiveObjects) -> bool:
+        workload = known.of(WORKLOAD)[scale.workload]
         if workload.spec["replicas"] == scale.replicas or workload.deleting:
             return False
         log.info("workload is scaled", name=scale.workload, namespace=plan.namespace, replicas=scale.replicas)
@@ -204,41 +244,35 @@ class Performer:
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
-            raise _told(WORKLOAD, error) from error
+            raise told(WORKLOAD, error) from error
         return True
 
 
-def _owner(metadata: Json, owner: Json | None) -> str:
-    if owner is not None:
-        return f"belongs to {owner.get('kind')} {owner.get('name')}"
-    labels = metadata.get("labels") or {}
-    if isinstance(labels, dict) and labels.get(MANAGED_BY) == MANAGER:
-        return "was left behind by a ModelDeployment that was deleted without its children"
-    return "was made by somebody else"
+async def _noting(write: Awaitable[bool], blocked: list[Blocked]) -> bool:
+    """Whether it was written. A refusal is put to the others."""
+    try:
+        return await write
+    except Blocked as refusal:
+        blocked.append(refusal)
+        return False
 
 
-def _conflict(manifest: Manifest, whose: str) -> Problem:
-    return Problem(
-        Reason.NAME_CONFLICT,
-        f"{manifest.kind.kind} {manifest.name} exists and {whose}: it is not taken over; "
-        "delete it, or give the ModelDeployment another name",
+def _patch_to(manifest: Manifest, present: Live) -> Json:
+    """What makes the object as it shall be; empty where it is so."""
+    wanted = manifest.body["metadata"]
+    # A route has every field that the API server would add, so what is more than wanted is a change by hand.
+    spec = difference(
+        present.spec, manifest.body["spec"], present.foreign, defaulted_lists=manifest.kind is not HTTP_ROUTE
     )
+    metadata = {
+        "labels": difference(dict(present.labels), wanted["labels"]),
+        "annotations": difference(dict(present.annotations), wanted.get("annotations") or {})
+        | {name: None for name in manifest.unwanted if name in present.annotations},
+    }
+    metadata = {name: change for name, change in metadata.items() if change}
+    return {name: change for name, change in (("spec", spec), ("metadata", metadata)) if change}
 
 
-def _told(kind: Kind, error: ClusterError) -> Exception:
-    """The refusal as people must know it, or the error as it is where trying again is all there is to do."""
-    message = error.message
-    if error.status == NOT_FOUND and any(words in message for words in NO_SUCH_KIND):
-        if kind is HTTP_ROUTE:
-            text = "this cluster has no HTTPRoute: install the Gateway API's custom resources"
-            return Blocked(Problem(Reason.GATEWAY_API_NOT_INSTALLED, text))
-        text = f"this cluster has no {kind.kind}: install KServe, whose custom resources are missing"
-        return Blocked(Problem(Reason.BACKEND_NOT_INSTALLED, text))
-    if error.status == FORBIDDEN and "being terminated" not in message:
-        reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
-        return Blocked(Problem(reason, message))
-    if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
-        return error
-    if error.status >= 500 and "webhook" not in message:
-        return error
-    return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))
+def _overridden(plan: ServingPlan, manifest: Manifest) -> bool:
+    """Whether people have a part in what the object says."""
+    return any(one.revision == manifest.name and one.template.overrides for one in plan.revisions)

@@ -18,10 +18,10 @@ from serin.cluster import events
 from serin.cluster.client import Client
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
-from serin.controller.perform import Blocked
 from serin.controller.perform import Done
 from serin.controller.perform import Performer
 from serin.controller.queue import Key
+from serin.controller.refusals import Blocked
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
 from serin.rollout.decide import decide
@@ -85,6 +85,7 @@ class Reconciler:
             self._telemetry.gone(key)
             self._gone(key)
             self._held.pop(key, None)
+            self._performer.forget(key)
             return Outcome("gone")
         observed, body = gathered
         try:
@@ -98,7 +99,7 @@ class Reconciler:
         """``fresh``: the object was read live just now."""
         now = self._clock()
         decision = decide(observed, now)
-        plan, done = decision.plan, Done()
+        plan, done, refused = decision.plan, Done(), False
         before = observed.status
         if plan is not None and not fresh and self._performer.misses(plan, _roles(before), route=bool(before.traffic)):
             # It was there once. An old view of the parent brings back what has been given up since, or went with it.
@@ -110,13 +111,14 @@ class Reconciler:
             return Outcome("requeue_after", now)
         if plan is not None:
             try:
-                done = await self._performer.perform(plan)
+                done = await self._performer.perform(plan, now)
             except Blocked as blocked:
-                plan = None
+                refused = True
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
                 told = decide(replace(observed, obstacles=(blocked.problem,)), now)
                 decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
-        if plan is not None and decision.may_wait and (until := self._hold(key, now, asked=done.route)) is not None:
+        waits = plan is not None and not refused and decision.may_wait
+        if waits and (until := self._hold(key, now, asked=done.route)) is not None:
             return Outcome("requeue_after", until)
         self._held.pop(key, None)
         # A status that was written was decided upon the newest version, or it would have been refused.

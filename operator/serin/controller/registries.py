@@ -55,7 +55,7 @@ log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 1.0
 # Changes of what is followed are gathered this long before they are told to the follower and in the status.
 GATHER_SECONDS = 0.5
-# How often a registry whose Secret is missing or whose login is refused looks at the Secret again.
+# How often a registry whose Secret is missing, whose login is refused or whose CA may be wrong looks at Secrets again.
 SECRET_SECONDS = 30.0
 # After a request of ours failed.
 AGAIN_SECONDS = 5.0

@@ -36,7 +36,7 @@ from serin.rollout.steps import spread_at
 
 ACCEPT = "to accept the route"
 # Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
-PASSING = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.SUSPENDED})
+PASSING = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.BACKEND_UNAVAILABLE, Reason.SUSPENDED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ class Manifest:
 
     kind: Kind
     body: Json
+    unwanted: tuple[str, ...] = ()
+    """Annotations of the object as it is that must not be there. Any other that is not in the body is left alone:
+    others write there, and a change may restart pods."""
 
     @property
     def name(self) -> str:
@@ -47,8 +50,18 @@ class Rendered:
     """What a plan comes to. The route is apart because it is written first, and removed from first."""
 
     route: Manifest | None
-    objects: tuple[Manifest, ...]
-    scales: tuple[Scale, ...]
+    writes: tuple[Manifest | Scale, ...]
+    """The rest in the order of its writes: revision by revision, each with its size."""
+
+    @property
+    def objects(self) -> tuple[Manifest, ...]:
+        """The objects among it."""
+        return tuple(one for one in self.writes if isinstance(one, Manifest))
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The sizes among it."""
+        return tuple(one for one in self.writes if isinstance(one, Scale))
 
 
 @dataclass(frozen=True, slots=True)

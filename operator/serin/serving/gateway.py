@@ -109,6 +109,18 @@ def _below(digit: int) -> str:
     return f"[{'0123456789abcdef'[:digit]}]"
 
 
+def moved(live: Json, wanted: Json) -> Json:
+    """The rules of the route as it shall be, with the timeouts of the route as it is: what moves requests and no more.
+
+    Where the rest is refused (a schema that is another one than ours, a policy of the cluster), traffic can be moved.
+    """
+    rules = live.get("rules") or []
+    timeouts = next(({"timeouts": rule["timeouts"]} for rule in rules if "timeouts" in rule), {})
+    bare = [{key: value for key, value in rule.items() if key != "timeouts"} for rule in wanted["rules"]]
+    moving = [{**rule, **timeouts} for rule in bare]
+    return {} if moving == rules else {"rules": moving}
+
+
 def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
     """The route as it is and as its gateways see it. ``revision`` is the inverse of render's ``service``."""
     if live is None:

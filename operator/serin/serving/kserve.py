@@ -55,6 +55,9 @@ ANNOTATIONS = {
     "serving.kserve.io/autoscalerClass": "external",
 }
 
+# With "true" KServe deletes the Deployment (kserve v0.16 and newer, pkg/utils/utils.go GetForceStopRuntime).
+STOP = "serving.kserve.io/stop"
+
 # The runtimes bring no readiness probe, so KServe's default calls a pod ready as soon as its port is open, before the
 # model is loaded and even when it never will be (SeldonIO/MLServer#2056). This one asks for the model itself.
 PROBE_PERIOD_SECONDS = 3
@@ -70,24 +73,25 @@ class KServe:
     def render(self, plan: ServingPlan, live: LiveObjects) -> Rendered:
         """The InferenceServices, their autoscalers or sizes, and the route."""
         workloads = live.of(WORKLOAD)
-        objects, scales = [], []
+        writes: list[Manifest | Scale] = []
         for planned in plan.revisions:
-            objects.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned)))
+            service = live.of(INFERENCE_SERVICE).get(planned.revision)
+            writes.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned), unwanted=_unwanted(service)))
             workload = planned.revision + SERVICE_SUFFIX
             autoscaled = planned.max_replicas > planned.min_replicas
             if autoscaled:
-                objects.append(Manifest(AUTOSCALER, autoscaler(plan, planned, workload)))
+                writes.append(Manifest(AUTOSCALER, autoscaler(plan, planned, workload)))
             # An autoscaler takes up to 15 s to see a new minimum (its sync period): what is missing is added at once.
             present = workloads.get(workload)
             if present is not None and not (autoscaled and present.spec["replicas"] >= planned.min_replicas):
-                scales.append(Scale(workload, planned.min_replicas))
+                writes.append(Scale(workload, planned.min_replicas))
         route = None
         if plan.route is not None:
             by_request_id = copies_all(live.of(HTTP_ROUTE).get(plan.name))
             metadata = _metadata(plan, plan.name, {})
             body = render_route(plan.route, metadata, _service, SERVICE_PORT, by_request_id=by_request_id)
             route = Manifest(HTTP_ROUTE, body)
-        return Rendered(route=route, objects=tuple(objects), scales=tuple(scales))
+        return Rendered(route=route, writes=tuple(writes))
 
     def observe(self, owner: str, live: LiveObjects) -> ServingState:
         """Health by the pods' labels, traffic by the route.
@@ -139,6 +143,11 @@ def inference_service(plan: ServingPlan, planned: PlannedRevision) -> Json:
         "metadata": {**metadata, "annotations": dict(ANNOTATIONS)},
         "spec": {"predictor": merge(predictor, template.overrides or {})},
     }
+
+
+def _unwanted(service: Live | None) -> tuple[str, ...]:
+    """Annotations that keep the InferenceService from serving."""
+    return (STOP,) if service is not None and service.annotations.get(STOP, "").lower() == "true" else ()
 
 
 def autoscaler(plan: ServingPlan, planned: PlannedRevision, workload: str) -> Json:

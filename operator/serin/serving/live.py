@@ -14,6 +14,7 @@ from dataclasses import field
 from typing import Any
 
 from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import MANAGER
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
@@ -38,6 +39,8 @@ class Live:
     foreign: tuple[tuple[str, ...], ...] = field(default=())
     """Paths of spec fields that another manager than us has set."""
     deleting: bool = False
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Those by which the backend is steered."""
 
 
 def live(kind: Kind, body: Mapping[str, Any]) -> Live:
@@ -55,7 +58,14 @@ def live(kind: Kind, body: Mapping[str, Any]) -> Live:
         status=_status(kind, body.get("status") or {}),
         foreign=() if kind is WORKLOAD else tuple(_foreign(metadata.get("managedFields") or ())),
         deleting="deletionTimestamp" in metadata,
+        annotations=_annotations(kind, metadata.get("annotations") or {}),
     )
+
+
+def _annotations(kind: Kind, annotations: Mapping[str, str]) -> dict[str, str]:
+    """Not those of others: they make no difference, and kubectl keeps the whole object in one."""
+    group = f"{INFERENCE_SERVICE.group}/"
+    return {name: text for name, text in annotations.items() if kind is INFERENCE_SERVICE and name.startswith(group)}
 
 
 def _spec(kind: Kind, spec: Json) -> Json:

@@ -141,6 +141,9 @@ def changed(path: str, value: Any) -> Schema:
         ("traffic.hostnames", ["Upper.test"]),
         ("traffic.hostnames", ["a_b.test"]),
         ("traffic.gateways", [{"name": "public"}]),
+        ("traffic.gateways", [{"name": "public", "namespace": "gate.ways"}]),
+        ("traffic.gateways", [{"name": "public", "namespace": "g" * 64}]),
+        ("traffic.gateways", [{"name": "public", "namespace": "gateways", "sectionName": "ht..tps"}]),
         ("rollout.steps", [{"weight": 101, "hold": "1m"}]),
         ("rollout.steps", [{"weight": -1, "hold": "1m"}]),
         ("rollout.steps", [{"weight": 5}]),
@@ -168,6 +171,7 @@ def test_what_the_schema_refuses_the_model_refuses(path: str, value: Any) -> Non
         ("serving.env", [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}]),
         ("traffic.hostnames", ["*.example.com", "fraud.example.com"]),
         ("traffic.gateways", [{"name": "a", "namespace": "b", "sectionName": "https"}]),
+        ("traffic.gateways", [{"name": "a.b", "namespace": "g" * 63, "sectionName": "https.internal"}]),
         ("rollout", {"policy": "cautious"}),
         ("rollout", {"bake": "30m", "deadline": "4h", "onInconclusive": "Rollback"}),
         (

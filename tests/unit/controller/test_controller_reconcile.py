@@ -481,7 +481,7 @@ async def test_a_refusal_is_told_and_tried_again() -> None:
         (INFERENCE_SERVICE, 404, "404 page not found\n", Reason.BACKEND_NOT_INSTALLED),
         (INFERENCE_SERVICE, 403, "cannot create resource inferenceservices", Reason.FORBIDDEN),
         (INFERENCE_SERVICE, 422, "spec.predictor is invalid", Reason.BACKEND_REFUSED),
-        (INFERENCE_SERVICE, 500, 'failed calling webhook "x": connection refused', Reason.BACKEND_REFUSED),
+        (INFERENCE_SERVICE, 500, 'admission webhook "x" denied the request: a bug', Reason.BACKEND_REFUSED),
         (HTTP_ROUTE, 404, "the server could not find the requested resource", Reason.GATEWAY_API_NOT_INSTALLED),
     ],
 )

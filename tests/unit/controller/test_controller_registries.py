@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ from serin.rollout.records import Origin
 from serin.rollout.records import Question
 from serin.rollout.records import Records
 from tests.unit.controller.fake_api import FakeApi
+from tests.unit.registry.certificate import certificate
 from tests.unit.registry.fake import FakeMlflow
 from tests.unit.registry.fake import answer
 from tests.unit.registry.fake import api
@@ -298,6 +300,32 @@ async def test_a_url_that_is_none_is_told_and_ends_nothing(stage: Stage) -> None
     assert "spec.url" in ready["message"]
     stage.declare()
     await stage.told(lambda ready: ready["status"] == "True")
+
+
+async def test_a_ca_that_is_not_the_servers_and_then_mended(stage: Stage, tmp_path: Path) -> None:
+    """The message says to check the Secret: whoever does is not told the same for ever."""
+    (ours, tls), (other, _) = (certificate(tmp_path) for _ in range(2))
+
+    def secret(pem: str) -> None:
+        data = {"ca.crt": base64.b64encode(pem.encode()).decode()}
+        stage.api.put(SECRET, {"metadata": {"name": "mlflow-ca", "namespace": HOME}, "data": data})
+
+    def looks() -> int:
+        return stage.api.reads.count("get Secret mlflow-ca")
+
+    secured = FakeMlflow()
+    await secured.start(tls)
+    secret(other)
+    stage.declare(url=secured.url, tls={"caSecretName": "mlflow-ca"})
+    ready = await stage.told(lambda ready: ready["reason"] == Reason.REGISTRY_UNAVAILABLE)
+    assert "check tls.caSecretName" in ready["message"]
+    # Its second failure is the last news of the registry: further looks at the Secret have no other cause than itself.
+    seen = looks()
+    await until(lambda: looks() > seen + 3)
+    secret(ours)
+    await stage.told(lambda ready: ready["status"] == "True")
+    await stage.resolved(VERSION)
+    await secured.stop()
 
 
 async def test_a_registry_that_is_deleted(stage: Stage) -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
-import ssl
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from serin.api.reasons import Reason
 from serin.errors import RegistryError
 from serin.registry.config import Credentials
 from serin.registry.config import RegistryConfig
 from serin.registry.mlflow import MlflowRegistry
+from tests.unit.registry.certificate import certificate
 
 
 @pytest.mark.parametrize(
@@ -63,7 +57,7 @@ def test_a_ca_that_is_none(pem: str) -> None:
 
 
 async def test_a_certificate_is_checked_by_the_ca_of_its_own_registry(tmp_path: Path) -> None:
-    pem, context = _certificate(tmp_path)
+    pem, context = certificate(tmp_path)
     app = web.Application()
 
     async def models(_: web.Request) -> web.Response:
@@ -82,31 +76,3 @@ async def test_a_certificate_is_checked_by_the_ca_of_its_own_registry(tmp_path: 
     trusting.close()
     stranger.close()
     await runner.cleanup()
-
-
-def _certificate(folder: Path) -> tuple[str, ssl.SSLContext]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mlflow")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.PEM)
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = folder / "server.pem"
-    file.write_bytes(private + certificate)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(file)
-    return certificate.decode(), context

@@ -42,6 +42,14 @@ def test_identity_and_owner() -> None:
     assert live(INFERENCE_SERVICE, body(deletionTimestamp="2026-11-20T12:00:00Z")).deleting
 
 
+def test_of_annotations_only_those_that_steer_the_backend_are_kept() -> None:
+    """A change of any other must not make a difference: kubectl keeps the whole object in one."""
+    annotations = {"serving.kserve.io/stop": "true", "kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    assert live(INFERENCE_SERVICE, body(annotations=annotations)).annotations == {"serving.kserve.io/stop": "true"}
+    assert live(HTTP_ROUTE, body(annotations=annotations)).annotations == {}
+    assert live(INFERENCE_SERVICE, body()).annotations == {}
+
+
 @pytest.mark.parametrize(
     ("managed", "foreign"),
     [

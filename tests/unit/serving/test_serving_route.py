@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from serin.rollout.decision import PlannedRoute
 from serin.rollout.observed import Match
 from serin.rollout.observed import Mirror
 from serin.rollout.observed import Route
+from serin.serving.compare import merge
 from serin.serving.gateway import copies_all
+from serin.serving.gateway import moved
 from serin.serving.gateway import observe_route
 from serin.serving.gateway import render_route
 from serin.serving.gateway import share_of_ids
@@ -102,6 +105,22 @@ def test_every_rule_waits_as_long_and_takes_every_path(route: PlannedRoute, *, b
         assert sum(backend["weight"] for backend in rule["backendRefs"]) in (1, 100)
     plain = [rule for rule in rules if "headers" not in rule["matches"][0]]
     assert len(plain) == 1, "requests without any header have one rule"
+
+
+@given(live=routes(), wanted=routes(), timed=st.booleans())
+def test_a_route_that_is_only_moved_sends_requests_as_wanted_and_stays_as_it_is(
+    live: PlannedRoute, wanted: PlannedRoute, *, timed: bool
+) -> None:
+    """``timed``: the schema of the cluster has timeouts."""
+    before, after = rendered(replace(live, timeout="7s")), rendered(wanted)
+    for rule in before["spec"]["rules"] if not timed else ():
+        del rule["timeouts"]
+    spec = merge(before["spec"], moved(before["spec"], after["spec"]))
+    now, then = observed({"spec": spec}), observed(after)
+    assert (now.weights, now.matches, now.mirror) == (then.weights, then.matches, then.mirror)
+    assert (spec["hostnames"], spec["parentRefs"]) == (before["spec"]["hostnames"], before["spec"]["parentRefs"])
+    assert all(rule.get("timeouts") == ({"request": "7s"} if timed else None) for rule in spec["rules"])
+    assert moved(spec, after["spec"]) == {}
 
 
 def test_a_shadow_by_percent_and_by_request_id() -> None:

@@ -1,0 +1,119 @@
+"""What the refusal of a write means: something that people have to know, or something that passes by itself."""
+
+from __future__ import annotations
+
+import re
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import MANAGED_BY
+from serin.api.kinds import MANAGER
+from serin.api.kinds import Kind
+from serin.api.reasons import Reason
+from serin.cluster.client import CONFLICT
+from serin.cluster.client import NOT_FOUND
+from serin.cluster.client import TOO_MANY_REQUESTS
+from serin.cluster.client import Json
+from serin.errors import ClusterError
+from serin.rollout.observed import Problem
+
+FORBIDDEN = 403
+# What the API server says where it knows the group but not the kind, and where it does not know the group: only the
+# first comes as a Status. A namespace that is missing is a 404, too.
+NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
+# The verdict of an admission webhook (apiserver pkg/admission/plugin/webhook/errors/statuserror.go); without it the
+# webhook was not reached, which the API server calls an error of its own, 500.
+DENIED = "denied the request"
+# What a route needs of the Gateway API, and since when it has that in its standard channel.
+NEWER = {
+    ".percent": "install Gateway API 1.3 or newer, or mirror 100 %",
+    ".timeouts": "install Gateway API 1.2 or newer",
+}
+NEWEST = "install a newer Gateway API"
+NAMED = 3
+
+
+class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
+    """A write was refused for a reason that people have to know. ``silence``: what may pass before they have to."""
+
+    def __init__(self, problem: Problem, silence: ClusterError | None = None) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.silence = silence
+
+
+def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Exception:
+    """The refusal as people must know it, or the error as it is where trying again is all there is to do.
+
+    ``overridden``: people have a part in the object by spec.serving.overrides.
+    """
+    message = error.message
+    unknown = _unknown(message)
+    if unknown:
+        return Blocked(_too_old(kind, unknown, overridden=overridden))
+    if error.status == NOT_FOUND and any(words in message for words in NO_SUCH_KIND):
+        if kind is HTTP_ROUTE:
+            text = "this cluster has no HTTPRoute: install the Gateway API's custom resources"
+            return Blocked(Problem(Reason.GATEWAY_API_NOT_INSTALLED, text))
+        text = f"this cluster has no {kind.kind}: install KServe, whose custom resources are missing"
+        return Blocked(Problem(Reason.BACKEND_NOT_INSTALLED, text))
+    if error.status == FORBIDDEN and "being terminated" not in message:
+        reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
+        return Blocked(Problem(reason, message))
+    if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
+        return error
+    if error.status >= 500 and DENIED not in message:
+        if "webhook" not in message:
+            return error
+        return Blocked(Problem(Reason.BACKEND_UNAVAILABLE, f"{kind.kind} cannot be written: {message}"), silence=error)
+    return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))
+
+
+def _unknown(message: str) -> list[str]:
+    """Fields that the cluster's schema does not have. A refused patch quotes the whole object before its verdict
+    (apiserver pkg/endpoints/handlers/patch.go)."""
+    _, strict, verdict = message.rpartition("strict decoding error: ")
+    return re.findall(r'unknown field "([^"]+)"', verdict) if strict else []
+
+
+def conflict(kind: Kind, name: str, owner: str) -> Problem:
+    """The name is taken. ``owner`` ends the sentence that begins with the object."""
+    return Problem(
+        Reason.NAME_CONFLICT,
+        f"{kind.kind} {name} exists and {owner}: it is not taken over; "
+        "delete it, or give the ModelDeployment another name",
+    )
+
+
+def whose(metadata: Json, owner: Json | None) -> str:
+    """Whose an object is that is not ours."""
+    if owner is not None:
+        return f"belongs to {owner.get('kind')} {owner.get('name')}"
+    labels = metadata.get("labels") or {}
+    if isinstance(labels, dict) and labels.get(MANAGED_BY) == MANAGER:
+        return "was left behind by a ModelDeployment that was deleted without its children"
+    return "was made by somebody else"
+
+
+def contested(kind: Kind, name: str, fields: list[str]) -> Problem:
+    """Somebody else has another idea of these fields."""
+    who = f"kubectl get {kind.plural}.{kind.group} {name} -o yaml --show-managed-fields"
+    return Problem(
+        Reason.CONTESTED,
+        f"{kind.kind} {name}: somebody undoes every change of {_named(fields)}: find out who writes there ({who}) and "
+        "keep them from it; until then it is put right once a minute",
+    )
+
+
+def _named(fields: list[str]) -> str:
+    return ", ".join(fields[:NAMED]) + (f" and {len(fields) - NAMED} more" if len(fields) > NAMED else "")
+
+
+def _too_old(kind: Kind, fields: list[str], *, overridden: bool) -> Problem:
+    named = _named(fields)
+    if kind is HTTP_ROUTE:
+        remedy = next((how for field, how in NEWER.items() if any(one.endswith(field) for one in fields)), NEWEST)
+        text = f"the cluster's Gateway API does not know {named}: {remedy}"
+        return Problem(Reason.GATEWAY_API_TOO_OLD, text)
+    remedy = "correct spec.serving.overrides, or upgrade KServe" if overridden else "upgrade KServe"
+    reason = Reason.INVALID_SPEC if overridden else Reason.BACKEND_REFUSED
+    return Problem(reason, f"the cluster's KServe does not know {named}: {remedy}")

@@ -1,0 +1,367 @@
+"""Writes that are refused: what is carried out all the same, what is told, and when it is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import POD
+from serin.api.kinds import WORKLOAD
+from serin.api.kinds import Kind
+from serin.api.reasons import Reason
+from serin.controller.refusals import Blocked
+from serin.controller.refusals import told
+from serin.errors import ClusterError
+from tests.unit.controller.fake_api import FakeApi
+from tests.unit.controller.test_controller_reconcile import KEY
+from tests.unit.controller.test_controller_reconcile import Stage
+
+Json = dict[str, Any]
+Refusal = Callable[[Kind, str, Json], ClusterError | None]
+DENIED = ClusterError(
+    403, 'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: no'
+)
+SILENT = ClusterError(
+    500,
+    'Internal error occurred: failed calling webhook "defaulter.kserve-webhook-server": failed to call webhook: '
+    'Post "https://kserve-webhook-server-service.kserve.svc:443/mutate?timeout=10s": dial tcp: connection refused',
+)
+BAD_TIMEOUT = "120000ms"
+
+
+class PickyApi(FakeApi):
+    """Refuses creations and patches for as long as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusal: Refusal = nothing
+        self.refused: list[str] = []
+
+    async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
+        self._pick(kind, body["metadata"]["name"], body)
+        return await super().create(kind, namespace, body)
+
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Json, *, version: str) -> Json:
+        self._pick(kind, name, patch)
+        return await super().patch(kind, namespace, name, patch, version=version)
+
+    def _pick(self, kind: Kind, name: str, body: Json) -> None:
+        error = self.refusal(kind, name, body)
+        if error is not None:
+            self.refused.append(f"{kind.kind} {name}")
+            raise error
+
+
+class Refused(Stage):
+    """The operator before such an API server."""
+
+    def __init__(self) -> None:
+        self.picky = PickyApi()
+        super().__init__(self.picky)
+        self.declare(1)
+
+    @property
+    def stalled(self) -> tuple[str, str]:
+        """Reason and message of the condition Stalled; empty where it is absent."""
+        found = [(one["reason"], one["message"]) for one in self.status["conditions"] if one["type"] == "Stalled"]
+        return found[0] if found else ("", "")
+
+    def size(self, revision: str) -> int:
+        found: int = self.api.of(WORKLOAD, "payments", f"{revision}-predictor")["spec"]["replicas"]
+        return found
+
+    def crash(self, revision: str) -> None:
+        """A container of the revision's first pod ends."""
+        ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": "MemoryError"}
+        container = {"name": "kserve-container", "restartCount": 0, "ready": False, "state": {"terminated": ended}}
+        pod = self.api.of(POD, "payments", f"{revision}-predictor-0")
+        self.api.put(POD, {**pod, "status": {"containerStatuses": [container]}})
+
+    async def later(self, minutes: int) -> None:
+        """That long, with a look a minute, while everybody else does their work."""
+        for _ in range(minutes):
+            self.now += timedelta(minutes=1)
+            self.world()
+            await self.insist()
+
+
+def version_two(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """KServe's webhook refuses that version."""
+    return DENIED if kind is INFERENCE_SERVICE and "-v2-" in name else None
+
+
+def silent(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """KServe's webhook is being restarted."""
+    return SILENT if kind is INFERENCE_SERVICE else None
+
+
+def nothing(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """All is well."""
+    return None
+
+
+def bad_timeout(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """The HTTPRoute's schema, as far as timeouts go."""
+    rules = (body.get("spec") or {}).get("rules") or []
+    if kind is HTTP_ROUTE and any(rule.get("timeouts", {}).get("request") == BAD_TIMEOUT for rule in rules):
+        return ClusterError(422, f'HTTPRoute "{name}" is invalid: spec.rules[0].timeouts.request: Invalid value')
+    return None
+
+
+def hostnames(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """A policy of the cluster against the host names of others."""
+    if kind is HTTP_ROUTE and "hostnames" in (body.get("spec") or {}):
+        return ClusterError(403, 'admission webhook "policy.example.com" denied the request: not your host name')
+    return None
+
+
+def strict(kind: Kind, *fields: str) -> ClusterError:
+    """What the API server answers to a creation under strict validation."""
+    unknown = ", ".join(f'unknown field "{field}"' for field in fields)
+    handled = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+    return ClusterError(400, f"{handled}: strict decoding error: {unknown}")
+
+
+def strict_patch(kind: Kind, *fields: str) -> ClusterError:
+    """The same for a patch: it quotes the object as it would be."""
+    mine = 'strict decoding error: unknown field \\"spec.mine\\"'
+    quoted = f'{{"metadata":{{"annotations":{{"mine":"{mine}"}}}},"spec":{{"secret":"canary"}}}}'
+    verdict = strict(kind, *fields).message.rpartition("strict decoding error: ")[2]
+    return ClusterError(422, f' "" is invalid: patch: Invalid value: "{quoted}": strict decoding error: {verdict}')
+
+
+def without_percent(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """The standard channel of Gateway API 1.2."""
+    rules = (body.get("spec") or {}).get("rules") or []
+    mirrors = [one["requestMirror"] for rule in rules for one in rule.get("filters") or []]
+    if kind is HTTP_ROUTE and any("percent" in one for one in mirrors):
+        return strict_patch(kind, "spec.rules[2].filters[0].requestMirror.percent")
+    return None
+
+
+def misspelt(kind: Kind, name: str, body: Json) -> ClusterError | None:
+    """KServe's schema, as far as node selectors go."""
+    if kind is INFERENCE_SERVICE and "nodeSelecter" in body["spec"]["predictor"]:
+        return strict(kind, "spec.predictor.nodeSelecter")
+    return None
+
+
+async def test_the_size_of_the_stable_version_is_kept_while_the_candidate_is_refused() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = version_two
+    stage.declare(2, serving={"minReplicas": 6})
+    await stage.look()
+    assert stage.stalled[0] == Reason.BACKEND_REFUSED
+    assert stage.size(old) == 6
+    workload = stage.api.of(WORKLOAD, "payments", f"{old}-predictor")
+    stage.api.put(WORKLOAD, {**workload, "spec": {"replicas": 0}})
+    await stage.look()
+    assert stage.size(old) == 6, "by hand, too"
+
+
+async def test_what_is_not_needed_goes_although_something_is_refused() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.declare(3)
+    await stage.settle()
+    assert len(stage.all(INFERENCE_SERVICE)) == 2
+    stage.picky.refusal = version_two
+    stage.declare(2)
+    await stage.later(5)
+    assert stage.stalled[0] == Reason.BACKEND_REFUSED
+    assert stage.all(INFERENCE_SERVICE) == {old}
+
+
+async def test_a_route_that_is_refused_keeps_nothing_else_from_being_put_back() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = bad_timeout
+    stage.declare(1, traffic={"timeout": BAD_TIMEOUT})
+    stage.api.remove(INFERENCE_SERVICE, "payments", old)
+    await stage.look()
+    assert stage.all(INFERENCE_SERVICE) == {old}
+    reason, message = stage.stalled
+    assert reason == Reason.BACKEND_REFUSED
+    assert "HTTPRoute was refused" in message
+
+
+async def test_of_several_refusals_the_routes_is_told() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = lambda kind, name, body: bad_timeout(kind, name, body) or version_two(kind, name, body)
+    stage.declare(2, traffic={"timeout": BAD_TIMEOUT})
+    await stage.look()
+    assert len(stage.picky.refused) == 2
+    assert "HTTPRoute was refused" in stage.stalled[1]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "traffic", "words"),
+    [
+        (bad_timeout, {"timeout": BAD_TIMEOUT}, "timeouts.request"),
+        (hostnames, {"hostnames": ["another.test"]}, "not your host name"),
+    ],
+)
+async def test_traffic_is_taken_away_although_the_rest_of_the_route_is_refused(
+    refusal: Refusal, traffic: Json, words: str
+) -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    before = stage.api.of(HTTP_ROUTE, *KEY)["spec"]
+    stage.picky.refusal = refusal
+    stage.declare(2, traffic=traffic)
+    await stage.look()
+    assert words in stage.stalled[1]
+    assert stage.shares() == {old: 90, new: 10}
+    stage.crash(new)
+    await stage.look()
+    assert stage.shares() == {old: 100}
+    assert stage.status["rejected"][0]["revision"] == new
+    assert words in stage.stalled[1]
+    after = stage.api.of(HTTP_ROUTE, *KEY)["spec"]
+    assert (after["hostnames"], after["parentRefs"]) == (before["hostnames"], before["parentRefs"])
+    assert {rule["timeouts"]["request"] for rule in after["rules"]} == {"30s"}
+    await stage.later(4)
+    assert stage.all(INFERENCE_SERVICE) == {old}
+    stage.picky.refused.clear()
+    await stage.look()
+    assert stage.picky.refused == ["HTTPRoute fraud"], "there is no more traffic to move, so once is enough"
+    stage.picky.refusal = nothing
+    await stage.later(2)
+    assert stage.stalled[0] == Reason.ROLLED_BACK
+
+
+async def test_a_webhook_that_does_not_answer_is_tried_again_and_told_when_it_lasts() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = silent
+    stage.declare(2, serving={"minReplicas": 3})
+    for _ in range(4):
+        with pytest.raises(ClusterError, match="connection refused"):
+            await stage.look()
+        stage.now += timedelta(seconds=14)
+    assert stage.status["phase"] == "Healthy", "a restart is no news"
+    assert stage.size(old) == 3, "nor does it keep anything else"
+    stage.now += timedelta(seconds=10)
+    outcome = await stage.look()
+    assert outcome.look_again_at == stage.now + timedelta(minutes=1)
+    told = {one["type"]: one for one in stage.status["conditions"]}
+    assert (told["Ready"]["status"], told["Ready"]["reason"]) == ("False", Reason.BACKEND_UNAVAILABLE)
+    assert "connection refused" in told["Ready"]["message"]
+    assert told["Ready"]["message"].endswith("serving v1")
+    assert "Stalled" not in told, "it passes by itself"
+    assert "Reconciling" in told
+    assert not [name for (_, _, name), body in stage.api.objects.items() if body.get("type") == "Warning"]
+    stage.picky.refusal = nothing
+    new = await stage.until_progressing()
+    assert stage.shares() == {old: 90, new: 10}
+
+
+async def test_a_webhook_that_is_restarted_again_has_its_minute_again() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = silent
+    stage.declare(2)
+    with pytest.raises(ClusterError):
+        await stage.look()
+    stage.picky.refusal = nothing
+    await stage.look()
+    stage.now += timedelta(minutes=2)
+    stage.picky.refusal = silent
+    stage.declare(3)
+    with pytest.raises(ClusterError):
+        await stage.look()
+
+
+async def test_what_a_webhook_refuses_is_told_although_another_does_not_answer() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = lambda kind, name, body: bad_timeout(kind, name, body) or silent(kind, name, body)
+    stage.declare(2, traffic={"timeout": BAD_TIMEOUT})
+    await stage.look()
+    assert "HTTPRoute was refused" in stage.stalled[1]
+
+
+async def test_a_mirror_that_the_route_cannot_carry_is_told_and_traffic_is_moved_all_the_same() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = without_percent
+    steps = [{"weight": 10, "hold": "1m"}, {"weight": 20, "mirror": 20, "hold": "1m"}]
+    stage.declare(2, rollout={"steps": steps, "readiness": {"stableFor": "0s"}})
+    new = await stage.until_progressing()
+    await stage.later(2)
+    reason, message = stage.stalled
+    assert reason == Reason.GATEWAY_API_TOO_OLD
+    assert message == (
+        "the cluster's Gateway API does not know spec.rules[2].filters[0].requestMirror.percent: "
+        "install Gateway API 1.3 or newer, or mirror 100 %; serving v1"
+    )
+    assert stage.shares() == {old: 90, new: 10}
+    stage.crash(new)
+    await stage.later(2)
+    assert stage.shares() == {old: 100}
+    assert stage.stalled[0] == Reason.ROLLED_BACK
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "reason", "words"),
+    [
+        (
+            HTTP_ROUTE,
+            strict(HTTP_ROUTE, "spec.rules[0].timeouts", "spec.rules[1].timeouts"),
+            Reason.GATEWAY_API_TOO_OLD,
+            "does not know spec.rules[0].timeouts, spec.rules[1].timeouts: install Gateway API 1.2 or newer",
+        ),
+        (
+            HTTP_ROUTE,
+            strict(HTTP_ROUTE, "spec.novel"),
+            Reason.GATEWAY_API_TOO_OLD,
+            "does not know spec.novel: install a newer Gateway API",
+        ),
+        (
+            INFERENCE_SERVICE,
+            strict(INFERENCE_SERVICE, "spec.predictor.model.lifecycle.preStop.sleep"),
+            Reason.BACKEND_REFUSED,
+            "the cluster's KServe does not know spec.predictor.model.lifecycle.preStop.sleep: upgrade KServe",
+        ),
+    ],
+)
+async def test_a_field_that_the_cluster_does_not_know_is_told(
+    kind: Kind, error: ClusterError, reason: Reason, words: str
+) -> None:
+    stage = Refused()
+    stage.picky.refusal = lambda of, name, body: error if of is kind else None
+    await stage.look()
+    stage.world()
+    await stage.look()
+    assert stage.stalled[0] == reason
+    assert words in stage.stalled[1]
+
+
+async def test_a_field_of_the_overrides_that_the_backend_does_not_know_is_told() -> None:
+    stage = Refused()
+    await stage.served()
+    stage.picky.refusal = misspelt
+    stage.declare(1, serving={"overrides": {"nodeSelecter": {"disk": "ssd"}}})
+    await stage.look()
+    assert stage.stalled == (
+        Reason.INVALID_SPEC,
+        "the cluster's KServe does not know spec.predictor.nodeSelecter: "
+        "correct spec.serving.overrides, or upgrade KServe; serving v1",
+    )
+
+
+def test_what_a_refused_patch_quotes_is_not_told() -> None:
+    problem = told(HTTP_ROUTE, strict_patch(HTTP_ROUTE, *(f"spec.f{number}" for number in range(9))))
+    assert isinstance(problem, Blocked)
+    assert "canary" not in str(problem)
+    assert "spec.mine" not in str(problem)
+    assert "spec.f0, spec.f1, spec.f2 and 6 more" in str(problem)
