@@ -123,7 +123,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNDONE: "A person went back to the revision before; the one that was in use is rejected.",
     Reason.DEADLINE_EXCEEDED: "The candidate did not get all traffic within rollout.deadline.",
     Reason.LOAD_FAILED: "The model server ended while it loaded the model.",
-    Reason.CRASHED: "A container of the revision ended while it had traffic, or one of its pods failed.",
+    Reason.CRASHED: "The model server ended while it had traffic, a container beside it keeps ending, or a pod failed.",
     Reason.DOWNLOAD_FAILED: "The storage initializer could not fetch the model's artifacts.",
     Reason.POD_CREATION_FAILED: "The API server refuses the revision's pods: a quota, a limit, pod security, or a "
     "service account that is missing.",

@@ -30,17 +30,17 @@ def ready_at(health: Health, replicas: int, stable_for: timedelta) -> datetime |
 
 
 def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
-    """The failure that ends a candidate at once: a start that failed repeatedly, or any crash on trial."""
+    """The failure that ends a candidate at once: a start that failed repeatedly, or any end of its server on trial."""
     # The kubelet writes whole seconds.
     since = None if trial_since is None else trial_since.replace(microsecond=0)
+    # Its artifacts never change: one replica has had them, so a store that is away is what keeps them from another.
+    fetched = health.ready > 0 or trial_since is not None
     for failure in health.failures:
-        # What fails before the model server starts, in a pod that is added or replaced, cannot have had a request.
-        served = failure.reason is not Reason.DOWNLOAD_FAILED
-        crashed = served and failure.at is not None and since is not None and failure.at >= since
-        if crashed and failure.reason is Reason.LOAD_FAILED:
+        fell = failure.reason is Reason.LOAD_FAILED and failure.at is not None
+        if fell and since is not None and failure.at >= since:
             # The pod cannot tell a model that fell from one that never stood; the step that runs can.
             return replace(failure, reason=Reason.CRASHED)
-        if failure.hopeless or crashed:
+        if failure.hopeless and not (fetched and failure.reason is Reason.DOWNLOAD_FAILED):
             return failure
     return None
 
