@@ -154,7 +154,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.GATEWAY_NOT_CONFIGURED: "Neither spec.traffic.gateways nor the operator's settings name a gateway.",
     Reason.ROUTE_REFUSED: "The gateway did not accept the route; its own words are in the message.",
     Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",
-    Reason.BACKEND_REFUSED: "The API server or an admission webhook refused an object that the deployment needs.",
+    Reason.BACKEND_REFUSED: "The API server, an admission webhook or the backend refused what the deployment needs.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
     Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",
     Reason.SECRET_NOT_FOUND: "A Secret that the ModelRegistry names does not exist in the operator's namespace.",

@@ -1,7 +1,8 @@
 """KServe in Standard mode: one InferenceService a revision, kept inside the cluster, and one HTTPRoute that is ours.
 
 KServe's own canary is not used: up to v0.20 it moves no traffic in Standard mode (kserve#4074, kserve#5335). Two
-InferenceServices and a route of our own work with every version since 0.13, and each keeps its own status.
+InferenceServices and a route of our own work with every version that knows the word Standard, from 0.16 on, and each
+keeps its own status.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from serin.api.modeldeployment import Scaling
 from serin.api.status import Template
 from serin.rollout.decision import PlannedRevision
 from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import Health
 from serin.rollout.observed import ServingState
 from serin.serving.backend import LiveObjects
 from serin.serving.backend import Manifest
@@ -37,6 +39,8 @@ from serin.serving.gateway import render_route
 from serin.serving.live import Json
 from serin.serving.live import Live
 from serin.serving.pods import health
+from serin.serving.refusal import misread
+from serin.serving.refusal import refusal
 
 # Deployment and Service of an InferenceService's predictor (kserve pkg/constants PredictorServiceName).
 SERVICE_SUFFIX = "-predictor"
@@ -95,13 +99,10 @@ class KServe:
         Pods of an InferenceService that is being deleted may be ready for a while yet: they are about to go, and
         nothing may be built on them.
         """
-        services = [name for name, one in live.of(INFERENCE_SERVICE).items() if one.owner == owner and not one.deleting]
-        workloads = live.of(WORKLOAD)
         revisions = {
-            name: health(
-                tuple(one for one in live.replicas if one.revision == name), workloads.get(name + SERVICE_SUFFIX)
-            )
-            for name in services
+            name: _health(one, live)
+            for name, one in live.of(INFERENCE_SERVICE).items()
+            if one.owner == owner and not one.deleting
         }
         route = next((one for one in live.of(HTTP_ROUTE).values() if one.owner == owner), None)
         return ServingState(revisions=revisions, route=observe_route(route, _revision))
@@ -122,6 +123,15 @@ class KServe:
             if one.owner == plan.uid and not one.deleting and name not in scaled | plan.keep
         ]
         return tuple(found)
+
+
+def _health(service: Live, live: LiveObjects) -> Health:
+    wrong = misread(service)
+    if wrong is not None:
+        # Its pods may be ready, but they come and go with the requests, and the route would name no Service of theirs.
+        return Health(failures=(wrong,))
+    replicas = tuple(one for one in live.replicas if one.revision == service.name)
+    return health(replicas, live.of(WORKLOAD).get(service.name + SERVICE_SUFFIX), refusal(service))
 
 
 def inference_service(plan: ServingPlan, planned: PlannedRevision) -> Json:

@@ -106,12 +106,17 @@ def replica(body: Mapping[str, Any]) -> Replica | None:
     return Replica(revision=revision, name=name, ready_since=ready_since, failure=failure, words=words)
 
 
-def health(replicas: tuple[Replica, ...], workload: Live | None = None) -> Health:
-    """One revision's replicas together, with those that its workload may not make; hopeless failures first."""
+def health(replicas: tuple[Replica, ...], workload: Live | None = None, refusal: Failure | None = None) -> Health:
+    """One revision's replicas together, with those that its workload may not make; hopeless failures first.
+
+    ``refusal``: why there is no workload, as far as the backend says; with pods it is of the past.
+    """
     failures = [one.failure for one in replicas if one.failure is not None]
     # A quota, a missing service account: there is no pod that could tell.
     refusals = workload.status.get("conditions", ()) if workload else ()
     failures += [_failure(Reason.POD_CREATION_FAILED, f"no pod can be made: {one['message']}") for one in refusals]
+    if refusal is not None and not replicas:
+        failures.append(refusal)
     return Health(
         ready_since=tuple(sorted(one.ready_since for one in replicas if one.ready_since is not None)),
         failures=tuple(sorted(failures, key=lambda failure: not failure.hopeless)),

@@ -20,6 +20,7 @@ from tests.unit.rollout.scene import rolling
 
 STEPS = {10: "5m", 50: "5m"}
 UNSCHEDULABLE = Failure(Reason.UNSCHEDULABLE, "pod b cannot be scheduled: insufficient memory")
+REFUSED = Failure(Reason.BACKEND_REFUSED, "KServe makes no pods of it (RuntimeNotRecognized: waiting)")
 PULL = Failure(Reason.IMAGE_PULL_FAILED, "pod b: ImagePullBackOff: not found")
 
 
@@ -116,14 +117,16 @@ def test_a_store_that_is_away_does_not_reject_what_bakes() -> None:
     assert (scene.status.phase, rejected(scene)) == (Phase.BAKING, [])
 
 
-@pytest.mark.parametrize("failure", [UNSCHEDULABLE, PULL])
+@pytest.mark.parametrize("failure", [UNSCHEDULABLE, PULL, REFUSED])
 def test_what_may_pass_has_until_the_deadline(failure: Failure) -> None:
     scene = rolling(STEPS, serving={"startupDeadline": "5m"})
     scene.become_ready = False
     scene.settle()
-    scene.fail(scene.candidate, failure).run(299)
+    scene.fail(scene.candidate, failure).settle()
+    assert failure.message in scene.status.message, "at once"
+    assert scene.condition(ConditionType.CANDIDATE_READY) == ("False", failure.reason)
+    scene.run(299)
     assert rejected(scene) == []
-    assert failure.message in scene.status.message
     scene.run(1)
     assert rejected(scene) == [("v2", failure.reason)]
     assert scene.status.rejected[0].message == f"not ready within 5m: {failure.message}"

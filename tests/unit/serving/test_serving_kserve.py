@@ -299,6 +299,49 @@ def test_a_workload_that_may_make_no_pods_tells_why() -> None:
     )
 
 
+def declared(name: str, **status: Any) -> tuple[Kind, Live]:
+    spec = inference_service(plan(), planned(name))["spec"]
+    return INFERENCE_SERVICE, child(INFERENCE_SERVICE, name, spec, status=status)
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("RuntimeNotRecognized", "no ServingRuntime or ClusterServingRuntime kserve-mlserver: install it"),
+        ("RuntimeDisabled", "enable the runtime kserve-mlserver"),
+        ("NoSupportingRuntime", "supports the model format mlflow and the protocol v2, which kserve-mlserver does not"),
+        ("InvalidPredictorSpec", "correct the runtime kserve-mlserver"),
+        ("ReconcileFailed", "spec.serving.resources"),
+    ],
+)
+def test_what_kserve_refuses_is_told_in_its_words_with_a_remedy(reason: str, remedy: str) -> None:
+    """It makes no pods, which could tell, and tries again: nothing is hopeless."""
+    told = {"reason": reason, "message": "Waiting, with token=abcdef"}
+    state = KServe().observe("uid-1", cluster(declared(OLD), declared(NEW, refusal=told)))
+    assert state.health(OLD).failures == ()
+    (failure,) = state.health(NEW).failures
+    assert (failure.reason, failure.hopeless) == (Reason.BACKEND_REFUSED, False)
+    assert failure.message.startswith(f"KServe makes no pods of it ({reason}: Waiting, with token=***): ")
+    assert remedy in failure.message
+
+
+def test_what_kserve_refused_before_it_made_pods_is_of_the_past() -> None:
+    """A runtime may go while its pods serve."""
+    told = {"reason": "RuntimeNotRecognized", "message": "Waiting for runtime to become available"}
+    state = KServe().observe("uid-1", cluster(declared(NEW, refusal=told), replicas=(Replica(NEW, "b", READY),)))
+    assert (state.health(NEW).ready, state.health(NEW).failures) == (1, ())
+
+
+def test_a_kserve_that_does_not_know_standard_is_called_too_old() -> None:
+    """Whatever its pods say: without the Service that the route names no request reaches them."""
+    serverless = declared(NEW, deploymentMode="Serverless")
+    state = KServe().observe("uid-1", cluster(serverless, replicas=(Replica(NEW, "b", READY),)))
+    (failure,) = state.health(NEW).failures
+    assert (state.health(NEW).ready, failure.reason, failure.hopeless) == (0, Reason.BACKEND_REFUSED, False)
+    assert f"KServe made the InferenceService {NEW} in mode Serverless" in failure.message
+    assert "Serin needs KServe 0.16 or newer" in failure.message
+
+
 def test_what_belongs_to_another_is_not_seen() -> None:
     state = KServe().observe(
         "uid-1",
