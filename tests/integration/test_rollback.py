@@ -151,11 +151,12 @@ def test_runtime_that_is_not_there(scene: Scene) -> None:
     refused(deployed, *words)
     shipped = scene.kube.get(CLUSTER_RUNTIME, None, "kserve-mlserver")
     assert shipped is not None
-    scene.kube.create(RUNTIME, scene.namespace, {"metadata": {"name": "late"}, "spec": shipped["spec"]})
+    # Only by its name: two of the same priority would not be let in.
+    named = {**shipped["spec"], "supportedModelFormats": [{"name": "mlflow"}]}
+    scene.kube.create(RUNTIME, scene.namespace, {"metadata": {"name": "late"}, "spec": named})
     deployed.healthy(1)
 
-    disabled = {"metadata": {"name": "off"}, "spec": {**shipped["spec"], "disabled": True}}
-    scene.kube.create(RUNTIME, scene.namespace, disabled)
+    scene.kube.create(RUNTIME, scene.namespace, {"metadata": {"name": "off"}, "spec": {**named, "disabled": True}})
     deployed.patch({"model": {"version": 2}, "serving": {"overrides": {"model": {"runtime": "off"}}}})
     status = refused(deployed, "RuntimeDisabled", "enable the runtime off")
     assert status["candidate"]["version"] == "v2"
