@@ -66,6 +66,10 @@ PROBE_TIMEOUT_SECONDS = 5
 PROBE_FAILURES = 5
 # A pod that is going still gets requests until every gateway knows: it goes on serving for that long.
 DRAIN_SECONDS = 10
+# Then it has so long to answer what it has: Kubernetes' half a minute, which includes the drain, cuts off requests that
+# the default traffic.timeout allows. A server without requests ends at once.
+ANSWER_SECONDS = 120
+GRACE = "terminationGracePeriodSeconds"
 
 
 class KServe:
@@ -76,7 +80,8 @@ class KServe:
         workloads = live.of(WORKLOAD)
         objects, scales = [], []
         for planned in plan.revisions:
-            objects.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned)))
+            made = live.of(INFERENCE_SERVICE).get(planned.revision)
+            objects.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned, made)))
             workload = planned.revision + SERVICE_SUFFIX
             autoscaled = planned.max_replicas > planned.min_replicas
             if autoscaled:
@@ -134,10 +139,13 @@ def _health(service: Live, live: LiveObjects) -> Health:
     return health(replicas, live.of(WORKLOAD).get(service.name + SERVICE_SUFFIX), refusal(service))
 
 
-def inference_service(plan: ServingPlan, planned: PlannedRevision) -> Json:
-    """The InferenceService of a revision: the same as long as the revision lives."""
+def inference_service(plan: ServingPlan, planned: PlannedRevision, made: Live | None = None) -> Json:
+    """The InferenceService of a revision: the same as long as the revision lives. ``made``: as it is, if it is."""
     template = planned.template
     predictor: Json = {**_scraping(template.server), "model": _model(plan.name, template)}
+    if made is None or GRACE in made.spec.get("predictor", {}):
+        # One that was made without it stays so: its pods would be restarted.
+        predictor[GRACE] = DRAIN_SECONDS + ANSWER_SECONDS
     if template.service_account_name is not None:
         predictor["serviceAccountName"] = template.service_account_name
     metadata = _metadata(

@@ -25,7 +25,7 @@ def refusal(service: Live) -> Failure | None:
     told = service.status.get("refusal")
     if told is None:
         return None
-    model = service.spec["predictor"].get("model") or {}
+    model = (service.spec.get("predictor") or {}).get("model") or {}
     remedy = REMEDIES.get(told["reason"], REMEDY).format(
         runtime=model.get("runtime"),
         format=(model.get("modelFormat") or {}).get("name"),

@@ -172,6 +172,28 @@ def test_how_each_server_is_told_name_and_processes(changes: Json, env: dict[str
     assert model.get("args") == args
 
 
+def test_a_pod_that_goes_has_time_to_answer_what_it_has() -> None:
+    """It sleeps first, within the same time, while gateways still send requests."""
+    made = KServe().render(plan(planned()), LiveObjects()).objects[0].body["spec"]
+    assert made["predictor"]["terminationGracePeriodSeconds"] == 130
+    kept = KServe().render(plan(planned()), cluster((INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD, made))))
+    assert kept.objects[0].body["spec"] == made
+    assert predictor(overrides={"terminationGracePeriodSeconds": 900})["terminationGracePeriodSeconds"] == 900
+    assert "terminationGracePeriodSeconds" not in predictor(overrides={"terminationGracePeriodSeconds": None})
+
+
+def test_pods_that_run_without_it_are_not_restarted_for_that_time() -> None:
+    before = inference_service(plan(), planned())["spec"]
+    del before["predictor"]["terminationGracePeriodSeconds"]
+    present = child(INFERENCE_SERVICE, OLD, before)
+    rendered = KServe().render(plan(planned()), cluster((INFERENCE_SERVICE, present))).objects[0].body["spec"]
+    assert difference(present.spec, rendered) == {}
+    edited = {**before, "predictor": {**before["predictor"], "terminationGracePeriodSeconds": 1}}
+    by_hand = child(INFERENCE_SERVICE, OLD, edited)
+    rendered = KServe().render(plan(planned()), cluster((INFERENCE_SERVICE, by_hand))).objects[0].body["spec"]
+    assert difference(by_hand.spec, rendered) == {"predictor": {"terminationGracePeriodSeconds": 130}}
+
+
 def test_readiness_by_protocol() -> None:
     probe = predictor(server="KServe", protocol=Protocol.V1)["model"]["readinessProbe"]
     assert probe["httpGet"]["path"] == "/v1/models/fraud"
