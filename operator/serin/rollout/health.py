@@ -11,7 +11,7 @@ from serin.api.reasons import Reason
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
 
-NO_POD = "it has no pod, and nobody says why: is the backend's controller running?"
+NO_POD = "it has no pod, and nobody says why: is the backend's controller running, and new enough?"
 
 
 def capacity(min_replicas: int, weight: int) -> int:
@@ -36,8 +36,8 @@ def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
     # Its artifacts never change: one replica has had them, so a store that is away is what keeps them from another.
     fetched = health.ready > 0 or trial_since is not None
     for failure in health.failures:
-        fell = failure.reason is Reason.LOAD_FAILED and failure.at is not None
-        if fell and since is not None and failure.at >= since:
+        on_trial = since is not None and failure.at is not None and failure.at >= since
+        if on_trial and failure.reason is Reason.LOAD_FAILED:
             # The pod cannot tell a model that fell from one that never stood; the step that runs can.
             return replace(failure, reason=Reason.CRASHED)
         if failure.hopeless and not (fetched and failure.reason is Reason.DOWNLOAD_FAILED):

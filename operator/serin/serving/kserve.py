@@ -67,8 +67,8 @@ PROBE_FAILURES = 5
 # A pod that is going still gets requests until every gateway knows: it goes on serving for that long.
 DRAIN_SECONDS = 10
 # Then it has so long to answer what it has: Kubernetes' half a minute, which includes the drain, cuts off requests that
-# the default traffic.timeout allows. A server without requests ends at once, whatever connections are open, and one with
-# requests when they are answered (seen with MLServer 1.7.1).
+# the default traffic.timeout allows. A server without requests ends at once, whatever connections are open, and another
+# when they are answered (seen with MLServer 1.7.1).
 ANSWER_SECONDS = 120
 GRACE = "terminationGracePeriodSeconds"
 
