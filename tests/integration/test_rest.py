@@ -24,6 +24,18 @@ DEPLOYMENTS = 20
 WINDOW_SECONDS = 300.0 if LONG else 60.0
 RESTART_SECONDS = 10.0
 POLL_SECONDS = 2.0
+# What KServe's webhook, which reads and writes objects anew, leaves out or writes otherwise.
+ODD = {
+    "env": [{"name": "NOTHING", "value": ""}],
+    "resources": {"limits": {"cpu": "2000m", "memory": "2048Mi"}},
+    "overrides": {
+        "nodeSelector": {},
+        "tolerations": [],
+        "hostNetwork": False,
+        "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1024Mi"}}],
+        "model": {"readinessProbe": {"initialDelaySeconds": 0}},
+    },
+}
 
 
 def writes(plane: ControlPlane, scene: Scene, since: int = 0) -> list[Request]:
@@ -39,7 +51,8 @@ def writes(plane: ControlPlane, scene: Scene, since: int = 0) -> list[Request]:
 def test_nothing_is_written_at_rest(plane: ControlPlane, scenes: Callable[..., Scene]) -> None:
     scene = scenes(pollInterval=f"{POLL_SECONDS:.0f}s")
     scene.models.point(MODEL, "champion", 1)
-    deployed = [scene.deploy(f"model-{number}", alias="champion") for number in range(DEPLOYMENTS)]
+    deployed = [scene.deploy(f"model-{number}", alias="champion") for number in range(DEPLOYMENTS - 1)]
+    deployed.append(scene.deploy("model-odd", alias="champion", serving=ODD))
     for one in deployed:
         one.healthy(1, seconds=180)
     # The registry's own status tells how many follow it, a moment after they do.

@@ -34,6 +34,10 @@ INFO:     Shutting down
 INFO:     Application shutdown complete.
 """
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+RUNTIME = Kind("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes")
+CLUSTER_RUNTIME = Kind(
+    "serving.kserve.io", "v1alpha1", "ClusterServingRuntime", "clusterservingruntimes", namespaced=False
+)
 QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 NO_ROOM = "0/3 nodes are available: 3 Insufficient memory."
 NO_BUCKET = "botocore.errorfactory.NoSuchKey: models/fraud/2 does not exist"
@@ -130,6 +134,45 @@ def test_candidate_whose_pods_are_refused(
     retry = {"metadata": {"annotations": {"serin.dev/retry": status["rejected"][0]["revision"]}}}
     scene.kube.patch(MODEL_DEPLOYMENT, scene.namespace, "fraud", retry)
     assert deployed.phase("Healthy")["rejected"] == []
+
+
+def refused(deployed: Deployed, *words: str) -> Json:
+    """KServe's words are in the status, long before any deadline."""
+    status = deployed.until(lambda now: all(word in now["message"] for word in words), f"it says {words}")
+    assert status["phase"] == "Deploying"
+    assert deployed.condition("CandidateReady")["reason"] == "BackendRefused"
+    return status
+
+
+def test_runtime_that_is_not_there(scene: Scene) -> None:
+    """KServe makes no pods, so it must be KServe who tells; and it goes on by itself when the runtime comes."""
+    words = "RuntimeNotRecognized", "there is no ServingRuntime or ClusterServingRuntime late: install it"
+    deployed = scene.deploy(version=1, serving={"overrides": {"model": {"runtime": "late"}}})
+    refused(deployed, *words)
+    shipped = scene.kube.get(CLUSTER_RUNTIME, None, "kserve-mlserver")
+    assert shipped is not None
+    # Only by its name: two of the same priority would not be let in.
+    named = {**shipped["spec"], "supportedModelFormats": [{"name": "mlflow"}]}
+    scene.kube.create(RUNTIME, scene.namespace, {"metadata": {"name": "late"}, "spec": named})
+    deployed.healthy(1)
+
+    scene.kube.create(RUNTIME, scene.namespace, {"metadata": {"name": "off"}, "spec": {**named, "disabled": True}})
+    deployed.patch({"model": {"version": 2}, "serving": {"overrides": {"model": {"runtime": "off"}}}})
+    status = refused(deployed, "RuntimeDisabled", "enable the runtime off")
+    assert status["candidate"]["version"] == "v2"
+    assert list(deployed.weights().values()) == [100]
+    scene.kube.patch(RUNTIME, scene.namespace, "off", {"spec": {"disabled": False}})
+    deployed.healthy(2)
+
+
+def test_pods_that_kserve_cannot_declare(scene: Scene) -> None:
+    """The API server refuses KServe's Deployment: the runtime's limit is smaller than what is asked for."""
+    deployed = scene.healthy()
+    deployed.patch({"serving": {"resources": {"requests": {"memory": "9Gi"}}}})
+    refused(deployed, "must be less than or equal to memory limit", "correct the runtime")
+    assert list(deployed.weights().values()) == [100]
+    deployed.patch({"serving": {"resources": {"requests": {"memory": "1Gi"}}}})
+    deployed.healthy(1)
 
 
 def test_rejected_is_not_tried_again_until_it_is_another(scene: Scene) -> None:

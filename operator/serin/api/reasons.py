@@ -126,7 +126,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNDONE: "A person went back to the revision before; the one that was in use is rejected.",
     Reason.DEADLINE_EXCEEDED: "The candidate did not get all traffic within rollout.deadline.",
     Reason.LOAD_FAILED: "The model server ended while it loaded the model.",
-    Reason.CRASHED: "A container of the revision ended while it had traffic, or one of its pods failed.",
+    Reason.CRASHED: "The model server ended while it had traffic, a container beside it keeps ending, or a pod failed.",
     Reason.DOWNLOAD_FAILED: "The storage initializer could not fetch the model's artifacts.",
     Reason.POD_CREATION_FAILED: "The API server refuses the revision's pods: a quota, a limit, pod security, or a "
     "service account that is missing.",
@@ -159,7 +159,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.ROUTE_REFUSED: "The gateway did not accept the route; its own words are in the message.",
     Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",
     Reason.CONTESTED: "Another controller or an admission webhook undoes what the operator writes, again and again.",
-    Reason.BACKEND_REFUSED: "The API server or an admission webhook refused an object that the deployment needs.",
+    Reason.BACKEND_REFUSED: "The API server, an admission webhook or the backend refused what the deployment needs.",
     Reason.BACKEND_UNAVAILABLE: "An admission webhook has not answered for a minute; it is asked again; what serves "
     "keeps serving.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",

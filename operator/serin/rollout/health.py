@@ -11,7 +11,7 @@ from serin.api.reasons import Reason
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
 
-NO_POD = "it has no pod, and nobody says why: is the backend's controller running?"
+NO_POD = "it has no pod, and nobody says why: is the backend's controller running, and new enough?"
 
 
 def capacity(min_replicas: int, weight: int) -> int:
@@ -30,17 +30,17 @@ def ready_at(health: Health, replicas: int, stable_for: timedelta) -> datetime |
 
 
 def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
-    """The failure that ends a candidate at once: a start that failed repeatedly, or any crash on trial."""
+    """The failure that ends a candidate at once: a start that failed repeatedly, or any end of its server on trial."""
     # The kubelet writes whole seconds.
     since = None if trial_since is None else trial_since.replace(microsecond=0)
+    # Its artifacts never change: one replica has had them, so a store that is away is what keeps them from another.
+    fetched = health.ready > 0 or trial_since is not None
     for failure in health.failures:
-        # What fails before the model server starts, in a pod that is added or replaced, cannot have had a request.
-        served = failure.reason is not Reason.DOWNLOAD_FAILED
-        crashed = served and failure.at is not None and since is not None and failure.at >= since
-        if crashed and failure.reason is Reason.LOAD_FAILED:
+        on_trial = since is not None and failure.at is not None and failure.at >= since
+        if on_trial and failure.reason is Reason.LOAD_FAILED:
             # The pod cannot tell a model that fell from one that never stood; the step that runs can.
             return replace(failure, reason=Reason.CRASHED)
-        if failure.hopeless or crashed:
+        if failure.hopeless and not (fetched and failure.reason is Reason.DOWNLOAD_FAILED):
             return failure
     return None
 

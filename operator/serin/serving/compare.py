@@ -1,7 +1,8 @@
 """What must be written so that a live object is as it shall be: a JSON merge patch, or nothing.
 
 Fields that nobody planned and nobody foreign set (defaults of the API server and of admission webhooks) are left alone.
-Quantities count by their amount: an admission webhook in Go writes 2048Mi as 2Gi and 1 as "1".
+What an admission webhook in Go reads and writes anew is no difference: 2048Mi as 2Gi, 1 as "1", and nothing at all for
+what is empty.
 """
 
 from __future__ import annotations
@@ -12,8 +13,17 @@ from typing import Any
 from serin.api.quantities import amount
 from serin.serving.live import Json
 
-# Under these keys Kubernetes has quantities.
-QUANTITIES = (("requests",), ("limits",))
+# Quantities of Kubernetes: under these keys, and of these names.
+QUANTITIES = frozenset({"requests", "limits"})
+QUANTITY = frozenset({"sizeLimit", "divisor"})
+# Go leaves out an empty map or list, and in these fields also "", 0 and false, which mean what their absence means
+# (k8s.io/api core/v1: no pointers, omitempty). Elsewhere they do not: in hostUsers, or among a nodeSelector's labels.
+EMPTY: tuple[Any, ...] = ({}, [])
+ZERO = frozenset({"value", "key", "effect", "initialDelaySeconds", "readOnly", "stdin", "stdinOnce", "tty"}) | {
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+}
 
 
 def difference(
@@ -53,6 +63,8 @@ def _changes(live: Json, wanted: Json, at: tuple[str, ...], exact: frozenset[tup
     patch: Json = {}
     for key, value in wanted.items():
         present, path = live.get(key), (*at, key)
+        if _left_out(present, value, key):
+            continue
         if isinstance(value, dict) and isinstance(present, dict):
             inner = _changes(present, value, path, exact)
             if inner:
@@ -65,13 +77,22 @@ def _changes(live: Json, wanted: Json, at: tuple[str, ...], exact: frozenset[tup
     return patch
 
 
+def _left_out(present: Any, wanted: Any, key: str) -> bool:
+    """Whether the field is not there because it says nothing."""
+    return present is None and (wanted in EMPTY or (key in ZERO and not wanted))
+
+
 def _same(present: Any, wanted: Any, path: tuple[str, ...]) -> bool:
     """Equal, but for what the API server or a webhook adds to the elements of a list, and how they write amounts."""
     if isinstance(present, list) and isinstance(wanted, list):
         return len(present) == len(wanted) and all(_same(*pair, path) for pair in zip(present, wanted, strict=True))
     if isinstance(present, dict) and isinstance(wanted, dict):
-        return all(_same(present.get(key), value, (*path, key)) for key, value in wanted.items())
-    if path[-2:-1] in QUANTITIES and present is not None and wanted is not None:
+        return all(
+            _left_out(present.get(key), value, key) or _same(present.get(key), value, (*path, key))
+            for key, value in wanted.items()
+        )
+    quantity = path[-1] in QUANTITY or not QUANTITIES.isdisjoint(path[-2:-1])
+    if quantity and present is not None and wanted is not None:
         return amount(present) == amount(wanted)
     return bool(present == wanted)
 

@@ -25,6 +25,7 @@ from serin.api.modeldeployment import Scaling
 from serin.api.status import Template
 from serin.rollout.decision import PlannedRevision
 from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import Health
 from serin.rollout.observed import ServingState
 from serin.serving.backend import LiveObjects
 from serin.serving.backend import Manifest
@@ -37,6 +38,8 @@ from serin.serving.gateway import render_route
 from serin.serving.live import Json
 from serin.serving.live import Live
 from serin.serving.pods import health
+from serin.serving.refusal import misread
+from serin.serving.refusal import refusal
 
 # Deployment and Service of an InferenceService's predictor (kserve pkg/constants PredictorServiceName).
 SERVICE_SUFFIX = "-predictor"
@@ -65,6 +68,11 @@ PROBE_TIMEOUT_SECONDS = 5
 PROBE_FAILURES = 5
 # A pod that is going still gets requests until every gateway knows: it goes on serving for that long.
 DRAIN_SECONDS = 10
+# Then it has so long to answer what it has: Kubernetes' half a minute, which includes the drain, cuts off requests that
+# the default traffic.timeout allows. A server without requests ends at once, whatever connections are open, and another
+# when they are answered (seen with MLServer 1.7.1).
+ANSWER_SECONDS = 120
+GRACE = "terminationGracePeriodSeconds"
 
 
 class KServe:
@@ -75,8 +83,8 @@ class KServe:
         workloads = live.of(WORKLOAD)
         writes: list[Manifest | Scale] = []
         for planned in plan.revisions:
-            service = live.of(INFERENCE_SERVICE).get(planned.revision)
-            writes.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned), unwanted=_unwanted(service)))
+            made = live.of(INFERENCE_SERVICE).get(planned.revision)
+            writes.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned, made), unwanted=_unwanted(made)))
             workload = planned.revision + SERVICE_SUFFIX
             autoscaled = planned.max_replicas > planned.min_replicas
             if autoscaled:
@@ -99,13 +107,10 @@ class KServe:
         Pods of an InferenceService that is being deleted may be ready for a while yet: they are about to go, and
         nothing may be built on them.
         """
-        services = [name for name, one in live.of(INFERENCE_SERVICE).items() if one.owner == owner and not one.deleting]
-        workloads = live.of(WORKLOAD)
         revisions = {
-            name: health(
-                tuple(one for one in live.replicas if one.revision == name), workloads.get(name + SERVICE_SUFFIX)
-            )
-            for name in services
+            name: _health(one, live)
+            for name, one in live.of(INFERENCE_SERVICE).items()
+            if one.owner == owner and not one.deleting
         }
         route = next((one for one in live.of(HTTP_ROUTE).values() if one.owner == owner), None)
         return ServingState(revisions=revisions, route=observe_route(route, _revision))
@@ -128,10 +133,22 @@ class KServe:
         return tuple(found)
 
 
-def inference_service(plan: ServingPlan, planned: PlannedRevision) -> Json:
-    """The InferenceService of a revision: the same as long as the revision lives."""
+def _health(service: Live, live: LiveObjects) -> Health:
+    wrong = misread(service)
+    if wrong is not None:
+        # Its pods may be ready, but they come and go with the requests, and the route would name no Service of theirs.
+        return Health(failures=(wrong,))
+    replicas = tuple(one for one in live.replicas if one.revision == service.name)
+    return health(replicas, live.of(WORKLOAD).get(service.name + SERVICE_SUFFIX), refusal(service))
+
+
+def inference_service(plan: ServingPlan, planned: PlannedRevision, made: Live | None = None) -> Json:
+    """The InferenceService of a revision: the same as long as the revision lives. ``made``: as it is, if it is."""
     template = planned.template
     predictor: Json = {**_scraping(template.server), "model": _model(plan.name, template)}
+    if made is None or GRACE in made.spec.get("predictor", {}):
+        # One that was made without it stays so: its pods would be restarted.
+        predictor[GRACE] = DRAIN_SECONDS + ANSWER_SECONDS
     if template.service_account_name is not None:
         predictor["serviceAccountName"] = template.service_account_name
     metadata = _metadata(

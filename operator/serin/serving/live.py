@@ -21,6 +21,9 @@ from serin.api.kinds import Kind
 
 Json = dict[str, Any]
 
+# What KServe calls the mode in which our InferenceServices are made, from 0.16 on and before (pkg/constants).
+MODES = frozenset({"Standard", "RawDeployment"})
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -74,11 +77,13 @@ def _spec(kind: Kind, spec: Json) -> Json:
 
 
 def _status(kind: Kind, status: Json) -> Json:
-    """A route's answers from its gateways, and why a workload gets no pods; the rest is told better by the pods."""
+    """A route's answers from its gateways, and why something gets no pods; the rest is told better by the pods."""
     if kind is WORKLOAD:
         refused = [one for one in status.get("conditions") or [] if _is_refusal(one)]
         told = [{"type": one["type"], "message": one.get("message", "")} for one in refused]
         return {"conditions": told} if told else {}
+    if kind is INFERENCE_SERVICE:
+        return _trouble(status)
     if kind is not HTTP_ROUTE:
         return {}
     kept = ("type", "status", "reason", "message", "observedGeneration", "lastTransitionTime")
@@ -95,6 +100,24 @@ def _status(kind: Kind, status: Json) -> Json:
             for parent in status.get("parents") or []
         ]
     }
+
+
+def _trouble(status: Json) -> Json:
+    """Why KServe makes nothing of an InferenceService, and the mode of one that it did not make as it was told.
+
+    Its status changes with every pod; this is empty all the while. The words of an earlier failure stay in it for ever
+    (kserve v0.20 inference_service_status.go), so they count only while it says that the spec is invalid.
+    """
+    model = status.get("modelStatus") or {}
+    told = model.get("lastFailureInfo") or {} if model.get("transitionStatus") == "InvalidSpec" else None
+    for one in status.get("conditions") or []:
+        if (one["type"], one["status"], one.get("reason")) == ("PredictorReady", "False", "ReconcileFailed"):
+            told = told or one
+    mode = status.get("deploymentMode") or "Standard"
+    kept: Json = {} if mode in MODES else {"deploymentMode": mode}
+    if told is not None:
+        kept["refusal"] = {"reason": told.get("reason", "InvalidSpec"), "message": told.get("message", "")}
+    return kept
 
 
 def _is_refusal(condition: Json) -> bool:

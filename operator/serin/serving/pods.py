@@ -27,12 +27,32 @@ IMAGE_REASONS = frozenset(
 )
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
+# Of containers that nobody saw end: containerd lost them when their node was started anew (with exit code 255:
+# internal/cri/server/restart.go), or the kubelet did (pkg/kubelet/container/runtime.go). It says nothing of what ran in
+# them.
+LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
+
+# The model server, and what fetches the artifacts before it starts, KServe's or ours (kserve pkg/constants).
+MODEL_SERVER = "kserve-container"
+DOWNLOADER = "storage-initializer"
+
 MESSAGE_LENGTH = 300
-# So many failed starts are enough: one may be a hiccup of the storage. CrashLoopBackOff is no better sign: the kubelet
+# So many failed starts are enough: one may be a hiccup of the node. CrashLoopBackOff is no better sign: the kubelet
 # shows the ended container during most of the back-off, and the word only after minutes (seen with 1.36).
 FAILED_STARTS = 2
+# A store may be away for a while, and nothing is wrong with a version whose artifacts cannot be fetched meanwhile. The
+# kubelet tries again at once, and then after 10, 20, 40 and 80 s (kuberuntime_manager.go doBackOff): so many downloads
+# fail in two and a half minutes.
+FAILED_DOWNLOADS = 6
 
 _ERROR_LINE = re.compile(r"\b\w*(Error|Exception|Errno)\b|\bfailed\b|\bfatal\b|\bcannot\b", re.IGNORECASE)
+# What is not there, is not for this account, or has a scheme that nobody knows is so at the next download, too. Most of
+# these are KServe's words for what a store answered (python/storage storage_errors.py).
+_FINAL = re.compile(
+    r"NoSuch(Key|Bucket)|NothingFoundError|No model found in|resource( '[^']*')? not found|access ?denied|"
+    r"\((403|404)\) when calling|Cannot recognize storage type",
+    re.IGNORECASE,
+)
 _SECRETS = (
     (re.compile(r"://[^/\s:@]+:[^/\s]+@"), "://***@"),
     (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}\b"), "***"),
@@ -86,12 +106,17 @@ def replica(body: Mapping[str, Any]) -> Replica | None:
     return Replica(revision=revision, name=name, ready_since=ready_since, failure=failure, words=words)
 
 
-def health(replicas: tuple[Replica, ...], workload: Live | None = None) -> Health:
-    """One revision's replicas together, with those that its workload may not make; hopeless failures first."""
+def health(replicas: tuple[Replica, ...], workload: Live | None = None, refusal: Failure | None = None) -> Health:
+    """One revision's replicas together, with those that its workload may not make; hopeless failures first.
+
+    ``refusal``: why there is no workload, as far as the backend says; with pods it is of the past.
+    """
     failures = [one.failure for one in replicas if one.failure is not None]
     # A quota, a missing service account: there is no pod that could tell.
     refusals = workload.status.get("conditions", ()) if workload else ()
     failures += [_failure(Reason.POD_CREATION_FAILED, f"no pod can be made: {one['message']}") for one in refusals]
+    if refusal is not None and not replicas:
+        failures.append(refusal)
     return Health(
         ready_since=tuple(sorted(one.ready_since for one in replicas if one.ready_since is not None)),
         failures=tuple(sorted(failures, key=lambda failure: not failure.hopeless)),
@@ -99,9 +124,11 @@ def health(replicas: tuple[Replica, ...], workload: Live | None = None) -> Healt
     )
 
 
-def _telling(failure: Failure) -> tuple[bool, bool, float]:
-    """Of several containers' failures the hopeless one counts most, then what lasts, then the latest end of one."""
-    return failure.hopeless, failure.at is None, 0.0 if failure.at is None else failure.at.timestamp()
+def _telling(failure: Failure) -> tuple[bool, bool, bool, float]:
+    """Of several containers' failures the hopeless one counts most, then what lasts, then the model server's, which a
+    container beside it must not hide, then the latest end of one."""
+    beside = failure.reason is Reason.CRASHED
+    return failure.hopeless, failure.at is None, not beside, 0.0 if failure.at is None else failure.at.timestamp()
 
 
 def with_words(failure: Failure, log: str) -> Failure:
@@ -112,10 +139,13 @@ def with_words(failure: Failure, log: str) -> Failure:
 
 def last_words(log: str) -> str:
     """The last line that names an error, or the last line; without credentials, at most 300 characters."""
+    return redact(_last_line(log))[:MESSAGE_LENGTH]
+
+
+def _last_line(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if _ERROR_LINE.search(line)]
-    line = (telling or lines or [""])[-1]
-    return redact(line)[:MESSAGE_LENGTH]
+    return (telling or lines or [""])[-1]
 
 
 def redact(text: str) -> str:
@@ -132,52 +162,68 @@ def _time(text: str | None) -> datetime | None:
 def _failures(
     pod: str, status: Mapping[str, Any], conditions: Mapping[str, Any]
 ) -> Iterator[tuple[Failure, Words | None]]:
+    if status.get("phase") == "Failed":
+        # Evicted, or refused by the kubelet: its ReplicaSet makes another one, which may do better. How its containers
+        # ended is part of that.
+        told = f"pod {pod} failed: {status.get('reason', '')} {status.get('message', '')}"
+        yield _failure(Reason.CRASHED, told), None
+        return
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         yield _failure(Reason.UNSCHEDULABLE, f"pod {pod} cannot be scheduled: {scheduled.get('message', '')}"), None
     for container in status.get("initContainerStatuses") or []:
-        yield from _container(pod, container, Reason.DOWNLOAD_FAILED)
+        # An init container that ended with 0 has done its work. A model server that ends has not, whatever its exit
+        # code: MLServer exits with 0 when a model cannot be loaded (seen with MLServer 1.7.1).
+        if (_end(container) or {}).get("exitCode") != 0:
+            yield from _container(pod, container)
     for container in status.get("containerStatuses") or []:
-        yield from _container(pod, container, Reason.LOAD_FAILED)
-    if status.get("phase") == "Failed":
-        # Evicted, or refused by the kubelet: its ReplicaSet makes another one, which may do better.
-        yield (
-            _failure(Reason.CRASHED, f"pod {pod} failed: {status.get('reason', '')} {status.get('message', '')}"),
-            None,
-        )
+        yield from _container(pod, container)
 
 
 def _failure(reason: Reason, message: str) -> Failure:
     return Failure(reason, redact(message)[:MESSAGE_LENGTH])
 
 
-def _container(pod: str, status: Mapping[str, Any], reason: Reason) -> Iterator[tuple[Failure, Words | None]]:
-    state = status.get("state") or {}
+def _end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How the container ended last, if it did."""
+    ended: Mapping[str, Any] | None = None
+    for state in (container.get("state"), container.get("lastState")):
+        ended = ended or (state or {}).get("terminated")
+    return ended
+
+
+def _container(pod: str, status: Mapping[str, Any]) -> Iterator[tuple[Failure, Words | None]]:
+    name, state = status["name"], status.get("state") or {}
     waiting = (state.get("waiting") or {}).get("reason", "")
     if waiting in IMAGE_REASONS or waiting in CONFIG_REASONS:
         kind = Reason.IMAGE_PULL_FAILED if waiting in IMAGE_REASONS else Reason.CONTAINER_CONFIG_ERROR
-        yield (
-            _failure(kind, f"pod {pod}, container {status['name']}: {waiting}: {state['waiting'].get('message', '')}"),
-            None,
-        )
+        yield _failure(kind, f"pod {pod}, container {name}: {waiting}: {state['waiting'].get('message', '')}"), None
         return
-    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
-    failed_starts = status.get("restartCount", 0) + ("terminated" in state)
-    # An init container that ended with 0 has done its work. A model server that ends has not, whatever its exit code:
-    # MLServer exits with 0 when a model cannot be loaded (seen with MLServer 1.7.1).
-    if ended is None or (reason is Reason.DOWNLOAD_FAILED and ended.get("exitCode") == 0):
+    ended = _end(status)
+    if ended is None or ended.get("reason") in LOST:
         return
-    if reason is Reason.DOWNLOAD_FAILED and (state.get("terminated") or {}).get("exitCode") == 0:
+    if name != MODEL_SERVER and status.get("ready", False):
+        # A proxy, an agent: none that answers requests. It counts as long as it keeps the pod from being ready.
         return
+    line = _last_line(ended.get("message", ""))
+    own = last_words(line)
     code = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode')}"
-    own = last_words(ended.get("message", ""))
-    message = f"pod {pod}, container {status['name']} ended ({code})" + (f": {own}" if own else "")
     failure = Failure(
-        reason,
-        message,
+        {MODEL_SERVER: Reason.LOAD_FAILED, DOWNLOADER: Reason.DOWNLOAD_FAILED}.get(name, Reason.CRASHED),
+        f"pod {pod}, container {name} ended ({code})" + (f": {own}" if own else ""),
         at=_time(ended.get("finishedAt")),
-        # One that is ready has overcome its failed starts, also those of a long life on many nodes' restarts.
-        hopeless=waiting == CRASH_LOOP or (failed_starts >= FAILED_STARTS and not status.get("ready", False)),
+        hopeless=_hopeless(status, waiting, line),
     )
-    words = None if own else Words(pod, status["name"], running="terminated" not in state)
+    words = None if own else Words(pod, name, running="terminated" not in state)
     yield failure, words
+
+
+def _hopeless(status: Mapping[str, Any], waiting: str, line: str) -> bool:
+    """Whether the container fails however often it is started. What runs beside the model server is not the version's
+    own, and has until the startup deadline."""
+    failed = status.get("restartCount", 0) + ("terminated" in (status.get("state") or {}))
+    if status["name"] == DOWNLOADER:
+        return bool(failed >= (FAILED_STARTS if _FINAL.search(line) else FAILED_DOWNLOADS))
+    # One that is ready has overcome its failed starts, also those of a long life on many nodes' restarts.
+    loads = waiting == CRASH_LOOP or (failed >= FAILED_STARTS and not status.get("ready", False))
+    return status["name"] == MODEL_SERVER and loads

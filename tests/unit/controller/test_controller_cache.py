@@ -140,6 +140,18 @@ def test_pods_as_decisions_need_them() -> None:
     assert children.of(SPAM).replicas == ()
 
 
+def test_an_inference_service_is_looked_at_when_kserve_refuses_it_and_not_for_each_of_its_pods() -> None:
+    children = Children()
+    model: Json = {"transitionStatus": "InProgress", "copies": {"totalCopies": 0}}
+    assert children.put(INFERENCE_SERVICE, child(1, status={"modelStatus": model})) == FRAUD
+    loaded = {"transitionStatus": "UpToDate", "copies": {"totalCopies": 1}}
+    assert children.put(INFERENCE_SERVICE, child(2, status={"modelStatus": loaded})) is None
+    refused = {"transitionStatus": "InvalidSpec", "lastFailureInfo": {"reason": "RuntimeDisabled", "message": "no"}}
+    assert children.put(INFERENCE_SERVICE, child(3, status={"modelStatus": refused})) == FRAUD
+    assert children.put(INFERENCE_SERVICE, child(4, status={"modelStatus": refused, "url": "http://x"})) is None
+    assert children.put(INFERENCE_SERVICE, child(5, status={"modelStatus": loaded})) == FRAUD
+
+
 def test_a_child_that_lost_its_label_is_as_good_as_gone_until_it_has_it_back() -> None:
     """A watch with a selector says DELETED of an object that only lost its label."""
     children = Children()

@@ -20,6 +20,7 @@ from tests.unit.rollout.scene import rolling
 
 STEPS = {10: "5m", 50: "5m"}
 UNSCHEDULABLE = Failure(Reason.UNSCHEDULABLE, "pod b cannot be scheduled: insufficient memory")
+REFUSED = Failure(Reason.BACKEND_REFUSED, "KServe makes no pods of it (RuntimeNotRecognized: waiting)")
 PULL = Failure(Reason.IMAGE_PULL_FAILED, "pod b: ImagePullBackOff: not found")
 
 
@@ -91,14 +92,41 @@ def test_a_download_that_failed_once_while_replicas_are_added_is_no_crash_under_
     assert rejected(scene) == []
 
 
-@pytest.mark.parametrize("failure", [UNSCHEDULABLE, PULL])
+def test_a_store_that_is_away_while_replicas_are_added_rejects_nothing_until_the_deadline() -> None:
+    scene = rolling({10: "5m", 100: "5m"}, serving={"minReplicas": 2, "startupDeadline": "10m"})
+    scene.run(310)
+    assert scene.weight == 10
+    scene.become_ready = False
+    away = Failure(Reason.DOWNLOAD_FAILED, "pod b: connection refused", at=scene.now, hopeless=True)
+    scene.fail(scene.candidate, away, ready=1).run(599)
+    assert (scene.weight, rejected(scene)) == (10, []), "it serves as before"
+    assert "connection refused" in scene.status.message
+    scene.failures.clear()
+    scene.become_ready = True
+    scene.run(30)
+    assert scene.weight == 100
+
+
+def test_a_store_that_is_away_does_not_reject_what_bakes() -> None:
+    scene = rolling({50: "1m"}, rollout={"bake": "1h", "keepPrevious": "2h"})
+    scene.run(200)
+    assert scene.status.phase is Phase.BAKING
+    away = Failure(Reason.DOWNLOAD_FAILED, "pod b: connection refused", at=scene.now, hopeless=True)
+    scene.failures[scene.candidate] = (away,)
+    scene.run(1800)
+    assert (scene.status.phase, rejected(scene)) == (Phase.BAKING, [])
+
+
+@pytest.mark.parametrize("failure", [UNSCHEDULABLE, PULL, REFUSED])
 def test_what_may_pass_has_until_the_deadline(failure: Failure) -> None:
     scene = rolling(STEPS, serving={"startupDeadline": "5m"})
     scene.become_ready = False
     scene.settle()
-    scene.fail(scene.candidate, failure).run(299)
+    scene.fail(scene.candidate, failure).settle()
+    assert failure.message in scene.status.message, "at once"
+    assert scene.condition(ConditionType.CANDIDATE_READY) == ("False", failure.reason)
+    scene.run(299)
     assert rejected(scene) == []
-    assert failure.message in scene.status.message
     scene.run(1)
     assert rejected(scene) == [("v2", failure.reason)]
     assert scene.status.rejected[0].message == f"not ready within 5m: {failure.message}"

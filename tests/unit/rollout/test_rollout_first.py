@@ -19,6 +19,7 @@ from tests.unit.rollout.scene import seconds
 from tests.unit.rollout.scene import spec
 
 LOOPING = Failure(Reason.LOAD_FAILED, "pod a ended: ValueError: no model", at=START, hopeless=True)
+REFUSED = Failure(Reason.BACKEND_REFUSED, "KServe makes no pods of it (RuntimeNotRecognized: waiting)")
 PENDING = Failure(Reason.UNSCHEDULABLE, "pod a cannot be scheduled: 0/3 nodes: insufficient cpu")
 
 
@@ -111,6 +112,19 @@ def test_what_may_pass_is_failed_only_after_the_deadline() -> None:
     assert PENDING.reason in scene.told, "what needs somebody now is worth an event, though it was known before"
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert "insufficient cpu" in scene.status.message
+
+
+def test_what_the_backend_refuses_is_told_at_once_and_is_no_silence() -> None:
+    scene = first(serving={"startupDeadline": "5m"})
+    scene.become_ready = False
+    scene.settle()
+    scene.without_pods.add(scene.candidate)
+    scene.fail(scene.candidate, REFUSED).settle()
+    assert REFUSED.message in scene.status.message
+    assert scene.condition(ConditionType.CANDIDATE_READY) == ("False", REFUSED.reason)
+    scene.run(301)
+    assert scene.condition(ConditionType.STALLED) == ("True", REFUSED.reason)
+    assert scene.status.message == f"v1 cannot start: {REFUSED.message}"
 
 
 def test_silence_until_the_deadline_is_a_failure_too() -> None:

@@ -16,7 +16,8 @@ from serin.rollout.observed import Health
 from tests.unit.rollout.scene import START
 from tests.unit.rollout.scene import seconds
 
-KILLED = Failure(Reason.CONTAINER_CONFIG_ERROR, "pod a ended (Error, exit code 1)", at=START)
+FELL = Failure(Reason.LOAD_FAILED, "pod a ended (Error, exit code 1)", at=START)
+NO_STORE = Failure(Reason.DOWNLOAD_FAILED, "pod b: connection refused", at=START + seconds(60), hopeless=True)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +46,32 @@ def test_the_last_replica_that_is_needed_says_since_when() -> None:
     ],
 )
 def test_a_crash_counts_once_the_candidate_is_on_trial(trial_since: datetime | None, *, counts: bool) -> None:
-    assert hopeless(Health(failures=(KILLED,)), trial_since) == (KILLED if counts else None)
+    assert hopeless(Health(failures=(FELL,)), trial_since) == (
+        replace(FELL, reason=Reason.CRASHED) if counts else None
+    ), "it crashed and did not fail to load"
 
 
-def test_a_model_that_fell_under_traffic_crashed_and_did_not_fail_to_load() -> None:
-    fell = replace(KILLED, reason=Reason.LOAD_FAILED)
-    assert hopeless(Health(failures=(fell,)), START) == replace(fell, reason=Reason.CRASHED)
-    assert hopeless(Health(failures=(fell,)), None) is None
-    assert hopeless(Health(failures=(replace(fell, hopeless=True),)), None) == replace(fell, hopeless=True)
+def test_a_model_that_never_stood_failed_to_load() -> None:
+    never = replace(FELL, hopeless=True)
+    assert hopeless(Health(failures=(never,)), None) == never
+
+
+@pytest.mark.parametrize("reason", [Reason.CRASHED, Reason.DOWNLOAD_FAILED, Reason.CONTAINER_CONFIG_ERROR])
+def test_only_the_model_server_crashes_on_trial(reason: Reason) -> None:
+    """A proxy or a download that ended has the words of its container, and had no request."""
+    assert hopeless(Health(failures=(replace(FELL, reason=reason),)), START) is None
+
+
+@pytest.mark.parametrize(
+    ("ready", "trial_since", "gives_up"), [(0, None, True), (1, None, False), (0, START, False), (1, START, False)]
+)
+def test_a_store_that_is_away_is_no_reason_against_a_revision_that_it_gave_before(
+    ready: int, trial_since: datetime | None, *, gives_up: bool
+) -> None:
+    health = Health(ready_since=(START,) * ready, failures=(NO_STORE,))
+    assert hopeless(health, trial_since) == (NO_STORE if gives_up else None)
+
+
+def test_downloads_that_fail_do_not_hide_a_crash_on_trial() -> None:
+    health = Health(ready_since=(START,), failures=(NO_STORE, FELL))
+    assert hopeless(health, START) == replace(FELL, reason=Reason.CRASHED)

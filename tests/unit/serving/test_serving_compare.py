@@ -68,6 +68,66 @@ def test_amounts_count_and_not_how_a_webhook_writes_them(live: Any, wanted: Any,
     assert difference({"env": [{"value": "1"}]}, {"env": [{"value": "1000m"}]}) != {}
 
 
+@pytest.mark.parametrize(
+    ("live", "wanted", "equal"),
+    [
+        ("1Gi", "1024Mi", True),
+        ("1G", 1_000_000_000, True),
+        ("1Gi", "1G", False),
+    ],
+)
+def test_amounts_of_volumes_and_divisors(live: Any, wanted: Any, *, equal: bool) -> None:
+    def volumes(size: Any) -> Json:
+        return {"volumes": [{"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}]}
+
+    def env(divisor: Any) -> Json:
+        return {"env": [{"valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": divisor}}}]}
+
+    for shape in (volumes, env):
+        assert (difference(shape(live), shape(wanted)) == {}) == equal
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted"),
+    [
+        ({}, {"nodeSelector": {}}),
+        ({}, {"tolerations": []}),
+        ({}, {"hostNetwork": False}),
+        ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "a", "effect": ""}]}),
+        ({"model": {"readinessProbe": {}}}, {"model": {"readinessProbe": {"initialDelaySeconds": 0}}}),
+        ({"env": [{"name": "A"}]}, {"env": [{"name": "A", "value": ""}]}),
+        ({"affinity": {}}, {"affinity": {"nodeAffinity": {}}}),
+    ],
+)
+def test_what_go_leaves_out_is_not_missing(live: Json, wanted: Json) -> None:
+    assert difference(live, wanted) == {}
+    assert difference(live, wanted, [("containers",)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted"),
+    [
+        ({"nodeSelector": {"gpu": "no"}}, {"nodeSelector": {"gpu": ""}}),
+        ({"tolerations": [{"key": "a"}]}, {"tolerations": []}),
+        ({"nodeSelector": {}}, {"nodeSelector": {"node-role.kubernetes.io/gpu": ""}}),
+        ({"hostNetwork": True}, {"hostNetwork": False}),
+        # Where nothing is said, these are true, and half a minute.
+        ({}, {"automountServiceAccountToken": False}),
+        ({}, {"terminationGracePeriodSeconds": 0}),
+        ({"env": [{"name": "A"}]}, {"env": [{"name": "A", "value": "1"}]}),
+    ],
+)
+def test_what_is_empty_is_put_right_where_something_else_is_said(live: Json, wanted: Json) -> None:
+    assert difference(live, wanted) == wanted
+
+
+def test_what_is_empty_takes_away_what_somebody_added_by_hand() -> None:
+    foreign = [("nodeSelector", "gpu"), ("tolerations",)]
+    live = {"nodeSelector": {"gpu": "yes"}, "tolerations": [{"key": "a"}]}
+    wanted: Json = {"nodeSelector": {}, "tolerations": []}
+    assert difference(live, wanted, foreign) == {"nodeSelector": {"gpu": None}, "tolerations": []}
+
+
 def test_what_somebody_added_by_hand_goes_and_what_a_webhook_added_stays() -> None:
     live = {"model": {"name": "", "image": "evil", "runtime": "r"}, "nodeName": "n"}
     wanted = {"model": {"runtime": "r"}}

@@ -172,6 +172,28 @@ def test_how_each_server_is_told_name_and_processes(changes: Json, env: dict[str
     assert model.get("args") == args
 
 
+def test_a_pod_that_goes_has_time_to_answer_what_it_has() -> None:
+    """It sleeps first, within the same time, while gateways still send requests."""
+    made = KServe().render(plan(planned()), LiveObjects()).objects[0].body["spec"]
+    assert made["predictor"]["terminationGracePeriodSeconds"] == 130
+    kept = KServe().render(plan(planned()), cluster((INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD, made))))
+    assert kept.objects[0].body["spec"] == made
+    assert predictor(overrides={"terminationGracePeriodSeconds": 900})["terminationGracePeriodSeconds"] == 900
+    assert "terminationGracePeriodSeconds" not in predictor(overrides={"terminationGracePeriodSeconds": None})
+
+
+def test_pods_that_run_without_it_are_not_restarted_for_that_time() -> None:
+    before = inference_service(plan(), planned())["spec"]
+    del before["predictor"]["terminationGracePeriodSeconds"]
+    present = child(INFERENCE_SERVICE, OLD, before)
+    rendered = KServe().render(plan(planned()), cluster((INFERENCE_SERVICE, present))).objects[0].body["spec"]
+    assert difference(present.spec, rendered) == {}
+    edited = {**before, "predictor": {**before["predictor"], "terminationGracePeriodSeconds": 1}}
+    by_hand = child(INFERENCE_SERVICE, OLD, edited)
+    rendered = KServe().render(plan(planned()), cluster((INFERENCE_SERVICE, by_hand))).objects[0].body["spec"]
+    assert difference(by_hand.spec, rendered) == {"predictor": {"terminationGracePeriodSeconds": 130}}
+
+
 def test_readiness_by_protocol() -> None:
     probe = predictor(server="KServe", protocol=Protocol.V1)["model"]["readinessProbe"]
     assert probe["httpGet"]["path"] == "/v1/models/fraud"
@@ -297,6 +319,49 @@ def test_a_workload_that_may_make_no_pods_tells_why() -> None:
             'no pod can be made: pods "fraud-" is forbidden: error looking up service account: token=***',
         ),
     )
+
+
+def declared(name: str, **status: Any) -> tuple[Kind, Live]:
+    spec = inference_service(plan(), planned(name))["spec"]
+    return INFERENCE_SERVICE, child(INFERENCE_SERVICE, name, spec, status=status)
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("RuntimeNotRecognized", "no ServingRuntime or ClusterServingRuntime kserve-mlserver: install it"),
+        ("RuntimeDisabled", "enable the runtime kserve-mlserver"),
+        ("NoSupportingRuntime", "supports the model format mlflow and the protocol v2, which kserve-mlserver does not"),
+        ("InvalidPredictorSpec", "correct the runtime kserve-mlserver"),
+        ("ReconcileFailed", "spec.serving.resources"),
+    ],
+)
+def test_what_kserve_refuses_is_told_in_its_words_with_a_remedy(reason: str, remedy: str) -> None:
+    """It makes no pods, which could tell, and tries again: nothing is hopeless."""
+    told = {"reason": reason, "message": "Waiting, with token=abcdef"}
+    state = KServe().observe("uid-1", cluster(declared(OLD), declared(NEW, refusal=told)))
+    assert state.health(OLD).failures == ()
+    (failure,) = state.health(NEW).failures
+    assert (failure.reason, failure.hopeless) == (Reason.BACKEND_REFUSED, False)
+    assert failure.message.startswith(f"KServe makes no pods of it ({reason}: Waiting, with token=***): ")
+    assert remedy in failure.message
+
+
+def test_what_kserve_refused_before_it_made_pods_is_of_the_past() -> None:
+    """A runtime may go while its pods serve."""
+    told = {"reason": "RuntimeNotRecognized", "message": "Waiting for runtime to become available"}
+    state = KServe().observe("uid-1", cluster(declared(NEW, refusal=told), replicas=(Replica(NEW, "b", READY),)))
+    assert (state.health(NEW).ready, state.health(NEW).failures) == (1, ())
+
+
+def test_a_kserve_that_does_not_know_standard_is_called_too_old() -> None:
+    """Whatever its pods say: without the Service that the route names no request reaches them."""
+    serverless = declared(NEW, deploymentMode="Serverless")
+    state = KServe().observe("uid-1", cluster(serverless, replicas=(Replica(NEW, "b", READY),)))
+    (failure,) = state.health(NEW).failures
+    assert (state.health(NEW).ready, failure.reason, failure.hopeless) == (0, Reason.BACKEND_REFUSED, False)
+    assert f"KServe made the InferenceService {NEW} in mode Serverless" in failure.message
+    assert "Serin needs KServe 0.16 or newer" in failure.message
 
 
 def test_what_belongs_to_another_is_not_seen() -> None:

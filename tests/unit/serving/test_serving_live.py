@@ -92,6 +92,43 @@ def test_of_a_workload_only_the_size_and_why_it_gets_no_pods_is_kept() -> None:
     assert kept == [{}, {}, {}, {"conditions": [{"type": "ReplicaFailure", "message": "exceeded quota"}]}]
 
 
+NOT_RECOGNIZED = {"reason": "RuntimeNotRecognized", "message": "Waiting for runtime to become available"}
+
+
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [
+        ({}, {}),
+        ({"modelStatus": {"transitionStatus": "InProgress", "copies": {"totalCopies": 1}}}, {}),
+        (
+            {"modelStatus": {"transitionStatus": "InvalidSpec", "lastFailureInfo": {**NOT_RECOGNIZED, "exitCode": 0}}},
+            {"refusal": NOT_RECOGNIZED},
+        ),
+        ({"modelStatus": {"transitionStatus": "UpToDate", "lastFailureInfo": NOT_RECOGNIZED}}, {}),
+        ({"modelStatus": {"transitionStatus": "InvalidSpec"}}, {"refusal": {"reason": "InvalidSpec", "message": ""}}),
+        (
+            {"conditions": [{"type": "PredictorReady", "status": "False", "reason": "MinimumReplicasUnavailable"}]},
+            {},
+        ),
+        (
+            {
+                "conditions": [
+                    {"type": "Ready", "status": "False", "reason": "ReconcileFailed", "message": "of another part"},
+                    {"type": "PredictorReady", "status": "False", "reason": "ReconcileFailed", "message": "is invalid"},
+                ]
+            },
+            {"refusal": {"reason": "ReconcileFailed", "message": "is invalid"}},
+        ),
+        ({"deploymentMode": "Standard"}, {}),
+        ({"deploymentMode": "RawDeployment"}, {}),
+        ({"deploymentMode": "Serverless"}, {"deploymentMode": "Serverless"}),
+    ],
+)
+def test_of_an_inference_service_only_why_it_gets_no_pods_is_kept(status: Json, kept: Json) -> None:
+    """Its status changes with every pod: each change that is kept is a reason to look."""
+    assert live(INFERENCE_SERVICE, {**body(), "status": status}).status == kept
+
+
 def test_of_a_route_the_gateways_answers_are_kept_and_of_others_no_status() -> None:
     status = {
         "parents": [

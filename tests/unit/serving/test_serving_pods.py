@@ -28,9 +28,11 @@ def ended(code: int = 1, reason: str = "Error", message: str | None = None) -> J
     return {"terminated": {"exitCode": code, "reason": reason, "startedAt": AT, "finishedAt": AT, **told}}
 
 
-def container(state: Json, last: Json | None = None, *, restarts: int = 0, ready: bool = False) -> Json:
+def container(
+    state: Json, last: Json | None = None, *, restarts: int = 0, ready: bool = False, name: str = "kserve-container"
+) -> Json:
     return {
-        "name": "kserve-container",
+        "name": name,
         "state": state,
         "lastState": last or {},
         "restartCount": restarts,
@@ -39,8 +41,16 @@ def container(state: Json, last: Json | None = None, *, restarts: int = 0, ready
 
 
 RUNNING: Json = {"running": {"startedAt": AT}}
+LOST = ended(255, "Unknown")
 WAITING_INIT: Json = {"waiting": {"reason": "PodInitializing"}}
-DOWNLOADED = {**container(ended(0, "Completed"), ready=True), "name": "storage-initializer"}
+DOWNLOADED = container(ended(0, "Completed"), ready=True, name="storage-initializer")
+AWAY = "requests.exceptions.ConnectionError: mlflow:5000: connection refused"
+GONE = "NothingFoundError: the tracking server has nothing at mlflow-artifacts:/1/m-1"
+
+
+def download(state: Json, last: Json | None = None, *, restarts: int = 0) -> Json:
+    """A pod whose storage initializer has not fetched the artifacts yet."""
+    return pod(container(WAITING_INIT), init=container(state, last, restarts=restarts, name="storage-initializer"))
 
 
 def pod(*containers: Json, init: Json | None = None, ready: bool = False, **status: Any) -> Json:
@@ -92,22 +102,22 @@ CASES: list[tuple[str, Json, Reason | None, bool]] = [
         True,
     ),
     ("MLServer ends with 0", pod(container(ended(0, "Completed"))), Reason.LOAD_FAILED, False),
-    ("first download failed", pod(container(WAITING_INIT), init=container(ended())), Reason.DOWNLOAD_FAILED, False),
+    ("first download failed", download(ended()), Reason.DOWNLOAD_FAILED, False),
+    ("second download runs", download(RUNNING, ended(), restarts=1), Reason.DOWNLOAD_FAILED, False),
+    ("second download failed", download(ended(message=AWAY), ended(), restarts=1), Reason.DOWNLOAD_FAILED, False),
     (
-        "second download runs",
-        pod(container(WAITING_INIT), init=container(RUNNING, ended(), restarts=1)),
+        "downloads back off",
+        download({"waiting": {"reason": "CrashLoopBackOff"}}, ended(message=AWAY), restarts=4),
         Reason.DOWNLOAD_FAILED,
         False,
     ),
-    (
-        "second download failed",
-        pod(container(WAITING_INIT), init=container(ended(), ended(), restarts=1)),
-        Reason.DOWNLOAD_FAILED,
-        True,
-    ),
+    ("sixth download runs", download(RUNNING, ended(message=AWAY), restarts=5), Reason.DOWNLOAD_FAILED, False),
+    ("sixth download failed", download(ended(message=AWAY), ended(), restarts=5), Reason.DOWNLOAD_FAILED, True),
+    ("what is not there, once", download(ended(message=GONE)), Reason.DOWNLOAD_FAILED, False),
+    ("what is not there, twice", download(ended(message=GONE), ended(), restarts=1), Reason.DOWNLOAD_FAILED, True),
     (
         "the download worked in the end",
-        pod(container(RUNNING), init=container(ended(0, "Completed"), ended(), restarts=1)),
+        pod(container(RUNNING), init=container(ended(0, "Completed"), ended(), restarts=1, name="storage-initializer")),
         None,
         False,
     ),
@@ -128,6 +138,29 @@ CASES: list[tuple[str, Json, Reason | None, bool]] = [
         "ready after two failed starts",
         pod(container(RUNNING, ended(), restarts=2, ready=True), ready=True),
         Reason.LOAD_FAILED,
+        False,
+    ),
+    (
+        "evicted after a failed start",
+        pod(container(ended(137), ended(), restarts=1), phase="Failed", reason="Evicted"),
+        Reason.CRASHED,
+        False,
+    ),
+    ("its node was started anew", pod(container(RUNNING, LOST, restarts=1)), None, False),
+    ("the kubelet lost it", pod(container(ended(137, "ContainerStatusUnknown"))), None, False),
+    ("255 is an exit code, too", pod(container(ended(255, "Error"))), Reason.LOAD_FAILED, False),
+    (
+        "a check of the mesh",
+        pod(container(WAITING_INIT), init=container(ended(126), ended(126), restarts=6, name="istio-validation")),
+        Reason.CRASHED,
+        False,
+    ),
+    (
+        "a proxy among the init containers was started again",
+        pod(
+            container(RUNNING, ready=True), init=container(RUNNING, ended(), restarts=3, ready=True, name="istio-proxy")
+        ),
+        None,
         False,
     ),
 ]
@@ -164,9 +197,28 @@ def test_where_the_last_words_can_be_read(state: Json, *, running: bool) -> None
     assert (words.pod, words.container, words.running) == ("fraud-v2-0-abc", "kserve-container", running)
 
 
+@pytest.mark.parametrize("name", ["istio-proxy", "agent"])
+def test_a_container_beside_the_model_server_counts_while_it_keeps_the_pod_from_being_ready(name: str) -> None:
+    killed = ended(137, "OOMKilled")
+    serving = container(RUNNING, ready=True)
+    again = container(RUNNING, killed, restarts=3, ready=True, name=name)
+    assert of(pod(serving, again, ready=True)).failure is None
+    found = of(pod(serving, container(killed, killed, restarts=3, name=name))).failure
+    assert found is not None
+    assert (found.reason, found.hopeless) == (Reason.CRASHED, False)
+    assert found.message == f"pod fraud-v2-0-abc, container {name} ended (OOMKilled, exit code 137)"
+
+
+def test_a_container_beside_it_does_not_hide_a_model_server_that_ended() -> None:
+    later = {"terminated": {**ended()["terminated"], "finishedAt": "2026-11-20T12:05:00Z"}}
+    found = of(pod(container(RUNNING, ended(), restarts=1, ready=True), container(later, name="agent"))).failure
+    assert found is not None
+    assert (found.reason, found.at) == (Reason.LOAD_FAILED, MOMENT)
+
+
 def test_of_several_containers_the_hopeless_one_speaks() -> None:
-    """A sidecar that ended once long ago does not hide a model server that cannot start."""
-    sidecar = {**container(RUNNING, ended(message="SIGTERM"), restarts=1, ready=True), "name": "agent"}
+    """A sidecar that ended last does not hide a model server that cannot start."""
+    sidecar = container(ended(message="SIGTERM"), restarts=1, name="agent")
     failing = container(ended(message="ValueError: no"), ended(), restarts=3)
     failure = of(pod(sidecar, failing)).failure
     assert failure is not None
@@ -175,11 +227,41 @@ def test_of_several_containers_the_hopeless_one_speaks() -> None:
 
 
 def test_what_lasts_counts_more_than_what_is_past() -> None:
-    sidecar = {**container(RUNNING, ended(), restarts=1, ready=True), "name": "agent"}
-    pulling = container({"waiting": {"reason": "ErrImagePull", "message": "not found"}})
-    failure = of(pod(sidecar, pulling)).failure
+    loading = container(RUNNING, ended(), restarts=1)
+    pulling = container({"waiting": {"reason": "ErrImagePull", "message": "not found"}}, name="agent")
+    failure = of(pod(loading, pulling)).failure
     assert failure is not None
     assert failure.reason is Reason.IMAGE_PULL_FAILED
+
+
+URI = f"s3://models/{'x' * 400}/artifacts"
+
+
+@pytest.mark.parametrize(
+    ("line", "final"),
+    [
+        (f"ERROR initialize Could not download {URI}: {GONE}", True),
+        ("RuntimeError: Failed to fetch model. No model found in s3://models/1/m-1.", True),
+        ("RuntimeError: S3 resource 'models' not found.", True),
+        ("RuntimeError: HTTP resource not found at 'https://models.test/1'.", True),
+        ("RuntimeError: Access denied to S3 resource 'models'. Verify permissions.", True),
+        ("botocore.errorfactory.NoSuchKey: An error occurred (NoSuchKey) when calling the GetObject operation", True),
+        ("ClientError: An error occurred (404) when calling the HeadObject operation: Not Found", True),
+        ("Exception: Cannot recognize storage type for models:/1", True),
+        (f"ERROR initialize Could not download {URI}: {AWAY}", False),
+        ("RuntimeError: Failed to connect to S3 endpoint 'models'.", False),
+        ("RuntimeError: S3 authentication failed. Set AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY", False),
+        ("ClientError: An error occurred (503) when calling the GetObject operation: Slow Down", False),
+        ("MlflowException: API request failed with error code 502 != 200. Response body: Bad Gateway", False),
+        ("OSError: [Errno 28] No space left on device", False),
+        ("INFO Copying contents of s3://models/1 to local", False),
+    ],
+)
+def test_which_downloads_need_not_be_tried_for_long(line: str, *, final: bool) -> None:
+    """Only by its last words: what is in the log before may have been overcome."""
+    failure = of(download(ended(message=f"WARNING access denied to the metadata service\n{line}"), restarts=1)).failure
+    assert failure is not None
+    assert failure.hopeless == final
 
 
 def test_health_is_that_of_all_replicas() -> None:
