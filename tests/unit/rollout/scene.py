@@ -90,6 +90,8 @@ def routed(planned: PlannedRoute, *, accepted: bool) -> Route:
         weights=dict(planned.weights),
         matches=planned.matches,
         mirror=planned.mirror,
+        gateways=planned.gateways,
+        hostnames=planned.hostnames,
         accepted=accepted,
     )
 
