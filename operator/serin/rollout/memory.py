@@ -39,6 +39,8 @@ from serin.rollout.observed import Declared
 from serin.rollout.observed import Route
 
 TAKEN_BACK = "undone by order"
+LOOKED_AT_ANEW = frozenset({Reason.SIGNATURE_INCOMPATIBLE, Reason.QUALITY_TOO_LOW})
+"""Rejections by gates, which look again at every decision; all others last until somebody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Memory:
             revision=revision.revision, version=revision.version, reason=reason, message=message, at=now
         )
         others = tuple(old for old in self.rejected if old.revision != rejection.revision)
-        return replace(self, rejected=(rejection, *others)[:REJECTED_LENGTH])
+        return replace(self, rejected=_kept((rejection, *others)))
 
     def forgive(self, revision: str) -> Memory:
         """The revision may be tried again."""
@@ -252,6 +254,14 @@ class Memory:
 def cold(revision: Revision) -> Revision:
     """The revision without its replicas."""
     return revision.model_copy(update={"replicas": 0, "ready": 0, "floor": None, "goes_at": None})
+
+
+def _kept(rejected: tuple[Rejection, ...]) -> tuple[Rejection, ...]:
+    """As many as there are places. What gates refuse they refuse again: it takes no place from what would be rolled out
+    anew if it were forgotten, but the newest of it is told in any case."""
+    lasting = [one for one in rejected if one.reason not in LOOKED_AT_ANEW][:REJECTED_LENGTH]
+    refused = [one for one in rejected if one.reason in LOOKED_AT_ANEW][: max(1, REJECTED_LENGTH - len(lasting))]
+    return tuple(one for one in rejected if one in (*lasting, *refused))
 
 
 def _is(revision: Revision | None, other: Revision) -> bool:
