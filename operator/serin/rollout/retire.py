@@ -15,8 +15,10 @@ from serin.rollout.observed import Observed
 
 def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Roles and drains that are over at this moment."""
-    previous = memory.previous
-    if previous is not None and previous.goes_at is not None and previous.goes_at <= now:
+    stable, previous = memory.stable, memory.previous
+    # While the one in use cannot serve, the one before is all there is to go back to at once.
+    serves = stable is not None and observed.serving.health(stable.revision).ready > 0
+    if serves and previous is not None and previous.goes_at is not None and previous.goes_at <= now:
         # It has had no traffic since the promotion: its drain is over already.
         gone = Retiring(revision=previous.revision, drained_at=now)
         memory = replace(memory, previous=None, fallback=cold(previous)).leave(gone)
