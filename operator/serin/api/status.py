@@ -132,7 +132,10 @@ class Revision(StatusModel):
         default=None,
         description="Replicas that it keeps at least, so that it can take all the traffic back: as many as it had.",
     )
-    goes_at: Time | None = Field(default=None, description="Previous: when its replicas go.")
+    goes_at: Time | None = Field(
+        default=None,
+        description="Previous: when its replicas go. Fallback: when they would have, while it is the candidate again.",
+    )
     template: Template = Field(description="What its pods are made from.")
 
 

@@ -117,7 +117,7 @@ class Memory:
             ),
             # A candidate that was the previous revision, or still drained, is in use again.
             previous=None if warm is not None else self.previous,
-            fallback=cold(warm) if warm is not None else self.fallback,
+            fallback=_asleep(warm) if warm is not None else self.fallback,
             retiring=tuple(leaving for leaving in self.retiring if leaving.revision != candidate.revision),
             analysis=(),
             rollout=RolloutStatus(
@@ -147,7 +147,14 @@ class Memory:
         # could not remember it.
         had_traffic = rollout.had_traffic or route.names(candidate.revision)
         ended = self._ended(candidate, rollout, outcome, reason, message, now)
-        return ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
+        ended = ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
+        before = self.fallback
+        if before is None or before.goes_at is None:
+            return ended
+        if outcome in (Outcome.REVERTED, Outcome.SUPERSEDED):
+            # Nothing is wrong with it: it is kept warm as if it had never been declared again.
+            return replace(ended, previous=before, fallback=None)
+        return replace(ended, fallback=cold(before))
 
     def reject(
         self, reason: Reason, message: str, route: Route, now: datetime, outcome: Outcome = Outcome.ROLLED_BACK
@@ -227,6 +234,8 @@ class Memory:
 
     def leave(self, leaving: Retiring) -> Memory:
         """The revision shall go once its last requests are answered."""
+        if any(one.revision == leaving.revision for one in self.retiring):
+            return self
         return replace(self, retiring=(*self.retiring, leaving))
 
     def _ended(
@@ -254,6 +263,11 @@ class Memory:
 def cold(revision: Revision) -> Revision:
     """The revision without its replicas."""
     return revision.model_copy(update={"replicas": 0, "ready": 0, "floor": None, "goes_at": None})
+
+
+def _asleep(revision: Revision) -> Revision:
+    """The warm revision while it is the candidate again: it comes back as it was where that comes to nothing."""
+    return cold(revision).model_copy(update={"floor": revision.floor, "goes_at": revision.goes_at})
 
 
 def _kept(rejected: tuple[Rejection, ...]) -> tuple[Rejection, ...]:
