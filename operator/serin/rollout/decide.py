@@ -23,6 +23,7 @@ from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
 from serin.rollout.decision import ServingPlan
+from serin.rollout.evidence import lapse
 from serin.rollout.evidence import weigh
 from serin.rollout.gates import admit
 from serin.rollout.goal import goal_of
@@ -75,7 +76,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         observed = replace(observed, unmet=goal)
     memory = _start(memory, goal, observed, now, warning)
     memory = _give_up_failing(memory, observed, spec, now)
-    memory = weigh(memory, observed, now)
+    memory = lapse(weigh(memory, observed, now), observed, now)
     memory = _past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)

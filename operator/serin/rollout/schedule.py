@@ -10,6 +10,7 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.rollout.aim import aim_of
 from serin.rollout.looks import next_look
+from serin.rollout.looks import passes_until
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.steps import obstacle_to
@@ -43,6 +44,9 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         look = next_look(rollout)
         if look is not None:
             yield look
+        pass_ends = passes_until(rollout)
+        if pass_ends is not None:
+            yield pass_ends
         spread = spread_at(memory, observed)
         if spread is not None:
             yield spread
