@@ -212,7 +212,8 @@ def shifted(number: int, later: int) -> int:
 def _role(role: Revision | None, later: int) -> Revision | None:
     if role is None:
         return None
-    return role.model_copy(update={"since": LONG_AGO, "ready": 0, "goes_at": _due(role.goes_at, later)})
+    moments = {"goes_at": _due(role.goes_at, later), "floor_until": _due(role.floor_until, later)}
+    return role.model_copy(update={"since": LONG_AGO, "ready": 0, **moments})
 
 
 def _due(moment: datetime | None, later: int) -> datetime | None:

@@ -44,6 +44,7 @@ from serin.rollout.report import shares
 from serin.rollout.retire import retire
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
+from serin.rollout.settle import settle
 from serin.rollout.standing import waiting_for
 from serin.rollout.steps import advance
 from serin.rollout.steps import earns
@@ -80,6 +81,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = _past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
+    memory = settle(memory, observed, spec, now)
     goal, observed = _asked_anew(memory, goal, observed, spec, now)
     memory = memory.route(shares(memory, observed), observed.serving.route)
     status = report(memory, observed, spec, goal, now)

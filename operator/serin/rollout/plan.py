@@ -44,8 +44,8 @@ def least_replicas(spec: ModelDeploymentSpec, memory: Memory, observed: Observed
         settled = aim is None or routed(memory, observed, aim)
         # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before.
         return least if settled else max(least, role.replicas)
-    base = rollout.base if rollout is not None else None
-    return crowd(spec, base if role is memory.stable else role.floor)
+    base = rollout.base if rollout is not None and role is memory.stable else None
+    return max(crowd(spec, base), crowd(spec, role.floor))
 
 
 def hostnames(observed: Observed, spec: ModelDeploymentSpec) -> tuple[str, ...]:

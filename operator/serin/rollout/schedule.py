@@ -54,6 +54,8 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         wait = obstacle_to(aim, memory, observed, spec, now) if aim is not None else None
         if wait is not None and wait.until is not None:
             yield wait.until
+    if memory.stable is not None and memory.stable.floor_until is not None:
+        yield memory.stable.floor_until
     if memory.previous is not None and memory.previous.goes_at is not None:
         yield memory.previous.goes_at
     yield from (leaving.drained_at for leaving in memory.retiring if leaving.drained_at is not None)
