@@ -44,6 +44,8 @@ TIMEOUT = 10
 STABLE_FOR = 10
 # Nothing is held, and no rollout lasts, longer than this.
 OLD_ENOUGH = 60
+# Between two looks are 10 s, and one may be late by a minute: what was found before says nothing of now.
+FRESH = 70
 VERSIONS = (1, 2, 3)
 DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "the registry does not answer")
 
@@ -188,6 +190,6 @@ def verdict(
 
 def _look(memory: int, measured: Measured) -> RealLook | None:
     rollout = memory_of(memory).rollout
-    if rollout is None or rollout.step_started_at is None or not look_due(memory):
+    if rollout is None or rollout.step_started_at is None or not look_due(memory) or measured is Measured.LATE:
         return None
     return RealLook(since=rollout.step_started_at, at=NOW, measured={CHECK: MEASURED[measured]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
+from tests.modelcheck.core import FRESH
 from tests.modelcheck.core import OLD_ENOUGH
 from tests.modelcheck.core import STABLE_FOR
 from tests.modelcheck.core import TIMEOUT
@@ -42,7 +43,7 @@ def goes_on(state: State) -> Iterator[Step]:
         yield "the gateway accepts the route", accepted(state)
         if state.gateway != route.sent:
             yield "the gateway acts by the route before it says so", acted(state)
-    if state.measured is Measured.NOTHING:
+    if state.measured in (Measured.NOTHING, Measured.LATE):
         yield "Prometheus is back", state._replace(measured=Measured.GOOD)
     if state.down:
         yield "the registry is back", state._replace(down=False)
@@ -73,6 +74,7 @@ def later(state: State, length: int) -> State:
         asked=requests(state._replace(account=known._replace(asked=asked))).asked,
         held=known.held if stands or not known.stage else min(known.held + length, OLD_ENOUGH),
         lasted=known.lasted if stands or not deadline_of(known) else min(known.lasted + length, OLD_ENOUGH),
+        ago=min(known.ago + length, FRESH) if known.passing else 0,
     )
     return _older(state, length, known)
 
@@ -155,5 +157,5 @@ def accepted(state: State) -> State:
         return state
     stage = stage_of(route.sent, known.candidate, known.plan)
     if stage != known.stage:
-        known = known._replace(stage=stage, held=0, passing=False, earned=max(stage, known.earned))
+        known = known._replace(stage=stage, held=0, passing=False, ago=0, earned=max(stage, known.earned))
     return state._replace(account=known)

@@ -17,6 +17,7 @@ from serin.api.status import PlannedStep
 from serin.rollout.course import ALL
 from serin.rollout.course import stages
 from serin.rollout.health import capacity
+from tests.modelcheck.core import FRESH
 from tests.modelcheck.core import REPLICAS
 from tests.modelcheck.core import TIMEOUT
 from tests.modelcheck.core import Verdict
@@ -187,7 +188,10 @@ def _next(state: State, look: Look, known: Account, stage: int) -> None:
 
 
 def _judged(state: State, known: Account, stage: int) -> None:
-    passing = state.measured is Measured.GOOD if look_due(state.memory) else known.passing
+    if look_due(state.memory) and state.measured is not Measured.LATE:
+        passing = state.measured is Measured.GOOD
+    else:
+        passing = known.passing and known.ago < FRESH
     if not passing:
         raise Broken(f"stage {stage} without evidence, {state.measured.value} being measured")
 
@@ -266,14 +270,14 @@ def status_write(state: State, look: Look) -> Account:
     promote = known.promote or (_handled(before, after, "promote") == known.candidate != "")
     known = _looked(state, before, after, known)
     if after.candidate is None:
-        known = known._replace(candidate="", plan="", stage=0, held=0, earned=0, lasted=0, passing=False)
+        known = known._replace(candidate="", plan="", stage=0, held=0, earned=0, lasted=0, passing=False, ago=0)
         promote = False
     return known._replace(failed=failed, promote=promote)
 
 
 def _looked(state: State, before: ModelDeploymentStatus, after: ModelDeploymentStatus, known: Account) -> Account:
     """What a look found is not forgotten, and one that found it bad is the last."""
-    if before.rollout is None or before.rollout.skip or not look_due(state.memory):
+    if before.rollout is None or before.rollout.skip or not look_due(state.memory) or state.measured is Measured.LATE:
         return known
     rollout = after.rollout
     if after.candidate is None or before.candidate is None or after.candidate.revision != before.candidate.revision:
@@ -282,7 +286,7 @@ def _looked(state: State, before: ModelDeploymentStatus, after: ModelDeploymentS
         return known
     if state.measured is Measured.BAD and (rollout.paused is None or rollout.paused.reason is not Reason.FROZEN):
         raise Broken(f"{after.candidate.revision} was seen to be bad, and goes on")
-    return known._replace(passing=state.measured is Measured.GOOD)
+    return known._replace(passing=state.measured is Measured.GOOD, ago=0)
 
 
 def _takes_over(state: State, look: Look, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:

@@ -94,6 +94,8 @@ class Measured(Enum):
     BAD = "bad"
     NOTHING = "nothing"
     """The source does not answer."""
+    LATE = "no more"
+    """No look that is due is there: the operator has just begun, or has much to do."""
 
 
 class Parent(NamedTuple):
@@ -121,6 +123,8 @@ class Account(NamedTuple):
     """Revisions that were given up, by whomever."""
     passing: bool = False
     """Its last look found nothing against it, since the stage began."""
+    ago: int = 0
+    """How old that is."""
     asked: tuple[tuple[str, int], ...] = ()
     """For each revision how long ago it got its last request."""
     by_hand: bool = False
@@ -208,7 +212,8 @@ def shifted(number: int, later: int) -> int:
 def _role(role: Revision | None, later: int) -> Revision | None:
     if role is None:
         return None
-    return role.model_copy(update={"since": LONG_AGO, "ready": 0, "goes_at": _due(role.goes_at, later)})
+    moments = {"goes_at": _due(role.goes_at, later), "floor_until": _due(role.floor_until, later)}
+    return role.model_copy(update={"since": LONG_AGO, "ready": 0, **moments})
 
 
 def _due(moment: datetime | None, later: int) -> datetime | None:

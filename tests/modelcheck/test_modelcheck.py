@@ -136,6 +136,10 @@ def _evidence_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(aim, "awaits_evidence", lambda rollout: False)
 
 
+def _a_pass_counts_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "lapse", lambda before, *_: before)
+
+
 def _failures_are_forgiven(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(memory.Memory, "reject", lambda self, *_: self)
 
@@ -155,6 +159,7 @@ SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_zeros_are_left_out, "one step", 0, 0, "in the middle of a rollout"),
     (_approval_is_not_waited_for, "whole", 0, 0, "without the approval"),
     (_evidence_is_not_waited_for, "judged", 0, 1, "without evidence"),
+    (_a_pass_counts_for_ever, "judged", 0, 1, "without evidence, no more being measured"),
     (_failures_are_forgiven, "judged", 0, 1, "was seen to be bad, and goes on"),
 ]
 

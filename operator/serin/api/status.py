@@ -130,9 +130,16 @@ class Revision(StatusModel):
     ready: int = Field(default=0, description="Replicas that are ready.")
     floor: int | None = Field(
         default=None,
-        description="Replicas that it keeps at least, so that it can take all the traffic back: as many as it had.",
+        description="Autoscaled: replicas that it keeps at least, for all the traffic: as many as that needed.",
     )
-    goes_at: Time | None = Field(default=None, description="Previous: when its replicas go.")
+    floor_until: Time | None = Field(
+        default=None,
+        description="Stable: until when it keeps them, set when it has all traffic: then its autoscaler has seen that.",
+    )
+    goes_at: Time | None = Field(
+        default=None,
+        description="Previous: when its replicas go. Fallback: when they would have, while it is the candidate again.",
+    )
     template: Template = Field(description="What its pods are made from.")
 
 

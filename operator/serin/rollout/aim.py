@@ -86,7 +86,7 @@ def needed_replicas(spec: ModelDeploymentSpec, rollout: RolloutStatus, now: date
 
 def replicas_for(spec: ModelDeploymentSpec, candidate: Revision, rollout: RolloutStatus, now: datetime) -> int:
     """Replicas that the candidate shall have: those that it needs, before it needs them, and those it came with."""
-    return max(needed_replicas(spec, rollout, now), candidate.floor or 1)
+    return max(needed_replicas(spec, rollout, now), min(candidate.floor or 1, spec.serving.most_replicas))
 
 
 def needed(spec: ModelDeploymentSpec, rollout: RolloutStatus, stage: PlannedStep) -> int:

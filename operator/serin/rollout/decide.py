@@ -23,6 +23,7 @@ from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
 from serin.rollout.decision import ServingPlan
+from serin.rollout.evidence import lapse
 from serin.rollout.evidence import weigh
 from serin.rollout.gates import admit
 from serin.rollout.goal import goal_of
@@ -43,6 +44,7 @@ from serin.rollout.report import shares
 from serin.rollout.retire import retire
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
+from serin.rollout.settle import settle
 from serin.rollout.standing import waiting_for
 from serin.rollout.steps import advance
 from serin.rollout.steps import earns
@@ -75,10 +77,11 @@ def decide(observed: Observed, now: datetime) -> Decision:
         observed = replace(observed, unmet=goal)
     memory = _start(memory, goal, observed, now, warning)
     memory = _give_up_failing(memory, observed, spec, now)
-    memory = weigh(memory, observed, now)
+    memory = lapse(weigh(memory, observed, now), observed, now)
     memory = _past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
+    memory = settle(memory, observed, spec, now)
     goal, observed = _asked_anew(memory, goal, observed, spec, now)
     memory = memory.route(shares(memory, observed), observed.serving.route)
     status = report(memory, observed, spec, goal, now)

@@ -11,9 +11,11 @@ from serin.analysis.verdict import judge
 from serin.analysis.verdict import overall
 from serin.api.analysis import CheckStatus
 from serin.api.analysis import Verdict
+from serin.api.quantities import format_time
 from serin.api.reasons import Reason
 from serin.api.rollout import OnFailure
 from serin.rollout.aim import aim_of
+from serin.rollout.looks import passes_until
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
@@ -51,6 +53,14 @@ def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
     return memory.reject(Reason.ANALYSIS_FAILED, message, observed.serving.route, now)
 
 
+def lapse(memory: Memory, observed: Observed, now: datetime) -> Memory:
+    """The rollout without a pass that is too old to go by: it waits for another look."""
+    rollout, until = memory.rollout, passes_until(memory.rollout)
+    if rollout is None or until is None or now < until or _moves_on(memory, observed, now):
+        return memory
+    return replace(memory, rollout=rollout.model_copy(update={"verdict": Verdict.INCONCLUSIVE}))
+
+
 def _moves_on(memory: Memory, observed: Observed, now: datetime) -> bool:
     aim = aim_of(memory.rollout, now) if memory.rollout is not None else None
     return aim is not None and carries(memory, observed, aim)
@@ -63,7 +73,9 @@ def said(checks: Iterable[CheckStatus], verdict: Verdict) -> str:
 
 def lacking(memory: Memory) -> str:
     """What keeps the checks from passing, for people."""
-    verdict = overall(memory.analysis)
+    verdict, judged_at = overall(memory.analysis), memory.rollout.judged_at if memory.rollout is not None else None
+    if verdict is Verdict.PASS and judged_at is not None:
+        return f"the checks to be judged again: they passed at {format_time(judged_at)}, which is too long ago"
     names = [one for one in memory.analysis if one.verdict is verdict and not one.dry_run]
     if not names:
         return "the checks to be judged"

@@ -13,6 +13,7 @@ from serin.api.status import Phase
 from serin.rollout.conditions import Fact
 from serin.rollout.conditions import Status
 from serin.rollout.evidence import REASONS
+from serin.rollout.evidence import lacking
 from serin.rollout.evidence import said
 from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
@@ -51,7 +52,9 @@ def facts_of(
 
 def _analysis(memory: Memory, verdict: Verdict) -> Fact:
     status: Status = {Verdict.PASS: "True", Verdict.FAIL: "False"}.get(verdict, "Unknown")  # type: ignore[assignment]
-    message = said(memory.analysis, verdict) if verdict is not Verdict.PASS else "every check passes"
+    message = "every check passes"
+    if verdict is not Verdict.PASS:
+        message = said(memory.analysis, verdict) or f"waiting for {lacking(memory)}"
     return Fact(ConditionType.ANALYSIS_PASSING, status, REASONS[verdict], message)
 
 

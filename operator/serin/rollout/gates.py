@@ -20,6 +20,7 @@ from serin.api.status import Rejection
 from serin.api.status import Resolved
 from serin.api.status import Revision
 from serin.rollout.conditions import shorten
+from serin.rollout.memory import LOOKED_AT_ANEW
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
@@ -29,9 +30,6 @@ from serin.rollout.records import Origin
 from serin.rollout.records import Question
 from serin.rollout.records import Records
 from serin.rollout.revision import revision_name
-
-REASONS = frozenset({Reason.SIGNATURE_INCOMPATIBLE, Reason.QUALITY_TOO_LOW})
-"""Rejections that are looked at anew; all others last until somebody asks."""
 
 
 def question_of(observed: Observed, memory: Memory) -> Question | None:
@@ -58,7 +56,7 @@ def admit(
     if isinstance(goal, Problem):
         return memory, goal, ""
     known = memory.rejection(goal.revision)
-    if known is not None and known.reason not in REASONS:
+    if known is not None and known.reason not in LOOKED_AT_ANEW:
         return memory, goal, ""
     if memory.candidate is not None:
         # A rollout of it has begun, or one that goes back, by order: then it has to wait for its end.

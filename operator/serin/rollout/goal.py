@@ -23,13 +23,17 @@ def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: 
     """The declared revision. One that has a role already keeps its template: new settings restart nothing."""
     if isinstance(observed.target, Problem):
         return observed.target
+    name = revision_name(observed.name, observed.namespace, observed.target, spec.serving)
+    rollout, stable = memory.rollout, memory.stable
+    if rollout is not None and not rollout.undo and stable is not None and stable.revision == name:
+        # Going back takes neither a policy nor a gateway that is known: what is wrong with them is told afterwards.
+        return stable
     if not gateways(observed, spec):
         return Problem(
             Reason.GATEWAY_NOT_CONFIGURED,
             "no gateway is known: set spec.traffic.gateways, or gateways in the operator's settings",
         )
     declared = observed.rollout
-    name = revision_name(observed.name, observed.namespace, observed.target, spec.serving)
     if isinstance(name, Problem):
         return name
     wrong = declared if isinstance(declared, Problem) else _wrong_query(declared)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from datetime import datetime
+from datetime import timedelta
 from functools import lru_cache
 
 from serin.analysis.checks import Measurement
@@ -28,11 +29,15 @@ from serin.analysis.templates import check as check_template
 from serin.analysis.templates import render
 from serin.api.analysis import Analysis
 from serin.api.analysis import Check
+from serin.api.analysis import Verdict
 from serin.api.quantities import span
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.rollout.course import ALL
+
+# What a look may take: its queries have 6 s each (metrics.prometheus), and wait for each other where many are judged.
+LATE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,15 @@ def next_look(rollout: RolloutStatus | None) -> datetime | None:
     if analysis is None or not analysis.checks or rollout.skip:
         return None
     return (rollout.judged_at or rollout.step_started_at) + span(analysis.every)
+
+
+def passes_until(rollout: RolloutStatus | None) -> datetime | None:
+    """Until when the checks pass without another look; None while they do not, or need not.
+
+    An operator that was down, or suspended, knows nothing of the time in between.
+    """
+    look = next_look(rollout)
+    return look + LATE if look is not None and rollout is not None and rollout.verdict is Verdict.PASS else None
 
 
 def questions(namespace: str, name: str, status: ModelDeploymentStatus, at: datetime) -> tuple[Question, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 from datetime import datetime
+from datetime import timedelta
 
 from serin.api.analysis import CheckStatus
 from serin.api.modeldeployment import ModelDeploymentSpec
@@ -32,13 +33,18 @@ from serin.api.status import RolloutStatus
 from serin.api.status import Share
 from serin.rollout.course import bakes
 from serin.rollout.course import course_of
-from serin.rollout.course import crowd
 from serin.rollout.course import first_course
 from serin.rollout.decision import Event
 from serin.rollout.observed import Declared
 from serin.rollout.observed import Route
 
 TAKEN_BACK = "undone by order"
+# An autoscaler goes by the most that it recommended within 5 min (kubernetes pkg/controller/podautoscaler/horizontal.go
+# stabilizeRecommendation, config/v1alpha1/defaults.go), by metrics that are up to a minute old: before that it would
+# cut the revision that has just got everything down to what its share, or none, took.
+SETTLING = timedelta(minutes=6)
+LOOKED_AT_ANEW = frozenset({Reason.SIGNATURE_INCOMPATIBLE, Reason.QUALITY_TOO_LOW})
+"""Rejections by gates, which look again at every decision; all others last until somebody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +117,11 @@ class Memory:
             self,
             # It keeps the replicas that it has from its last time.
             candidate=candidate.model_copy(
-                update={"floor": warm.replicas if warm is not None else None, "goes_at": None}
+                update={"floor": warm.replicas if warm is not None else candidate.floor, "goes_at": None}
             ),
             # A candidate that was the previous revision, or still drained, is in use again.
             previous=None if warm is not None else self.previous,
-            fallback=cold(warm) if warm is not None else self.fallback,
+            fallback=_asleep(warm) if warm is not None else self.fallback,
             retiring=tuple(leaving for leaving in self.retiring if leaving.revision != candidate.revision),
             analysis=(),
             rollout=RolloutStatus(
@@ -145,7 +151,16 @@ class Memory:
         # could not remember it.
         had_traffic = rollout.had_traffic or route.names(candidate.revision)
         ended = self._ended(candidate, rollout, outcome, reason, message, now)
-        return ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
+        ended = ended.leave(Retiring(revision=candidate.revision, had_traffic=had_traffic))
+        if self.stable is not None:
+            ended = replace(ended, stable=_carrying(self.stable, rollout.base))
+        before = self.fallback
+        if before is None or before.goes_at is None:
+            return ended
+        if outcome in (Outcome.REVERTED, Outcome.SUPERSEDED):
+            # Nothing is wrong with it: it is kept warm as if it had never been declared again.
+            return replace(ended, previous=before, fallback=None)
+        return replace(ended, fallback=cold(before))
 
     def reject(
         self, reason: Reason, message: str, route: Route, now: datetime, outcome: Outcome = Outcome.ROLLED_BACK
@@ -165,7 +180,7 @@ class Memory:
             revision=revision.revision, version=revision.version, reason=reason, message=message, at=now
         )
         others = tuple(old for old in self.rejected if old.revision != rejection.revision)
-        return replace(self, rejected=(rejection, *others)[:REJECTED_LENGTH])
+        return replace(self, rejected=_kept((rejection, *others)))
 
     def forgive(self, revision: str) -> Memory:
         """The revision may be tried again."""
@@ -190,11 +205,13 @@ class Memory:
                 promoted = promoted.undone(stable, now)
             kept = max(span(rollout.course.keep_previous), span(rollout.course.bake))
             # Until now a header reached it directly, also during the bake.
-            keeps = {"goes_at": max(since + kept, now + timeout), "floor": crowd(spec, rollout.base)}
-            stable = stable.model_copy(update=keeps)
+            keeps = {"goes_at": max(since + kept, now + timeout)}
+            stable = _carrying(stable, rollout.base).model_copy(update=keeps)
+        carrying = _carrying(candidate, rollout.base)
         promoted = replace(
             promoted.forgive(candidate.revision),
-            stable=candidate.model_copy(update={"since": since, "floor": None}),
+            # It has had all traffic since then.
+            stable=carrying.model_copy(update={"since": since, "floor_until": since + SETTLING}),
             previous=stable,
             fallback=None,
         )
@@ -225,6 +242,8 @@ class Memory:
 
     def leave(self, leaving: Retiring) -> Memory:
         """The revision shall go once its last requests are answered."""
+        if any(one.revision == leaving.revision for one in self.retiring):
+            return self
         return replace(self, retiring=(*self.retiring, leaving))
 
     def _ended(
@@ -250,8 +269,27 @@ class Memory:
 
 
 def cold(revision: Revision) -> Revision:
-    """The revision without its replicas."""
-    return revision.model_copy(update={"replicas": 0, "ready": 0, "floor": None, "goes_at": None})
+    """The revision without its replicas. How many all the traffic needed is not forgotten: it may have to take it."""
+    return revision.model_copy(update={"replicas": 0, "ready": 0, "goes_at": None})
+
+
+def _asleep(revision: Revision) -> Revision:
+    """The warm revision while it is the candidate again: it comes back as it was where that comes to nothing."""
+    return cold(revision).model_copy(update={"goes_at": revision.goes_at})
+
+
+def _carrying(revision: Revision, base: int | None) -> Revision:
+    """The revision with what all the traffic needs for a floor, where an autoscaler found that."""
+    known = [number for number in (revision.floor, base) if number is not None]
+    return revision.model_copy(update={"floor": max(known, default=None), "floor_until": None})
+
+
+def _kept(rejected: tuple[Rejection, ...]) -> tuple[Rejection, ...]:
+    """As many as there are places. What gates refuse they refuse again: it takes no place from what would be rolled out
+    anew if it were forgotten, but the newest of it is told in any case."""
+    lasting = [one for one in rejected if one.reason not in LOOKED_AT_ANEW][:REJECTED_LENGTH]
+    refused = [one for one in rejected if one.reason in LOOKED_AT_ANEW][: max(1, REJECTED_LENGTH - len(lasting))]
+    return tuple(one for one in rejected if one in (*lasting, *refused))
 
 
 def _is(revision: Revision | None, other: Revision) -> bool:

@@ -114,6 +114,9 @@ class Route:
     """When a gateway said so last, as far as it tells."""
     refusal: str | None = None
     """The gateway's own words where it refused this generation."""
+    gateways: tuple[GatewayRef, ...] = ()
+    """Those that it is attached to."""
+    hostnames: tuple[str, ...] = ()
 
     @property
     def shares(self) -> dict[str, int]:

@@ -165,9 +165,11 @@ def _undo(memory: Memory, order: Order, scene: Scene) -> Carried:
     warm = memory.previous is not None and health.ready >= crowd(scene.spec, target.floor)
     if not (warm and route.knows(target.revision)):
         return memory.go_back(target, scene.now), f"{target.version} gets all traffic as soon as it is ready"
-    back = target.model_copy(update={"since": scene.now, "goes_at": None, "floor": None})
+    back = target.model_copy(update={"since": scene.now, "goes_at": None})
     memory = memory.undone(stable, scene.now).forgive(target.revision)
-    memory = replace(memory, stable=back, previous=None, fallback=None).leave(Retiring(revision=stable.revision))
+    draining = tuple(one for one in memory.retiring if one.revision != back.revision)
+    memory = replace(memory, stable=back, previous=None, fallback=None, retiring=draining)
+    memory = memory.leave(Retiring(revision=stable.revision))
     told = Event("Warning", Reason.UNDONE, f"{stable.version} {TAKEN_BACK}; {target.version} serves")
     return memory.tell(told), f"all traffic goes to {target.version}; {stable.version} is rejected until it is retried"
 

@@ -44,12 +44,15 @@ def least_replicas(spec: ModelDeploymentSpec, memory: Memory, observed: Observed
         settled = aim is None or routed(memory, observed, aim)
         # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before.
         return least if settled else max(least, role.replicas)
-    base = rollout.base if rollout is not None else None
-    return crowd(spec, base if role is memory.stable else role.floor)
+    base = rollout.base if rollout is not None and role is memory.stable else None
+    return max(crowd(spec, base), crowd(spec, role.floor))
 
 
 def hostnames(observed: Observed, spec: ModelDeploymentSpec) -> tuple[str, ...]:
-    """Host names of the model: the declared ones, or one made from its name."""
+    """Host names of the model: the declared ones, or one made from its name; without a gateway those that it has."""
+    live = observed.serving.route.hostnames
+    if live and not gateways(observed, spec):
+        return live
     return spec.traffic.hostnames or (f"{observed.name}.{observed.namespace}.{observed.platform.domain}",)
 
 
@@ -72,15 +75,17 @@ def _planned(role: Revision, spec: ModelDeploymentSpec, least: int) -> PlannedRe
 
 
 def _route(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> PlannedRoute | None:
-    """None while nothing can serve, and without a gateway: a route that exists stays as it is, it may still serve."""
+    """None while nothing can serve, and without a gateway."""
     aim = stage_of(memory, observed, spec, now)
     named = weights(memory, observed, aim.weight if aim is not None else 0, now)
-    if not named or not gateways(observed, spec):
+    # Settings that lost their gateways leave a route where it is, but not its weights: it still serves.
+    known = gateways(observed, spec) or observed.serving.route.gateways
+    if not named or not known:
         return None
     stage = aim.stage if aim is not None and not aim.last else None
     return PlannedRoute(
         hostnames=hostnames(observed, spec),
-        gateways=gateways(observed, spec),
+        gateways=known,
         timeout=spec.traffic.timeout,
         weights=named,
         matches=matches(memory, stage),

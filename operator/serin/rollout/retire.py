@@ -15,9 +15,11 @@ from serin.rollout.observed import Observed
 
 def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Roles and drains that are over at this moment."""
-    previous = memory.previous
-    if previous is not None and previous.goes_at is not None and previous.goes_at <= now:
-        # It has had no traffic since the promotion: its drain is over already.
+    stable, previous = memory.stable, memory.previous
+    # While the one in use cannot serve, the one before is all there is to go back to at once.
+    serves = stable is not None and observed.serving.health(stable.revision).ready > 0
+    if serves and previous is not None and previous.goes_at is not None and previous.goes_at <= now:
+        # It has had no traffic since the promotion: its drain is over already, unless it was the candidate again.
         gone = Retiring(revision=previous.revision, drained_at=now)
         memory = replace(memory, previous=None, fallback=cold(previous)).leave(gone)
     timeout = span(spec.traffic.timeout)
@@ -28,7 +30,10 @@ def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
         else old.model_copy(update={"drained_at": now + timeout if old.had_traffic else now})
         for old in memory.retiring
     )
+    warm = memory.previous.revision if memory.previous is not None else None
     staying = tuple(
-        old for old in drained if old.drained_at is None or now < old.drained_at or not route.forgot(old.revision)
+        old
+        for old in drained
+        if old.drained_at is None or now < old.drained_at or not (old.revision == warm or route.forgot(old.revision))
     )
     return replace(memory, retiring=staying)

@@ -10,6 +10,7 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.rollout.aim import aim_of
 from serin.rollout.looks import next_look
+from serin.rollout.looks import passes_until
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.steps import obstacle_to
@@ -43,6 +44,9 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         look = next_look(rollout)
         if look is not None:
             yield look
+        pass_ends = passes_until(rollout)
+        if pass_ends is not None:
+            yield pass_ends
         spread = spread_at(memory, observed)
         if spread is not None:
             yield spread
@@ -50,6 +54,8 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         wait = obstacle_to(aim, memory, observed, spec, now) if aim is not None else None
         if wait is not None and wait.until is not None:
             yield wait.until
+    if memory.stable is not None and memory.stable.floor_until is not None:
+        yield memory.stable.floor_until
     if memory.previous is not None and memory.previous.goes_at is not None:
         yield memory.previous.goes_at
     yield from (leaving.drained_at for leaving in memory.retiring if leaving.drained_at is not None)

@@ -184,7 +184,8 @@ def _sized(
     so the most that it had counts."""
     if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
         return rollout
-    ready = observed.serving.health(stable.revision).ready
+    # One that got everything only moments ago may have lost some of what it shall keep for that.
+    ready = max(observed.serving.health(stable.revision).ready, stable.floor or 0)
     most = max(rollout.base or ready, ready)
     if most == rollout.base:
         return rollout

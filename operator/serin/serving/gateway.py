@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from serin.api.kinds import HTTP_ROUTE
+from serin.api.modeldeployment import GatewayRef
 from serin.rollout.course import ALL
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.observed import Match
@@ -131,6 +132,8 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
     return Route(
         exists=True,
         **_rules(live, revision),
+        gateways=_gateways(parents, live.namespace),
+        hostnames=tuple(live.spec.get("hostnames") or ()),
         since=_since(live),
         accepted=bool(answers) and all(answer == "" for answer in answers),
         refusal="; ".join(str(refusal) for refusal in refusals) or None,
@@ -181,6 +184,17 @@ def _mirror(rule: Json, ids: str | None, revision: Callable[[str], str]) -> Mirr
 
 
 _PERCENTS = {share_of_ids(percent): percent for percent in range(1, ALL)}
+
+
+def _gateways(parents: list[Json], namespace: str) -> tuple[GatewayRef, ...]:
+    """Not validated: whatever a hand wrote there is no reason to read nothing of the route."""
+    return tuple(
+        GatewayRef.model_construct(
+            name=parent["name"], namespace=parent.get("namespace", namespace), section_name=parent.get("sectionName")
+        )
+        for parent in parents
+        if parent.get("kind", "Gateway") == "Gateway"
+    )
 
 
 def _since(live: Live) -> datetime | None:

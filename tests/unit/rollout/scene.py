@@ -90,6 +90,8 @@ def routed(planned: PlannedRoute, *, accepted: bool) -> Route:
         weights=dict(planned.weights),
         matches=planned.matches,
         mirror=planned.mirror,
+        gateways=planned.gateways,
+        hostnames=planned.hostnames,
         accepted=accepted,
     )
 
@@ -354,6 +356,7 @@ def check(observed: Observed, now: datetime) -> Decision:
         assert all(0 <= weight <= 100 for weight in weights.values()), weights
         assert set(weights) <= plan.names, "the route names a revision that is not planned"
         assert plan.route.gateways, "the route is taken from its gateways"
+        _capacity_before_traffic(observed, decision)
     assert decision.look_again_at is None or decision.look_again_at >= now
     if decision.look_again_at == now:
         assert status != observed.status, "what is looked at again at once is never settled"
@@ -369,6 +372,19 @@ def check(observed: Observed, now: datetime) -> Decision:
                 f"{_unequal(status, other.status)} {plan if other.plan != plan else ''} {other.events}"
             )
     return decision
+
+
+def _capacity_before_traffic(observed: Observed, decision: Decision) -> None:
+    """Nobody gets more requests by a decision that takes replicas from him, unless fewer are declared."""
+    before, plan = observed.status, decision.plan
+    if before.observed_generation != observed.generation or plan is None or plan.route is None:
+        return
+    had = {one.revision: one.replicas for one in (before.stable, before.candidate, before.previous) if one is not None}
+    for planned in plan.revisions:
+        name = planned.revision
+        if dict(plan.route.weights).get(name, 0) > observed.serving.route.weights.get(name, 0):
+            least = planned.min_replicas
+            assert least >= had.get(name, 0), f"{least} of {had[name]} replicas for {name}, which gets more"
 
 
 def _unequal(one: ModelDeploymentStatus, other: ModelDeploymentStatus) -> dict[str, tuple[object, object]]:

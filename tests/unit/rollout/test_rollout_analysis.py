@@ -428,3 +428,88 @@ def test_evidence_that_is_lost_while_replicas_are_waited_for_is_waited_for_again
     scene.run(60)
     scene.ready(scene.candidate, 2).run(25)
     assert (scene.weight, verdict(scene)) == (10, Verdict.ERROR)
+
+
+def passed(**rollout: Any) -> Scene:
+    """The checks have passed in the first step, whose hold has not ended, and nothing is measured from now on."""
+    scene = judged({10: "30m", 50: "30m"}, **rollout)
+    counts(scene, (400, 2))
+    scene.run(100)
+    assert verdict(scene) is Verdict.PASS
+    scene.measured.clear()
+    return scene
+
+
+TOO_OLD = "the checks to be judged again: they passed at 2026-11-20T13:01:40Z, which is too long ago"
+
+
+@pytest.mark.parametrize("how", ["down", "suspended"])
+def test_a_pass_of_hours_ago_moves_nothing(how: str) -> None:
+    """The operator, or its work, stood still for so long: nobody knows what the candidate did meanwhile."""
+    scene = passed()
+    if how == "suspended":
+        assert not isinstance(scene.spec, Problem)
+        scene.spec = scene.spec.model_copy(update={"suspend": True})
+        scene.run(3 * 3600)
+        scene.spec = scene.spec.model_copy(update={"suspend": False})
+    else:
+        scene.wait(3 * 3600)
+    scene.settle()
+    assert (scene.weight, verdict(scene)) == (10, Verdict.INCONCLUSIVE)
+    assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("Unknown", Reason.ANALYSIS_INCONCLUSIVE)
+    assert f"waiting for {TOO_OLD}" in [one.message for one in scene.status.conditions]
+    assert TOO_OLD in scene.status.message
+    scene.run(3600)
+    assert scene.weight == 10
+    counts(scene, (4000, 20))
+    scene.settle()
+    assert (scene.weight, verdict(scene)) == (50, None)
+
+
+def test_a_look_of_hours_ago_is_too_old_as_well() -> None:
+    """It was taken when a suspension began, and is seen when that ends."""
+    scene = passed()
+    going = scene.status.rollout
+    assert going is not None
+    assert going.judged_at is not None
+    assert going.step_started_at is not None
+    scene.wait(3 * 3600)
+    old = Look(going.step_started_at, going.judged_at + seconds(30), {"errors": Number(0.0, 400)})
+    counts(scene, (400, 2))
+    old = replace(old, measured=dict(scene.measured))
+    decision = check(replace(scene.observed(), look=old), scene.now)
+    assert decision.status.rollout is not None
+    assert (decision.status.rollout.judged_at, decision.status.rollout.verdict) == (old.at, Verdict.INCONCLUSIVE)
+
+
+def test_a_look_that_is_late_takes_nothing_back() -> None:
+    scene = passed()
+    going = scene.status.rollout
+    assert going is not None
+    assert going.judged_at is not None
+    until = going.judged_at + seconds(30 + 60)
+    scene.now = until - seconds(1)
+    assert scene.settle().look_again_at == until
+    assert verdict(scene) is Verdict.PASS
+    scene.wait(1).settle()
+    assert verdict(scene) is Verdict.INCONCLUSIVE
+
+
+def test_a_step_that_was_decided_upon_is_not_taken_back_because_no_look_comes() -> None:
+    scene = late_gateway()
+    scene.measured.clear()
+    scene.run(3600)
+    assert (scene.weight, verdict(scene)) == (80, Verdict.PASS)
+    scene.accept().look()
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.step, verdict(scene)) == (2, None)
+
+
+def test_promoted_by_order_no_look_is_waited_for() -> None:
+    scene = passed(serving={"minReplicas": 2})
+    scene.become_ready = False
+    scene.order(Verb.PROMOTE, scene.candidate).settle()
+    scene.writes = 0
+    scene.run(300)
+    assert (scene.writes, verdict(scene)) == (0, Verdict.PASS)
+    assert "1 of 2 replicas" in scene.status.message

@@ -178,12 +178,80 @@ def test_the_previous_revision_that_is_declared_again_tells_no_end_of_its_replic
     assert scene.status.candidate.since == scene.status.rollout.started_at
 
 
-def test_undo_after_the_previous_one_was_tried_again_in_vain() -> None:
-    """v1 was taken up again and given up for v2: its replicas are gone, but v2 can still be taken back."""
+def again(steps: Any, *, at: float = 0) -> Scene:
+    """A scene in which v2 took over from v1, which is declared again and has 10 % after ten seconds."""
     scene = baking(600, keepPrevious="30m")
-    steps = {"steps": [{"weight": 10, "hold": "1h"}]}
-    scene.declare(1, rollout=steps, serving={"minReplicas": 2}).run(60)
-    scene.declare(2, rollout=steps, serving={"minReplicas": 2}).run(120)
-    assert (scene.status.previous, scene.status.fallback and scene.status.fallback.version) == (None, "v1")
-    scene.order(Verb.UNDO, scene.stable).run(20)
-    assert (scene.status.stable and scene.status.stable.version) == "v1"
+    assert scene.status.previous is not None
+    scene.run(at)
+    scene.declare(1, rollout=steps, serving={"minReplicas": 2}, traffic={"timeout": "60s"}).run(20)
+    assert (scene.status.candidate and scene.status.candidate.version, scene.weight) == ("v1", 10)
+    return scene
+
+
+STEPS = {"steps": [{"weight": 10, "hold": "1h"}], "bake": "10m"}
+
+
+@pytest.mark.parametrize("then", [2, 3])
+def test_the_previous_revision_that_was_tried_again_in_vain_stays_warm_as_long_as_before(then: int) -> None:
+    scene = baking(600, keepPrevious="30m")
+    previous = scene.status.previous
+    assert previous is not None
+    scene = again(STEPS)
+    scene.declare(then, rollout=STEPS, serving={"minReplicas": 2}, traffic={"timeout": "60s"}).settle()
+    assert (scene.status.previous, scene.status.fallback) == (previous, None)
+    assert scene.route.weights[previous.revision] == 0, "the gateway must not forget it"
+    assert len(scene.pods[previous.revision]) == 2
+    scene.run(60)
+    assert (scene.status.previous, scene.status.retiring) == (previous, ())
+    scene.run(1200 - 20 - 60 - 1)
+    assert len(scene.pods[previous.revision]) == 2
+    scene.run(1)
+    assert scene.status.previous is None
+    assert previous.revision not in scene.pods
+    assert scene.status.fallback is not None
+    assert (scene.status.fallback.revision, scene.status.fallback.goes_at) == (previous.revision, None)
+
+
+def test_undo_after_the_previous_one_was_tried_again_in_vain() -> None:
+    scene = again(STEPS)
+    scene.declare(2, rollout=STEPS, serving={"minReplicas": 2}).settle()
+    stable = scene.stable
+    scene.order(Verb.UNDO, stable).settle()
+    assert (scene.status.stable and scene.status.stable.version, scene.status.candidate) == ("v1", None)
+    assert [one.revision for one in scene.status.retiring] == [stable]
+    scene.run(3600)
+    assert list(scene.pods) == [scene.stable]
+
+
+def test_its_last_requests_are_answered_where_it_would_go_before() -> None:
+    scene = again(STEPS, at=1200 - 30)
+    candidate = scene.candidate
+    scene.declare(2, rollout=STEPS, serving={"minReplicas": 2}, traffic={"timeout": "60s"}).settle()
+    scene.run(59)
+    assert scene.status.previous is None
+    assert candidate in scene.pods
+    scene.run(1)
+    assert candidate not in scene.pods
+
+
+def test_its_last_requests_are_answered_where_the_next_one_is_promoted_at_once() -> None:
+    scene = again(STEPS)
+    candidate = scene.candidate
+    scene.declare(3, rollout={"readiness": {"stableFor": "0s"}}, traffic={"timeout": "60s"}).settle()
+    assert scene.status.stable is not None
+    assert (scene.status.stable.version, len(scene.status.retiring)) == ("v3", 1)
+    scene.run(59)
+    assert candidate in scene.pods
+    scene.run(1)
+    assert candidate not in scene.pods
+
+
+def test_the_previous_revision_that_fails_when_it_is_tried_again_is_not_kept_warm() -> None:
+    scene = again(STEPS)
+    candidate = scene.candidate
+    scene.order(Verb.ABORT, candidate).settle()
+    assert scene.status.previous is None
+    assert scene.status.fallback is not None
+    assert (scene.status.fallback.revision, scene.status.fallback.goes_at) == (candidate, None)
+    scene.run(60)
+    assert candidate not in scene.pods

@@ -21,6 +21,7 @@ from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.rollout.conditions import shorten
 from serin.rollout.decide import decide
+from serin.rollout.observed import Failure
 from serin.rollout.observed import Platform
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Runtime
@@ -301,6 +302,43 @@ def test_without_a_gateway_nothing_is_deployed_and_a_route_stays(*, stable: bool
     scene.run(60)
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.GATEWAY_NOT_CONFIGURED)
     assert scene.route is route
+
+
+NOWHERE = Platform(domain="elsewhere.test", runtimes=(MLSERVER,))
+
+
+@pytest.mark.parametrize("how", ["abort", "crash", "revert"])
+def test_a_rollout_is_taken_back_though_the_settings_lost_their_gateways(how: str) -> None:
+    scene = rolling({50: "1h"})
+    scene.run(60)
+    candidate, stable, before = scene.candidate, scene.stable, scene.route
+    scene.platform = NOWHERE
+    scene.run(60)
+    assert scene.route is before, "it goes on as it is"
+    if how == "abort":
+        scene.order(Verb.ABORT, candidate)
+    elif how == "crash":
+        scene.fail(candidate, Failure(Reason.CRASHED, "exit code 1", at=scene.now))
+    else:
+        scene.declare(1)
+    scene.settle()
+    assert scene.route.shares == {stable: 100}
+    assert (scene.route.gateways, scene.route.hostnames) == ((GATEWAY,), ("fraud.payments.models.test",))
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.GATEWAY_NOT_CONFIGURED)
+    assert scene.status.url == "http://fraud.payments.models.test"
+    scene.run(60)
+    assert list(scene.pods) == [stable]
+
+
+def test_nothing_moves_forward_without_a_gateway_that_is_declared() -> None:
+    scene = rolling({10: "1m", 50: "1m"})
+    scene.run(30)
+    scene.platform = NOWHERE
+    scene.run(3600)
+    assert scene.weight == 10
+    scene.platform = PLATFORM
+    scene.run(30)
+    assert scene.weight == 50
 
 
 def test_names_and_gateways_by_default_and_as_declared() -> None:

@@ -16,6 +16,7 @@ from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
+from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
 from serin.rollout.orders import Verb
 from serin.rollout.records import Origin
@@ -26,6 +27,7 @@ from tests.unit.rollout.scene import spec
 
 F1 = {"metric": "f1", "atLeast": 0.8, "notWorseThanStable": "2%"}
 STEPS = {"steps": [{"weight": 10, "hold": "5m"}], "readiness": {"stableFor": "0s"}}
+GATED = {**STEPS, "gates": {}}
 DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "registry default has not answered")
 SIGNATURE = "the signature breaks clients of v1: input 'age' is string and was double"
 QUALITY = "f1 of v2 is 0.7, below 0.8"
@@ -328,6 +330,50 @@ def test_what_was_rolled_back_is_not_started_by_its_gates() -> None:
     scene.order(Verb.ABORT, scene.candidate).run(600)
     assert scene.status.phase is Phase.ROLLED_BACK
     assert [one.reason for one in scene.status.rejected] == [Reason.ABORTED]
+
+
+def crashed(scene: Scene, *versions: int) -> None:
+    """These versions pass their gates and are rejected for what they do."""
+    for version in versions:
+        scene.records[version] = record(version)
+        scene.declare(version, rollout=GATED).settle()
+        failure = Failure(Reason.LOAD_FAILED, "exit code 1", at=scene.now, hopeless=True)
+        scene.fail(scene.candidate, failure).settle()
+
+
+def turned_away(scene: Scene, *versions: int) -> None:
+    for version in versions:
+        scene.records[version] = record(version, "string")
+        scene.declare(version, rollout=GATED).settle()
+        assert scene.status.candidate is None
+
+
+def known(scene: Scene) -> list[str]:
+    return [one.version for one in scene.status.rejected]
+
+
+def test_what_gates_refuse_takes_no_place_from_what_failed() -> None:
+    """A version that crashed would be rolled out again if it were forgotten."""
+    scene = gated(None, record(1))
+    crashed(scene, 2)
+    turned_away(scene, *range(3, 15))
+    assert known(scene) == [*(f"v{version}" for version in range(14, 5, -1)), "v2"]
+    scene.declare(2, rollout=GATED).run(600)
+    assert (scene.status.phase, scene.status.candidate) == (Phase.ROLLED_BACK, None)
+    crashed(scene, 20, 21)
+    assert known(scene) == ["v21", "v20", *(f"v{version}" for version in range(14, 7, -1)), "v2"]
+
+
+def test_of_what_gates_refuse_the_newest_is_told_also_where_no_place_is_left() -> None:
+    scene = gated(None, record(1))
+    crashed(scene, *range(2, 12))
+    failed = [f"v{version}" for version in range(11, 1, -1)]
+    turned_away(scene, 12, 13)
+    assert known(scene) == ["v13", *failed]
+    scene.order(Verb.RETRY, scene.status.rejected[0].revision).settle()
+    assert scene.status.handled["retry"].result == "Done"
+    crashed(scene, 14)
+    assert known(scene) == ["v14", "v13", *failed[:-1]]
 
 
 def test_versions_are_asked_for_where_they_are_from() -> None:

@@ -109,6 +109,37 @@ def test_another_version_waits_for_a_missing_policy_and_the_rollout_before_it_ho
     assert scene.route.shares == {scene.stable: 100}
 
 
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (MISSING, Reason.POLICY_NOT_FOUND),
+        (Problem(Reason.INVALID_POLICY, "because"), Reason.INVALID_POLICY),
+        (says(10, analysis={"checks": [{"name": "a", "query": "{{ b", "atMost": 1}]}), Reason.INVALID_QUERY),
+    ],
+)
+def test_going_back_takes_no_policy_and_what_is_wrong_with_it_is_told_afterwards(
+    policy: Declared | Problem, reason: Reason
+) -> None:
+    scene = by_policy(says(50))
+    stable = scene.stable
+    scene.policy = policy
+    scene.declare(1, rollout={"policy": "gone"}).settle()
+    assert (scene.outcomes()[0], scene.route.shares) == (("v2", Outcome.REVERTED), {stable: 100})
+    assert scene.condition(ConditionType.STALLED) == ("True", reason)
+    assert scene.status.message.endswith("serving v1")
+
+
+def test_what_is_wrong_is_told_while_an_order_goes_back() -> None:
+    """Nothing ends here because of what is declared, so nothing is put off."""
+    scene = by_policy(says())
+    scene.run(3600)
+    assert scene.status.fallback is not None
+    scene.become_ready, scene.policy = False, MISSING
+    scene.order(Verb.UNDO, scene.stable).settle()
+    assert scene.candidate == scene.status.fallback.revision
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.POLICY_NOT_FOUND)
+
+
 @pytest.mark.parametrize("reason", [Reason.POLICY_NOT_FOUND, Reason.INVALID_POLICY])
 def test_a_policy_that_goes_while_nothing_rolls_is_told_and_serving_goes_on(reason: Reason) -> None:
     scene = healthy()

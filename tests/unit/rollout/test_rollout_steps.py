@@ -213,6 +213,18 @@ def test_the_previous_revision_stays_warm_then_goes() -> None:
     assert (scene.status.previous, old in scene.pods) == (None, False)
 
 
+def test_the_previous_revision_stays_while_the_one_in_use_cannot_serve() -> None:
+    """It is all that there is to go back to at once."""
+    scene = rolling({}, rollout={"keepPrevious": "10m"}, serving={"minReplicas": 2})
+    old = scene.stable
+    scene.run(10)
+    scene.become_ready = False
+    scene.ready(scene.stable, 0).run(3600)
+    assert len(scene.pods[old]) == 2
+    scene.ready(scene.stable, 1).settle()
+    assert (scene.status.previous, old in scene.pods) == (None, False)
+
+
 def test_previous_is_kept_at_least_until_its_last_requests_are_answered() -> None:
     scene = rolling({}, rollout={"keepPrevious": "0s"}, traffic={"timeout": "2m"})
     old = scene.stable

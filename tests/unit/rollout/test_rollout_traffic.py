@@ -11,10 +11,13 @@ from serin.api.reasons import Reason
 from serin.api.rollout import DIRECT_HEADER
 from serin.api.status import ConditionType
 from serin.api.status import Phase
+from serin.rollout.observed import Failure
 from serin.rollout.observed import Match
 from serin.rollout.observed import Mirror
+from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import seconds
 
 BETA = {"headers": {"x-cohort": "beta", "x-app": "web"}}
 SHADOW = {"weight": 0, "mirror": 20, "hold": "5m"}
@@ -149,7 +152,14 @@ def test_a_candidate_is_as_big_as_the_traffic_has_made_the_stable_one() -> None:
     scene.ready(scene.candidate, 6).run(10)
     assert scene.status.previous is not None
     assert (scene.status.previous.floor, scene.status.phase) == (6, Phase.HEALTHY)
-    assert replicas(scene) == {"v2": (2, 10), "v1": (6, 10)}
+    # What its autoscaler recommended in the last five minutes was for half of the traffic.
+    assert replicas(scene) == {"v2": (6, 10), "v1": (6, 10)}
+    scene.run(359)
+    assert replicas(scene) == {"v2": (6, 10), "v1": (6, 10)}
+    scene.run(1)
+    assert replicas(scene)["v2"] == (2, 10)
+    assert scene.status.stable is not None
+    assert (scene.status.stable.floor, scene.status.stable.floor_until) == (None, None)
 
 
 def test_the_most_that_the_stable_one_had_counts_and_its_growth_gives_new_time() -> None:
@@ -161,6 +171,121 @@ def test_the_most_that_the_stable_one_had_counts_and_its_growth_gives_new_time()
     assert replicas(scene)["v2"] == (4, 10)
     scene.run(600)
     assert len(scene.status.rejected) == 1
+
+
+def halfway(bake: str = "0s", **sections: Any) -> Scene:
+    """v2 has half of the traffic, or with a bake all of it, of a v1 that its autoscaler has given eight replicas."""
+    rollout = {"steps": [HALF], "bake": bake, "keepPrevious": "1h", "readiness": {"stableFor": "0s"}}
+    scene = healthy(1, rollout=rollout, serving=AUTO)
+    scene.ready(scene.stable, 8).declare(2, rollout=rollout, serving=AUTO)
+    scene.run(30 if bake == "0s" else 330)
+    assert scene.weight == (50 if bake == "0s" else 100)
+    scene.become_ready = False
+    return scene
+
+
+@pytest.mark.parametrize("bake", ["0s", "1h"])
+@pytest.mark.parametrize("how", ["abort", "crash", "revert"])
+def test_what_gets_everything_back_keeps_its_replicas_until_its_autoscaler_has_seen_that(how: str, bake: str) -> None:
+    """It recommended fewer in the last five minutes, for what the revision had of the traffic: half, or nothing."""
+    scene = halfway(bake)
+    scene.accepts = False
+    if how == "abort":
+        scene.order(Verb.ABORT, scene.candidate)
+    elif how == "crash":
+        failure = Failure(Reason.LOAD_FAILED, "exit code 1", at=scene.now)
+        scene.fail(scene.candidate, failure, ready=len(scene.pods[scene.candidate]))
+    else:
+        scene.declare(1, rollout={"steps": [HALF]}, serving=AUTO)
+    assert replicas(scene)["v1"] == (8, 10)
+    assert scene.status.candidate is None
+    scene.run(3600)
+    assert replicas(scene)["v1"] == (8, 10), "the gateway has not said that it has everything"
+    scene.accept()
+    scene.accepts = True
+    scene.settle()
+    assert scene.status.stable is not None
+    assert (scene.status.stable.floor, scene.status.stable.floor_until) == (8, scene.now + seconds(360))
+    scene.run(359)
+    assert replicas(scene)["v1"] == (8, 10)
+    scene.run(1)
+    assert (replicas(scene)["v1"], scene.status.stable.floor_until) == ((2, 10), None)
+    scene.writes = 0
+    scene.run(86400)
+    assert scene.writes == 0
+
+
+def test_what_the_next_rollout_finds_to_be_needed_is_nothing_to_the_version_before() -> None:
+    scene = halfway()
+    scene.become_ready = True
+    scene.run(330)
+    scene.become_ready = False
+    scene.ready(scene.stable, 10).declare(3, rollout={"steps": [HALF]}, serving=AUTO).settle()
+    assert replicas(scene) == {"v1": (8, 10), "v2": (10, 10), "v3": (5, 10)}
+
+
+def test_undo_gives_everything_to_one_that_keeps_its_replicas() -> None:
+    scene = halfway()
+    scene.become_ready = True
+    scene.run(600)
+    previous = scene.status.previous
+    assert (previous and previous.version, replicas(scene)) == ("v1", {"v2": (8, 10), "v1": (8, 10)})
+    scene.order(Verb.UNDO, scene.stable)
+    assert replicas(scene)["v1"] == (8, 10)
+    scene.run(359)
+    assert replicas(scene)["v1"] == (8, 10)
+    scene.run(1)
+    assert replicas(scene) == {"v1": (2, 10)}
+
+
+def test_after_a_bake_the_autoscaler_has_seen_everything() -> None:
+    scene = halfway("1h")
+    scene.become_ready = True
+    scene.run(3600)
+    assert (scene.status.phase, replicas(scene)) == (Phase.HEALTHY, {"v2": (2, 10)})
+
+
+def test_what_is_not_autoscaled_keeps_no_floor_and_writes_no_more_than_before() -> None:
+    scene = on(HALF, serving={"minReplicas": 2})
+    scene.order(Verb.ABORT, scene.candidate).settle()
+    assert scene.status.stable is not None
+    assert (scene.status.stable.floor, scene.status.stable.floor_until) == (None, None)
+    scene.run(60)
+    scene.writes = 0
+    scene.run(3600)
+    assert scene.writes == 0
+
+
+def test_a_floor_no_higher_than_what_is_declared_is_none() -> None:
+    scene = autoscaled(HALF, stable=2)
+    scene.order(Verb.ABORT, scene.candidate).settle()
+    assert scene.status.stable is not None
+    assert scene.status.stable.floor is None
+
+
+def test_the_next_rollout_is_sized_by_what_the_last_one_left_also_where_some_of_it_is_gone() -> None:
+    scene = halfway()
+    scene.order(Verb.ABORT, scene.candidate).settle()
+    scene.ready(scene.stable, 3).declare(3, rollout={"steps": [HALF]}, serving=AUTO).settle()
+    assert replicas(scene) == {"v1": (8, 10), "v3": (4, 10)}
+    scene.order(Verb.ABORT, scene.candidate).settle()
+    assert replicas(scene) == {"v1": (8, 10)}
+
+
+@pytest.mark.parametrize(("most", "least"), [(10, 8), (5, 5)])
+def test_going_back_to_one_whose_replicas_are_gone_takes_as_many_as_it_had(most: int, least: int) -> None:
+    """The one in use is broken, and does not tell how many the traffic needs."""
+    scene = halfway()
+    scene.become_ready = True
+    scene.run(2 * 3600)
+    assert scene.status.fallback is not None
+    assert (scene.status.fallback.replicas, scene.status.fallback.floor) == (0, 8)
+    scene.become_ready = False
+    scene.declare(2, rollout={"steps": [HALF]}, serving={**AUTO, "maxReplicas": most})
+    scene.ready(scene.stable, 0).order(Verb.UNDO, scene.stable).settle()
+    assert replicas(scene)["v1"] == (least, most)
+    scene.ready(scene.candidate, least).run(20)
+    assert (scene.status.stable and scene.status.stable.version, replicas(scene)["v1"]) == ("v1", (least, most))
 
 
 @pytest.mark.parametrize(("ready", "least"), [(1, 2), (14, 10)])

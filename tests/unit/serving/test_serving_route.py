@@ -53,6 +53,21 @@ def planned(
     return PlannedRoute(weights=tuple(sorted(weights.items())), matches=matches, mirror=mirror, **fields)
 
 
+def test_where_a_route_is_attached_and_by_which_names_is_read_back_as_it_was_written() -> None:
+    route = observed(rendered(planned({"fraud-v1-a": 100}, hostnames=("a.test", "b.test"))))
+    assert (route.gateways, route.hostnames) == (GATEWAYS, ("a.test", "b.test"))
+
+
+def test_gateways_that_a_hand_wrote_are_read_too_and_what_is_none_is_not() -> None:
+    body = rendered(planned({"fraud-v1-a": 100}))
+    body["spec"]["parentRefs"] = [{"name": "Mine"}, {"group": "", "kind": "Service", "name": "mesh"}]
+    del body["spec"]["hostnames"]
+    route = observed(body)
+    (gateway,) = route.gateways
+    assert (gateway.name, gateway.namespace, gateway.section_name) == ("Mine", "payments", None)
+    assert route.hostnames == ()
+
+
 @pytest.mark.parametrize("percent", range(1, 100))
 def test_a_share_of_all_request_ids_is_exactly_that_share(percent: int) -> None:
     pattern = share_of_ids(percent)
