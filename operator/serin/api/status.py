@@ -130,7 +130,10 @@ class Revision(StatusModel):
     ready: int = Field(default=0, description="Replicas that are ready.")
     floor: int | None = Field(
         default=None,
-        description="Autoscaled: replicas that it keeps at least, for all the traffic: as many as that needed.",
+        description=(
+            "Autoscaled: replicas that it keeps at least, as many as all the traffic needed. "
+            "Candidate: as many as its steps have taken so far."
+        ),
     )
     floor_until: Time | None = Field(
         default=None,

@@ -16,7 +16,7 @@ from serin.rollout.observed import Observed
 def settle(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """The floor of the revision in use, which ends some time after it has got everything."""
     stable, route = memory.stable, observed.serving.route
-    if stable is None or stable.floor is None:
+    if stable is None:
         return memory
     until = stable.floor_until
     if until is None and route.accepted and route.shares == {stable.revision: ALL}:

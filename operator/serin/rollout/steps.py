@@ -32,6 +32,7 @@ from serin.rollout.naming import mirror
 from serin.rollout.naming import shares
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.size import size
 
 # Contour accepts a route up to 0.6 s before its Envoys have it (seen on a loaded machine); it tells whole seconds.
 SPREADING = timedelta(seconds=2)
@@ -148,10 +149,10 @@ def spread_at(memory: Memory, observed: Observed) -> datetime | None:
 def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """The rollout, moved as far as replicas, clock, people and gateway allow at this moment."""
     while memory.rollout is not None and memory.candidate is not None:
-        rollout, candidate = _sized(memory.rollout, memory.stable, observed, spec), memory.candidate
+        rollout, candidate = size(memory.rollout, memory.candidate, memory.stable, observed, spec, now)
         if rollout.step_started_at is not None and _lost(candidate, rollout, observed):
             rollout = _interrupted(rollout, now)
-        memory = replace(memory, rollout=rollout)
+        memory = replace(memory, rollout=rollout, candidate=candidate)
         aim = aim_of(rollout, now)
         if aim is None:
             # Nothing is waited for, so the startup deadline does not run.
@@ -175,22 +176,6 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
 def skip(rollout: RolloutStatus) -> RolloutStatus:
     """The same rollout, with nothing left but its end. The replicas for that have the whole startup deadline."""
     return rollout.model_copy(update={"skip": True, "deadline_at": None, "waiting_since": None})
-
-
-def _sized(
-    rollout: RolloutStatus, stable: Revision | None, observed: Observed, spec: ModelDeploymentSpec
-) -> RolloutStatus:
-    """With an autoscaler the stable revision shows how many replicas the traffic needs. As it loses traffic it shrinks,
-    so the most that it had counts."""
-    if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
-        return rollout
-    # One that got everything only moments ago may have lost some of what it shall keep for that.
-    ready = max(observed.serving.health(stable.revision).ready, stable.floor or 0)
-    most = max(rollout.base or ready, ready)
-    if most == rollout.base:
-        return rollout
-    # More are asked for only now: their startup deadline begins.
-    return rollout.model_copy(update={"base": most, "waiting_since": None})
 
 
 def _lost(candidate: Revision, rollout: RolloutStatus, observed: Observed) -> bool:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
+from serin.analysis.checks import Number
+from serin.analysis.checks import Unknown
 from serin.api.reasons import Reason
 from serin.api.rollout import DIRECT_HEADER
 from serin.api.status import ConditionType
@@ -247,8 +253,9 @@ def test_after_a_bake_the_autoscaler_has_seen_everything() -> None:
 
 def test_what_is_not_autoscaled_keeps_no_floor_and_writes_no_more_than_before() -> None:
     scene = on(HALF, serving={"minReplicas": 2})
-    scene.order(Verb.ABORT, scene.candidate).settle()
     assert scene.status.stable is not None
+    assert (scene.status.stable.floor, scene.status.stable.floor_until) == (None, None)
+    scene.order(Verb.ABORT, scene.candidate).settle()
     assert (scene.status.stable.floor, scene.status.stable.floor_until) == (None, None)
     scene.run(60)
     scene.writes = 0
@@ -286,6 +293,124 @@ def test_going_back_to_one_whose_replicas_are_gone_takes_as_many_as_it_had(most:
     assert replicas(scene)["v1"] == (least, most)
     scene.ready(scene.candidate, least).run(20)
     assert (scene.status.stable and scene.status.stable.version, replicas(scene)["v1"]) == ("v1", (least, most))
+
+
+def holding(step: dict[str, Any], stable: int, candidate: int, **rollout: Any) -> Scene:
+    """A step that has just begun, of a stable revision that has so many replicas; the candidate has those it needs."""
+    rollout = {"steps": [{"hold": "6h", **step}], "readiness": {"stableFor": "0s"}, **rollout}
+    scene = healthy(1, rollout=rollout, serving=AUTO)
+    scene.become_ready = False
+    scene.ready(scene.stable, stable).declare(2, rollout=rollout, serving=AUTO).settle()
+    scene.ready(scene.candidate, candidate).run(10)
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.step, replicas(scene)) == (1, {"v1": (stable, 10), "v2": (candidate, 10)})
+    return scene
+
+
+def test_traffic_that_grows_while_a_step_holds_is_provided_for() -> None:
+    """In the night two replicas had all the traffic; by day the autoscalers give each half of it five."""
+    scene = holding({"weight": 50}, 2, 1)
+    scene.ready(scene.stable, 5).ready(scene.candidate, 5).run(3600)
+    assert replicas(scene) == {"v1": (10, 10), "v2": (5, 10)}
+    scene.ready(scene.stable, 10).run(5 * 3600)
+    assert (scene.weight, replicas(scene)["v2"]) == (50, (10, 10)), "it gets everything with the replicas for that"
+    scene.order(Verb.ABORT, scene.candidate)
+    assert replicas(scene) == {"v1": (10, 10)}
+
+
+@pytest.mark.parametrize(
+    ("step", "had", "stable", "candidate", "least"),
+    [
+        # Whoever has the larger share shows it, and only by what it has beyond what it was asked for.
+        ({"weight": 50}, (4, 2), 4, 2, 4),
+        ({"weight": 50}, (4, 2), 4, 3, 6),
+        ({"weight": 50}, (4, 2), 5, 2, 5),
+        ({"weight": 80}, (4, 4), 5, 4, 5),
+        ({"weight": 80}, (4, 4), 4, 5, 7),
+        ({"weight": 20}, (4, 1), 4, 3, 4),
+        ({"weight": 20}, (4, 1), 5, 1, 7),
+        ({"weight": 49}, (4, 2), 4, 3, 4),
+        # No more than are declared at most.
+        ({"weight": 50}, (4, 2), 4, 6, 10),
+        # Copies are requests as well.
+        ({"weight": 0, "mirror": 60}, (4, 3), 4, 6, 4),
+        ({"weight": 0, "mirror": 60}, (4, 3), 5, 3, 5),
+        ({"weight": 40, "mirror": 40}, (4, 2), 4, 4, 5),
+    ],
+)
+def test_what_an_autoscaler_gives_for_a_share_tells_what_everything_needs(
+    step: dict[str, Any], had: tuple[int, int], stable: int, candidate: int, least: int
+) -> None:
+    scene = holding(step, *had)
+    scene.ready(scene.stable, stable).ready(scene.candidate, candidate).settle()
+    assert replicas(scene)["v1"] == (least, 10)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.base == least
+
+
+@given(st.integers(1, 99), st.integers(2, 12), st.integers(1, 40))
+@settings(max_examples=25, deadline=None)
+def test_autoscalers_that_see_what_was_found_find_no_more(weight: int, before: int, after: int) -> None:
+    """What is kept because of what was found must not be found again, and again, until nothing more may be had."""
+    most = 100
+    serving = {"minReplicas": 1, "maxReplicas": most}
+    rollout = {"steps": [{"weight": weight, "hold": "6h"}], "readiness": {"stableFor": "0s"}}
+    scene = healthy(1, rollout=rollout, serving=serving)
+    scene.become_ready = False
+    scene.ready(scene.stable, before).declare(2, rollout=rollout, serving=serving)
+
+    def autoscale(traffic: int) -> int:
+        seen: dict[str, Any] = {}
+        while seen != scene.pods:
+            seen = dict(scene.pods)
+            least = {name: one for name, (one, _) in replicas(scene).items()}
+            for revision, version, share in ((scene.stable, "v1", 100 - moved), (scene.candidate, "v2", moved)):
+                scene.ready(revision, max(least[version], math.ceil(traffic * share / 100)))
+        assert scene.status.rollout is not None
+        assert scene.status.rollout.base is not None
+        return scene.status.rollout.base
+
+    moved = 0
+    assert autoscale(before) == before
+    scene.run(10)
+    moved = scene.weight
+    assert moved == weight
+    assert autoscale(before) == before
+    larger = max(weight, 100 - weight)
+    found = autoscale(after)
+    assert max(before, after * larger / 100) <= found <= max(before, after + 100 / larger + 1)
+    assert found >= after or weight < 50
+
+
+def test_in_the_bake_the_candidate_shows_what_the_stable_one_would_have_to_take_back() -> None:
+    scene = holding({"weight": 100, "hold": "1m"}, 4, 4, bake="6h")
+    scene.run(60)
+    assert scene.status.phase is Phase.BAKING
+    scene.ready(scene.candidate, 7).settle()
+    assert replicas(scene)["v1"] == (7, 10)
+
+
+def test_replicas_that_were_asked_for_and_are_not_any_more_tell_nothing() -> None:
+    """The step's evidence was lost while the candidate grew: what it has is what it was asked for."""
+    analysis = {"every": "30s", "checks": [{"name": "drift", "query": "drift", "atMost": 1}]}
+    scene = holding({"weight": 50, "hold": "1m"}, 8, 4, analysis=analysis)
+    scene.measured["drift"] = Number(0.0)
+    scene.run(60)
+    assert replicas(scene)["v2"] == (8, 10)
+    scene.measured["drift"] = Unknown("Prometheus cannot be reached")
+    scene.ready(scene.candidate, 7).run(60)
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.base, replicas(scene)) == (8, {"v1": (8, 10), "v2": (8, 10)})
+
+
+def test_while_a_step_is_not_established_nobody_has_a_share() -> None:
+    scene = holding({"weight": 50}, 4, 2)
+    scene.ready(scene.candidate, 0).settle()
+    scene.ready(scene.candidate, 1).settle()
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step_started_at is None
+    scene.ready(scene.candidate, 3).wait(1)
+    assert replicas(scene)["v1"] == (4, 10)
 
 
 @pytest.mark.parametrize(("ready", "least"), [(1, 2), (14, 10)])

@@ -1,0 +1,53 @@
+"""How many replicas all the traffic needs, where autoscalers find that, and how many of them the candidate shall have.
+
+While a rollout runs neither revision has all the traffic, and both keep replicas beyond what they need. What an
+autoscaler has given one of them beyond that is for its share.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.status import Revision
+from serin.api.status import RolloutStatus
+from serin.rollout.aim import replicas_for
+from serin.rollout.course import ALL
+from serin.rollout.course import crowd
+from serin.rollout.observed import Observed
+
+
+def size(
+    rollout: RolloutStatus,
+    candidate: Revision,
+    stable: Revision | None,
+    observed: Observed,
+    spec: ModelDeploymentSpec,
+    now: datetime,
+) -> tuple[RolloutStatus, Revision]:
+    """Rollout and candidate with what is needed now. With less traffic a revision shrinks, so the most counts."""
+    if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
+        return rollout, candidate
+    # One that got everything only moments ago may have lost some of what it shall keep for that.
+    had = max(observed.serving.health(stable.revision).ready, stable.floor or 0, rollout.base or 0)
+    most = max(had, min(_shown(rollout, candidate, stable, observed, spec), spec.serving.most_replicas))
+    if most != rollout.base:
+        # More are asked for only now: their startup deadline begins.
+        rollout = rollout.model_copy(update={"base": most, "waiting_since": None})
+    # Never fewer again in this rollout: what it has beyond that is its autoscaler's, and not left from before.
+    return rollout, candidate.model_copy(update={"floor": replicas_for(spec, candidate, rollout, now)})
+
+
+def _shown(
+    rollout: RolloutStatus, candidate: Revision, stable: Revision, observed: Observed, spec: ModelDeploymentSpec
+) -> int:
+    """Replicas for everything, from those for the larger share, where one more or less counts least; 0 for unknown."""
+    if rollout.step_started_at is None:
+        return 0
+    serving, to_candidate, to_stable = observed.serving, rollout.weight + (rollout.mirror or 0), ALL - rollout.weight
+    if to_candidate >= to_stable:
+        share, ready, asked = to_candidate, serving.health(candidate.revision).ready, candidate.replicas
+    else:
+        share, ready, asked = to_stable, serving.health(stable.revision).ready, crowd(spec, rollout.base)
+    return math.ceil(ready * ALL / share) if ready > asked else 0
