@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from serin.errors import ClusterError
 
 # Set to see where an error that nobody foresaw came from.
 DEBUG = "SERIN_DEBUG"
+HERE = Path(__file__).parents[1]
 PLUGIN = "kubectl-serin"
 # What kubectl reads after a plugin's completions: that file names are none (cobra's ShellCompDirectiveNoFileComp).
 NO_FILES = ":4"
@@ -61,11 +63,19 @@ class Guarded(TyperGroup):
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             if os.environ.get(DEBUG):
                 raise
-            what = f"{type(error).__name__}: {error}"
-            terminal.tell(
-                CommandError(f"this is a bug in serin, please report it: {what}", f"{DEBUG}=1 shows where it is.")
-            )
+            terminal.tell(_bug(error))
             raise typer.Exit(1) from error
+
+
+def _bug(error: Exception) -> CommandError:
+    """What is said of an error that nobody foresaw: its kind and where. Its words may hold a secret: what a library
+    names when it refuses a value may be a token."""
+    ours = [one for one in traceback.extract_tb(error.__traceback__) if HERE in Path(one.filename).parents]
+    place = f" at {Path(ours[-1].filename).relative_to(HERE)} line {ours[-1].lineno}" if ours else ""
+    return CommandError(
+        f"this is a bug in serin, please report it: {type(error).__name__}{place}",
+        f"{DEBUG}=1 shows all of it; look for secrets in that before you pass it on.",
+    )
 
 
 app = typer.Typer(

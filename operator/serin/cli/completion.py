@@ -29,7 +29,7 @@ def namespaces(context: typer.Context, incomplete: str) -> list[str]:
 
 def contexts(context: typer.Context, incomplete: str) -> list[str]:
     """Contexts of the kubeconfig."""
-    from serin.cluster.session import contexts_of
+    from serin.cluster.access import contexts_of
 
     try:
         return _matching(iter(contexts_of(context.params.get("kubeconfig"))), incomplete)

@@ -42,13 +42,14 @@ class Where:
     def session(self, *, seconds: float | None = None) -> Session:
         """The way to the cluster. Raises CommandError."""
         # Imported here: it takes longer than everything else, and --help needs no cluster.
-        from serin.cluster import session
+        from serin.cluster.access import find_access
+        from serin.cluster.session import Session
 
         try:
-            access = session.find_access(self.kubeconfig, self.context)
+            access = find_access(self.kubeconfig, self.context)
         except KubeconfigError as error:
             raise CommandError(str(error)) from error
-        return session.Session(access, **({} if seconds is None else {"seconds": seconds}))
+        return Session(access, **({} if seconds is None else {"seconds": seconds}))
 
     def namespace_of(self, session: Session) -> str:
         """The namespace that is asked for, or the context's."""
