@@ -17,13 +17,17 @@ import os
 import shlex
 import sys
 import traceback
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from serin.cli import terminal
+from serin.cli.arguments import arranged
 from serin.cli.exits import MEANINGS
 from serin.cli.exits import CommandError
 from serin.cli.history import history
@@ -46,6 +50,10 @@ NO_FILES = ":4"
 
 class Guarded(TyperGroup):
     """A command ends with an exit code and a sentence, never with a stack trace."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the arguments as kubectl takes them."""
+        return super().parse_args(ctx, arranged(args))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -86,6 +94,28 @@ app = typer.Typer(
     help="Model versions on their way to users: see where they are, and say how they go on.",
     epilog="\b\nExit codes:\n" + "\n".join(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items()),
 )
+
+
+def _version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        found = version("serin")
+    except PackageNotFoundError:
+        found = "from a checkout that is not installed"
+    sys.stdout.write(f"serin {found}\n")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    which: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """What stands before the verbs."""
+
+
 app.command()(status)
 app.command()(watch)
 for verb in VERBS:

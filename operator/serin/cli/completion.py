@@ -10,6 +10,7 @@ from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import NAMESPACE
 from serin.api.kinds import Kind
 from serin.cli.exits import CommandError
+from serin.cli.names import PREFIX
 from serin.cli.reach import Where
 from serin.errors import SerinError
 
@@ -18,8 +19,10 @@ PATIENCE_SECONDS = 2.0
 
 
 def names(context: typer.Context, incomplete: str) -> list[str]:
-    """ModelDeployments of the namespace."""
-    return _matching(_objects(context, MODEL_DEPLOYMENT), incomplete)
+    """ModelDeployments of the namespace, also behind kubectl's prefix."""
+    prefix = PREFIX.match(incomplete)
+    begun = prefix.group() if prefix else ""
+    return [begun + name for name in _matching(_objects(context, MODEL_DEPLOYMENT), incomplete.removeprefix(begun))]
 
 
 def namespaces(context: typer.Context, incomplete: str) -> list[str]:

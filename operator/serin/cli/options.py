@@ -8,11 +8,17 @@ import typer
 
 from serin.api import quantities
 from serin.cli import completion
+from serin.cli.names import plain_name
+from serin.cli.names import plain_namespace
 
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="Name of the ModelDeployment.", autocompletion=completion.names, show_default=False
+        metavar="NAME",
+        help="Name of the ModelDeployment.",
+        autocompletion=completion.names,
+        callback=plain_name,
+        show_default=False,
     ),
 ]
 Namespace = Annotated[
@@ -22,6 +28,7 @@ Namespace = Annotated[
         "-n",
         help="Namespace; by default the context's.",
         autocompletion=completion.namespaces,
+        callback=plain_namespace,
         show_default=False,
     ),
 ]

@@ -12,6 +12,7 @@ from typing import Any
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.cli.exits import CommandError
 from serin.cli.exits import Exit
+from serin.cli.names import is_namespace
 from serin.cli.seen import Seen
 from serin.cli.seen import text
 from serin.errors import ClusterError
@@ -52,7 +53,11 @@ class Where:
         return Session(access, **({} if seconds is None else {"seconds": seconds}))
 
     def namespace_of(self, session: Session) -> str:
-        """The namespace that is asked for, or the context's."""
+        """The namespace that is asked for, or the context's. Raises CommandError."""
+        if self.namespace is None and not is_namespace(session.namespace):
+            raise CommandError(
+                f"the context's namespace {session.namespace!r} can be none", "Correct the kubeconfig, or name one: -n."
+            )
         return self.namespace or session.namespace
 
 

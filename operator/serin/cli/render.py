@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from serin.cli.names import plain_namespace
+
 if TYPE_CHECKING:
     from serin.api.status import Resolved
     from serin.cli.manifest import Manifest
@@ -49,7 +51,13 @@ Flavors = Annotated[
 ]
 InNamespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", help="Namespace where the manifest names none.", show_default=NAMESPACE),
+    typer.Option(
+        "--namespace",
+        "-n",
+        help="Namespace where the manifest names none.",
+        callback=plain_namespace,
+        show_default=NAMESPACE,
+    ),
 ]
 
 

@@ -15,6 +15,7 @@ from serin.cli import options
 from serin.cli import terminal
 from serin.cli import times
 from serin.cli.exits import Exit
+from serin.cli.names import plain_name
 from serin.cli.pods import trouble
 from serin.cli.reach import Where
 from serin.cli.reach import explained
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 Name = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]",
+        metavar="NAME",
         help="Name of the ModelDeployment; without it a table of all.",
         autocompletion=options.completion.names,
+        callback=plain_name,
         show_default=False,
     ),
 ]

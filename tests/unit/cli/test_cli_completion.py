@@ -35,6 +35,9 @@ def test_names_of_the_namespace(api: ApiServer) -> None:
     assert completed("status", "f") == ["forecast", "fraud"]
     assert completed("promote", "fr") == ["fraud"]
     assert completed("status", "-n", "search", "") == ["ranking"]
+    assert completed("status", "-n=search", "") == completed("-n", "search", "status", "") == ["ranking"]
+    assert completed("status", "mdep/f") == ["mdep/forecast", "mdep/fraud"]
+    assert completed("-n", "search", "und") == ["undo"]
 
 
 @pytest.mark.usefixtures("serin")
