@@ -229,13 +229,12 @@ def test_kubectl_does_the_same_as_the_help_says(
         done(serin("abort", "fraud"))
         deployed.phase("RolledBack")
     shown = done(serin(verb, "--help"))
-    recipe = [line.strip() for line in shown.splitlines() if "kubectl " in line and "With kubectl" not in line]
-    assert len(recipe) == 2
-    # kubectl as it is, in the scene's namespace.
-    script = "\n".join(recipe).replace("NAME", "fraud")
+    recipe = shown.split("With kubectl alone:\n")[1].split("\n\n")[0]
+    script = recipe.replace("NAMESPACE", scene.namespace).replace("NAME", "fraud")
+    assert script.count("kubectl ") == 2
     kubectl = tmp_path / "kubectl"
     real = plane.kubectl(["version", "--client"]).args[0]
-    kubectl.write_text(f'#!/bin/sh\nexec {real} --kubeconfig {plane.kubeconfig} -n {scene.namespace} "$@"\n')
+    kubectl.write_text(f'#!/bin/sh\nexec {real} --kubeconfig {plane.kubeconfig} "$@"\n')
     kubectl.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     ran = subprocess.run(["sh", "-euc", script], env=environment, **_TEXT)

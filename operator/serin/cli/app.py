@@ -6,9 +6,11 @@ Exit codes, which scripts may rely on:
 1  an error: no cluster, no permission, a wrong manifest
 2  the command line was wrong
 3  there is no such ModelDeployment
-4  status and watch --until settled: rolled back, failed or suspended, so that somebody has to do something
+4  status and watch --until settled: rolled back, failed or suspended, so that somebody has to do something; of status
+   also while nobody is served, or a registry is away: watch waits for what passes by itself
 5  timed out; what was asked for may still happen
 6  an order was refused, here or by the operator
+130  ended by Ctrl-C; an order that was given stands
 """
 
 from __future__ import annotations
@@ -128,6 +130,7 @@ app.command()(render)
 
 def main() -> None:
     """The entry point of both scripts."""
+    terminal.bear_any_letter()
     called = Path(sys.argv[0]).name
     app(prog_name="kubectl serin" if called.startswith(PLUGIN) else "serin")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from serin.cli import terminal
 from serin.cli.names import plain_namespace
 
 if TYPE_CHECKING:
@@ -128,4 +129,6 @@ def _print(settled: Settled, manifest: Manifest, resolved: Resolved) -> None:
     sys.stdout.write("\n".join(head) + "\n")
     for one in (*rendered.objects, *((rendered.route,) if rendered.route else ())):
         body = {**one.body, "metadata": {k: v for k, v in one.body["metadata"].items() if k != "ownerReferences"}}
-        sys.stdout.write("---\n" + yaml.safe_dump(body, sort_keys=False, width=120, allow_unicode=True))
+        sys.stdout.write(
+            "---\n" + yaml.safe_dump(body, sort_keys=False, width=120, allow_unicode=terminal.any_letter())
+        )

@@ -130,6 +130,12 @@ class Seen:
         return self.spec.get("suspend") is True
 
     @property
+    def serves_nobody(self) -> bool:
+        """Whether what was in use is not served any more. A first version that is not there yet takes nothing away."""
+        available = self.conditions.get("Available")
+        return self.stable is not None and available is not None and available.status == "False"
+
+    @property
     def verdict(self) -> str:
         """Current, InProgress, Failed or Terminating: kstatus, as Flux, Helm and Argo CD read it, in its order."""
         if self.deleting:

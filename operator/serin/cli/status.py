@@ -57,12 +57,13 @@ def status(
 ) -> None:
     """Show what serves, what is on its way and what it waits for.
 
-    Exit code 4 where somebody has to do something: the declared version was rolled back, failed or is suspended.
+    Exit code 4 where somebody has to do something: the declared version was rolled back, failed or is suspended, or
+    nobody is served.
 
     -o json prints {"name", "namespace", "generation", "status"}, status as the API has it (docs/reference/api.md);
     without NAME a list of these.
 
-    With kubectl alone: kubectl describe modeldeployment NAME
+    With kubectl alone: kubectl describe modeldeployment NAME -n NAMESPACE
     """
     machine = options.as_json(output)
     if name is not None and everywhere:
@@ -82,8 +83,9 @@ def status(
 
 
 def code_of(seen: Seen) -> Exit:
-    """Stalled where somebody has to do something before the declared version serves."""
-    return Exit.STALLED if seen.verdict == "Failed" or seen.phase == "Suspended" else Exit.FINE
+    """Stalled where somebody has to do something before the declared version serves, or any does."""
+    failed = seen.current and (seen.phase == "Failed" or seen.serves_nobody)
+    return Exit.STALLED if failed or seen.verdict == "Failed" or seen.phase == "Suspended" else Exit.FINE
 
 
 def as_told(seen: Seen) -> Json:

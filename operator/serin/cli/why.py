@@ -31,7 +31,7 @@ def why(
 ) -> None:
     """Explain the state in words, and what would change it.
 
-    With kubectl alone: kubectl get modeldeployment NAME -o jsonpath='{.status.message}'
+    With kubectl alone: kubectl get modeldeployment NAME -n NAMESPACE -o jsonpath='{.status.message}'
     """
     where = Where(kubeconfig, context, namespace)
     session = where.session()
