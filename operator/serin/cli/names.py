@@ -18,14 +18,14 @@ LONGEST_NAMESPACE = 63
 NAME_RULE = f"lower case letters and digits, '-' and '.' between them, at most {LONGEST_NAME}"
 NAMESPACE_RULE = f"lower case letters and digits, '-' between them, at most {LONGEST_NAMESPACE}"
 # As kubectl takes a resource before a name: by its short name, kind or plural, with group and version or without.
-PREFIX = re.compile(r"(mdep|modeldeployments?(\.v1alpha1)?(\.serin\.dev)?)/", re.IGNORECASE)
+PREFIX = re.compile(r"^(mdep|modeldeployments?(\.v1alpha1)?(\.serin\.dev)?)/", re.IGNORECASE)
 
 
 def plain_name(value: str | None) -> str | None:
     """The name of a ModelDeployment. Raises BadParameter where it can be none."""
     if value is None:
         return None
-    name = PREFIX.sub("", value, count=1) if PREFIX.match(value) else value
+    name = PREFIX.sub("", value)
     if not name:
         raise typer.BadParameter("the name is empty; is the variable that it comes from set?")
     if "/" in name:

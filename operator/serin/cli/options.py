@@ -11,6 +11,8 @@ from serin.cli import completion
 from serin.cli.names import plain_name
 from serin.cli.names import plain_namespace
 
+FORMATS = ("text", "json")
+
 Name = Annotated[
     str,
     typer.Argument(
@@ -46,13 +48,19 @@ Kubeconfig = Annotated[
 ]
 Output = Annotated[
     str,
-    typer.Option("--output", "-o", help="text for people, json for machines.", metavar="text|json"),
+    typer.Option(
+        "--output",
+        "-o",
+        help="text for people, json for machines.",
+        metavar="text|json",
+        autocompletion=completion.one_of(*FORMATS),
+    ),
 ]
 
 
 def as_json(output: str) -> bool:
     """Whether JSON is asked for."""
-    if output not in ("text", "json"):
+    if output not in FORMATS:
         raise typer.BadParameter("choose text or json", param_hint="-o")
     return output == "json"
 

@@ -46,7 +46,11 @@ WHO_LENGTH = 63
 
 Revision = Annotated[
     str | None,
-    typer.Option(help="The revision it is for; refused where it is not that one any more.", show_default=False),
+    typer.Option(
+        help="The revision it is for; refused where it is not that one any more.",
+        autocompletion=options.completion.revisions,
+        show_default=False,
+    ),
 ]
 Wait = Annotated[bool, typer.Option(help="Wait until the operator has answered.")]
 Timeout = Annotated[str, typer.Option(help="How long to wait for the answer.", metavar="DURATION")]

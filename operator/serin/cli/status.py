@@ -112,14 +112,18 @@ def _all(session: Session, namespace: str | None, *, machine: bool) -> None:
 
 
 def _table(found: list[Seen], *, everywhere: bool, width: int) -> Table:
-    """Every column as wide as it is; the message takes what is left of the width."""
-    head = [*["NAMESPACE"] * everywhere, "NAME", "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE"]
+    """Every column as wide as it is; the message takes what is left of the width, and where nothing is, names fold."""
+    names = [*["NAMESPACE"] * everywhere, "NAME"]
+    head = [*names, "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE"]
     rows = [[Text(one.namespace)] * everywhere + _cells(one) for one in found]
     widths = [max(len(title), *(len(row[at]) for row in rows)) for at, title in enumerate(head)]
     left = width - sum(widths) - GAP * len(head)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for title in [*head, *["MESSAGE"] * (left >= LEAST_MESSAGE)]:
-        table.add_column(title, no_wrap=True, overflow="ignore")
+        if title in names:
+            table.add_column(title, overflow="fold", min_width=len(title))
+        else:
+            table.add_column(title, no_wrap=True, overflow="ignore")
     for one, row in zip(found, rows, strict=True):
         message = Text(one.message)
         message.truncate(left, overflow="ellipsis")

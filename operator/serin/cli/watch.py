@@ -36,12 +36,15 @@ from serin.cli.status import code_of
 if TYPE_CHECKING:
     from serin.cluster.session import Session
 
+SETTLED = "settled"
+
 Until = Annotated[
     str | None,
     typer.Option(
         help="settled: end when the declared version has all traffic (exit code 0) or somebody has to act (4). What "
         "passes by itself does not end it: a registry that is away, replicas that are not ready.",
-        metavar="settled",
+        metavar=SETTLED,
+        autocompletion=options.completion.one_of(SETTLED),
     ),
 ]
 Timeout = Annotated[
@@ -68,7 +71,7 @@ def watch(
 
     With kubectl alone: kubectl get modeldeployment NAME -n NAMESPACE --watch
     """
-    if until not in (None, "settled"):
+    if until not in (None, SETTLED):
         raise typer.BadParameter("choose settled, or leave it out", param_hint="--until")
     machine = options.as_json(output)
     deadline = Deadline(options.seconds(timeout, "--timeout"))

@@ -96,6 +96,19 @@ def test_a_table_fits_the_terminal(api: ApiServer, kubeconfig: Path) -> None:
     assert narrow[0] == "NAME   STABLE  CANDIDATE  WEIGHT  STEP  PHASE"
 
 
+def test_long_names_fold_and_cut_nothing_else(api: ApiServer, kubeconfig: Path) -> None:
+    body = objects.rolling(phase="AwaitingApproval")
+    body["metadata"] |= {"name": "fraud-detector-eu-west-1-with-more", "namespace": "payments-production"}
+    api.put(body)
+    assert plain(on_a_terminal(kubeconfig, "status", "-A")[1]) == [
+        "NAMESPACE      NAME            STABLE  CANDIDATE  WEIGHT  STEP  PHASE",
+        "payments       fraud           v12     v13        25 %    3/4   Progressing",
+        "payments-prod  fraud-detector  v12     v13        25 %    3/4   AwaitingApproval",
+        "uction         -eu-west-1-wit",
+        "               h-more",
+    ]
+
+
 def test_a_live_view_stays_up_to_date_and_leaves_the_last_state(api: ApiServer, kubeconfig: Path) -> None:
     api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
     code, got = on_a_terminal(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s")
