@@ -14,10 +14,13 @@ from pydantic import Field
 from pydantic import model_validator
 
 from serin.api.base import SpecModel
+from serin.api.quantities import LONGEST
 from serin.api.quantities import Duration
 from serin.api.quantities import FreeObject
 from serin.api.quantities import ObjectName
 from serin.api.quantities import Quantity
+from serin.api.quantities import longer
+from serin.api.quantities import seconds
 from serin.api.rollout import RolloutOrPolicy
 
 # A name is a label of the model's hostname and the first part of its revisions' names.
@@ -75,7 +78,7 @@ class Model(SpecModel):
         default=None,
         min_length=1,
         max_length=255,
-        pattern=r"^[\w-]+$",
+        pattern=r"^[0-9A-Za-z_-]+$",
         description=(
             "Alias of the registered model. It is followed: when it moves in the registry, a rollout of the version "
             "it points at starts. The version is pinned in status.resolved; a restart never changes it. "
@@ -154,6 +157,22 @@ class EnvVar(SpecModel):
     value_from: EnvSource | None = Field(default=None, description="The source of its value.")
 
 
+def _check(variable: EnvVar) -> None:
+    """As at admission. Raises ValueError."""
+    source = variable.value_from
+    if (variable.value is None) == (source is None):
+        raise ValueError(f"exactly one of value and valueFrom must be set for {variable.name} of env")
+    if source is not None and len([one for one in dict(source).values() if one is not None]) != 1:
+        raise ValueError(
+            f"exactly one of secretKeyRef, configMapKeyRef and fieldRef must be set in valueFrom of {variable.name}"
+        )
+    if variable.name in RESERVED_ENV:
+        raise ValueError(
+            f"env must not set {variable.name}: the operator sets it, or the backend refuses it; use workers for "
+            "processes"
+        )
+
+
 class Serving(SpecModel):
     """How the model is served. All but the replicas, their scaling and the deadline is part of the revision."""
 
@@ -196,6 +215,19 @@ class Serving(SpecModel):
             "GPUs, anything."
         ),
     )
+
+    @model_validator(mode="after")
+    def _as_at_admission(self) -> Self:
+        if self.most_replicas < self.min_replicas:
+            raise ValueError("maxReplicas must not be below minReplicas (default 1)")
+        if self.scaling is not None and self.most_replicas == self.min_replicas:
+            raise ValueError("scaling needs maxReplicas above minReplicas")
+        if longer(self.startup_deadline, than=LONGEST):
+            raise ValueError(f"startupDeadline must be at most {LONGEST}")
+        # Not of the variables themselves: a status has them too, and must be read whatever rule is new.
+        for variable in self.env:
+            _check(variable)
+        return self
 
     @property
     def most_replicas(self) -> int:
@@ -240,6 +272,12 @@ class Traffic(SpecModel):
         default="30s",
         description="How long the gateway waits for an answer. Also how long a revision that lost its traffic drains.",
     )
+
+    @model_validator(mode="after")
+    def _as_at_admission(self) -> Self:
+        if seconds(self.timeout) == 0 or longer(self.timeout, than=LONGEST):
+            raise ValueError(f"timeout must be above 0s and at most {LONGEST}")
+        return self
 
 
 class ModelDeploymentSpec(SpecModel):

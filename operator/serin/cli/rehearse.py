@@ -17,6 +17,7 @@ from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.api.modeldeployment import Backend as BackendName
 from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.rollout import Rollout
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
@@ -27,6 +28,7 @@ from serin.cli.remedies import BY_REASON
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Platform
 from serin.serving.backend import Backend
@@ -88,8 +90,15 @@ def _beginning(
         spec=spec.model_copy(update={"suspend": False}),
         status=ModelDeploymentStatus(),
         target=resolved,
+        rollout=Declared(_judged(spec)),
         platform=platform,
     )
+
+
+def _judged(spec: ModelDeploymentSpec) -> Rollout:
+    """What the declaration says of its own judgement. The registry, which its gates would ask, is not there."""
+    analysis = spec.rollout.analysis if spec.rollout is not None else None
+    return Rollout(analysis=analysis)
 
 
 def _must_go_on(name: str, status: ModelDeploymentStatus) -> None:

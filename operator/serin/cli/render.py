@@ -76,11 +76,12 @@ def render(
     unless options say it: the version behind an alias, the artifacts' location, the flavors. The hash in a revision's
     name depends on it, and ownerReferences are left out, since there is no owner yet.
 
-    With kubectl, and a cluster, for the API server's own checks: kubectl apply --dry-run=server -f FILE
+    What the API server refuses at admission is refused here. With kubectl, and a cluster, for what others there refuse:
+    kubectl apply --dry-run=server -f FILE
     """
     # Imported here: --help of the other commands need not wait for the API's models.
+    from serin.cli.documents import documents
     from serin.cli.manifest import declared
-    from serin.cli.manifest import documents
     from serin.cli.offline import platform_of
     from serin.cli.rehearse import rehearse
 

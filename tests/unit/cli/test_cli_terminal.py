@@ -155,7 +155,7 @@ def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> N
         "spec: {model: {name: x, version: 1}, serving: {env: [{name: A, value: \u4e2d}]}}\n",
         encoding="utf-8",
     )
-    shown = in_a_pipe(tmp_path, "render", "-f", str(file), PYTHONIOENCODING="latin-1", PYTHONUTF8="1")
+    shown = in_a_pipe(tmp_path, "render", "-f", str(file), PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0")
     assert shown.returncode == 0, shown.stderr
     assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(shown.stdout)), ensure_ascii=False)
 
