@@ -105,7 +105,7 @@ def test_a_rollout_is_shown(scene: Scene, serin: CommandLine) -> None:
     assert "fraud  v1      v2         10 %    1/2   Progressing" in done(serin("status"))
     why = one_line(done(serin("why", "fraud")))
     assert "fraud-detector version 2." in why
-    assert "serin abort takes v2 back." in why
+    assert f"serin abort fraud -n {scene.namespace} takes v2 back." in why
 
 
 def test_a_script_waits_until_a_rollout_is_settled(scene: Scene, serin: CommandLine) -> None:
@@ -173,7 +173,7 @@ def test_a_rollout_is_paused_resumed_and_promoted(scene: Scene, serin: CommandLi
 def test_a_step_is_approved(scene: Scene, serin: CommandLine) -> None:
     deployed = rolling(scene, {"weight": 10, "hold": "0s", "approval": True})
     deployed.phase("AwaitingApproval")
-    assert "serin approve lets v2 go on" in one_line(done(serin("why", "fraud")))
+    assert f"serin approve fraud -n {scene.namespace} lets v2 go on" in one_line(done(serin("why", "fraud")))
     done(serin("approve", "fraud"))
     deployed.healthy(2)
 

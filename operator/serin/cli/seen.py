@@ -181,6 +181,15 @@ class Seen:
         return asked and self.rollout.get("approvedStep") != self.step
 
     @property
+    def baking(self) -> bool:
+        """Whether the candidate has been through its steps and has all traffic."""
+        return bool(self.rollout) and self.step > len(self.steps)
+
+    def is_rejected(self, revision: str) -> bool:
+        """Whether the revision is not tried again unless somebody asks for it."""
+        return any(text(entry.get("revision")) == revision for entry in self.rejected)
+
+    @property
     def paused(self) -> Json:
         """Why and since when the rollout is paused; empty while it is not."""
         return record(self.rollout.get("paused"))

@@ -79,7 +79,8 @@ def _candidate(seen: Seen, verb: str) -> Role:
     if seen.candidate is not None:
         return seen.candidate
     remedy = f"serin why {at(seen)} explains where it stands."
-    if verb == "abort" and seen.stable is not None and (seen.previous or seen.fallback):
+    target = before(seen)
+    if verb == "abort" and seen.stable and target and not seen.is_rejected(target.revision):
         remedy = f"{seen.stable.version} is promoted already; serin undo {at(seen)} takes it back."
     elif seen.rejected:
         remedy = f"{text(seen.rejected[0].get('version'))} was rejected; serin retry {at(seen)} tries it again."
@@ -89,6 +90,8 @@ def _candidate(seen: Seen, verb: str) -> Role:
 def approve(seen: Seen) -> Order:
     """The candidate may go on from the step that waits for a person."""
     candidate = _candidate(seen, "approve")
+    if seen.stable is None:
+        raise _first(candidate)
     if not seen.awaits_approval:
         raise _refuse(
             f"nothing of {seen.name} awaits approval; it is {seen.phase}",
@@ -175,6 +178,8 @@ def _again(seen: Seen, revision: str) -> Order:
 
 def undo(seen: Seen) -> Order:
     """Back from the stable revision to the one before."""
+    if seen.stable is None and seen.candidate is not None:
+        raise _first(seen.candidate)
     if seen.rollout or seen.candidate:
         version = seen.candidate.version if seen.candidate else "a candidate"
         raise _refuse(
@@ -183,16 +188,26 @@ def undo(seen: Seen) -> Order:
         )
     if seen.stable is None:
         raise _refuse(f"there is nothing to undo: nothing of {seen.name} has been promoted yet", _running(seen))
-    if seen.previous is not None:
-        effect = f"{seen.previous.version}, still warm, gets all requests again; {seen.stable.version} is rejected"
-    elif seen.fallback is not None:
-        effect = f"{seen.fallback.version} is deployed again and gets all requests once it is ready"
-    else:
+    target = before(seen)
+    if target is None:
         raise _refuse(
             f"there is nothing to go back to: no revision before {seen.stable.version} is known",
             "Declare the version you want in spec.model, or move the alias to it.",
         )
+    if seen.is_rejected(target.revision):
+        raise _refuse(
+            f"{target.version}, which served before {seen.stable.version}, is rejected",
+            f"serin retry {at(seen)} --revision {target.revision} forgives it; undo may then go back to it.",
+        )
+    effect = f"{target.version} is deployed again and gets all requests once it is ready"
+    if seen.previous is not None:
+        effect = f"{target.version}, still warm, gets all requests again; {seen.stable.version} is rejected"
     return Order(seen.stable.revision, effect)
+
+
+def before(seen: Seen) -> Role | None:
+    """The revision that undo goes back to."""
+    return seen.previous or seen.fallback
 
 
 def _running(seen: Seen) -> str:
