@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (shown.exit_code, shown.stdout) == (0, "serin 1.2.3 of serin\n")
 
     def missing(name: str) -> str:
-        raise app.PackageNotFoundError(name)
+        raise PackageNotFoundError(name)
 
     monkeypatch.setattr(app, "version", missing)
     assert run("--version").stdout == "serin from a checkout that is not installed\n"
