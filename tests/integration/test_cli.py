@@ -105,7 +105,7 @@ def test_a_rollout_is_shown(scene: Scene, serin: CommandLine) -> None:
     assert "fraud  v1      v2         10 %    1/2   Progressing" in done(serin("status"))
     why = one_line(done(serin("why", "fraud")))
     assert "fraud-detector version 2." in why
-    assert "serin abort takes v2 back." in why
+    assert f"serin abort fraud -n {scene.namespace} takes v2 back." in why
 
 
 def test_a_script_waits_until_a_rollout_is_settled(scene: Scene, serin: CommandLine) -> None:
@@ -173,7 +173,7 @@ def test_a_rollout_is_paused_resumed_and_promoted(scene: Scene, serin: CommandLi
 def test_a_step_is_approved(scene: Scene, serin: CommandLine) -> None:
     deployed = rolling(scene, {"weight": 10, "hold": "0s", "approval": True})
     deployed.phase("AwaitingApproval")
-    assert "serin approve lets v2 go on" in one_line(done(serin("why", "fraud")))
+    assert f"serin approve fraud -n {scene.namespace} lets v2 go on" in one_line(done(serin("why", "fraud")))
     done(serin("approve", "fraud"))
     deployed.healthy(2)
 
@@ -229,13 +229,12 @@ def test_kubectl_does_the_same_as_the_help_says(
         done(serin("abort", "fraud"))
         deployed.phase("RolledBack")
     shown = done(serin(verb, "--help"))
-    recipe = [line.strip() for line in shown.splitlines() if "kubectl " in line and "With kubectl" not in line]
-    assert len(recipe) == 2
-    # kubectl as it is, in the scene's namespace.
-    script = "\n".join(recipe).replace("NAME", "fraud")
+    recipe = shown.split("With kubectl alone:\n")[1].split("\n\n")[0]
+    script = recipe.replace("NAMESPACE", scene.namespace).replace("NAME", "fraud")
+    assert script.count("kubectl ") == 2
     kubectl = tmp_path / "kubectl"
     real = plane.kubectl(["version", "--client"]).args[0]
-    kubectl.write_text(f'#!/bin/sh\nexec {real} --kubeconfig {plane.kubeconfig} -n {scene.namespace} "$@"\n')
+    kubectl.write_text(f'#!/bin/sh\nexec {real} --kubeconfig {plane.kubeconfig} "$@"\n')
     kubectl.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     ran = subprocess.run(["sh", "-euc", script], env=environment, **_TEXT)

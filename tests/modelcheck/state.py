@@ -230,6 +230,7 @@ def _rollout(rollout: RolloutStatus, later: int) -> RolloutStatus:
     changes: dict[str, object] = {
         "started_at": LONG_AGO,
         "waiting_for": "",
+        "waiting_reason": None,
         "waiting_since": _past(rollout.waiting_since, later),
         "trial_since": _past(rollout.trial_since, later),
         "step_started_at": _past(rollout.step_started_at, later),

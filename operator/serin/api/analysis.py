@@ -12,10 +12,11 @@ from enum import StrEnum
 from typing import Annotated
 from typing import Self
 
-from pydantic import AfterValidator
 from pydantic import Field
 from pydantic import StringConstraints
+from pydantic import ValidatorFunctionWrapHandler
 from pydantic import WithJsonSchema
+from pydantic import WrapValidator
 from pydantic import model_validator
 
 from serin.api.base import SpecModel
@@ -25,10 +26,12 @@ from serin.api.quantities import Duration
 from serin.api.quantities import Percentage
 from serin.api.quantities import Time
 from serin.api.quantities import fraction
+from serin.api.quantities import int_or_text
 from serin.api.quantities import seconds
 
 CHECK_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 BOUND_PATTERN = r"^-?[0-9]+(\.[0-9]+)?%?$"
+BOUND_LENGTH = 20
 QUERY_MAX_LENGTH = 4096
 LONGEST_THRESHOLD = 3600
 MOST_CONFIDENT = "99.99%"
@@ -38,20 +41,23 @@ DEFAULT_CONFIDENCE = "95%"
 """Confidence of a bound of a measure that is compared with nothing."""
 
 
-def _bound(value: int | str) -> int | str:
-    if isinstance(value, str) and not re.fullmatch(BOUND_PATTERN, value):
-        raise ValueError(f"{value!r} is neither a number nor a percentage such as 5%")
-    return value
+def _bound(value: object, read: ValidatorFunctionWrapHandler) -> int | str:
+    bound = int_or_text(value, read)
+    if bound is None or (isinstance(bound, str) and not re.fullmatch(BOUND_PATTERN, bound)):
+        raise ValueError(f'{value!r} is neither a number nor a percentage such as 5%; "0.2" has its quotes')
+    if len(str(bound)) > BOUND_LENGTH:
+        raise ValueError(f"{bound} is longer than {BOUND_LENGTH} characters")
+    return bound
 
 
 Bound = Annotated[
     int | str,
-    AfterValidator(_bound),
+    WrapValidator(_bound),
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "pattern": BOUND_PATTERN,
-            "maxLength": 20,
+            "maxLength": BOUND_LENGTH,
             "x-kubernetes-int-or-string": True,
         }
     ),

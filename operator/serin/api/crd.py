@@ -21,14 +21,20 @@ from serin.api.base import GROUP
 from serin.api.base import VERSION
 from serin.api.gates import GATE_RULES
 from serin.api.kinds import Kind
+from serin.api.modeldeployment import GATEWAY_DURATION_PATTERN
+from serin.api.modeldeployment import GATEWAY_DURATION_RULE
+from serin.api.modeldeployment import GATEWAYS_RULE
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
 from serin.api.modeldeployment import RESERVED_ENV
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modelregistry import ModelRegistrySpec
 from serin.api.modelregistry import ModelRegistryStatus
+from serin.api.quantities import LONGEST
 from serin.api.rollout import DIRECT_HEADER
+from serin.api.rollout import HEADER_NAME_LENGTH
 from serin.api.rollout import HEADER_NAME_PATTERN
+from serin.api.rollout import LONGEST_READINESS
 from serin.api.rollout import Rollout
 from serin.api.rolloutpolicy import RolloutPolicySpec
 from serin.api.status import ModelDeploymentStatus
@@ -37,17 +43,12 @@ Schema = dict[str, Any]
 Rules = dict[tuple[str, ...], list[dict[str, str]]]
 Column = tuple[str, str, str, int, str]
 
-DURATION_LIMIT = "duration('8760h')"
-# GEP-2257 (gateway-api apis/v1/shared_types.go, Duration).
-GATEWAY_DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$"
-
 
 def _at_most(field: str, limit: str, where: str) -> dict[str, str]:
     """A limit of a duration that may be left out."""
-    shown = limit.removeprefix("duration('").removesuffix("')")
     return {
-        "rule": f"!has(self.{field}) || duration(self.{field}) <= {limit}",
-        "message": f"{where}{field} must be at most {shown}",
+        "rule": f"!has(self.{field}) || duration(self.{field}) <= duration('{limit}')",
+        "message": f"{where}{field} must be at most {limit}",
     }
 
 
@@ -60,7 +61,7 @@ def rollout_rules(path: tuple[str, ...]) -> Rules:
                 "rule": "!has(self.steps) || self.steps.map(step, step.weight).isSorted()",
                 "message": f"weights of {where}.steps must not fall from one step to the next",
             },
-            *(_at_most(field, DURATION_LIMIT, f"{where}.") for field in ("bake", "keepPrevious", "deadline")),
+            *(_at_most(field, LONGEST, f"{where}.") for field in ("bake", "keepPrevious", "deadline")),
             {
                 "rule": "!has(self.deadline) || duration(self.deadline) > duration('0s')",
                 "message": f"{where}.deadline must be above 0s; leave it out for none",
@@ -83,7 +84,7 @@ def rollout_rules(path: tuple[str, ...]) -> Rules:
             for below, rules in GATE_RULES.items()
         },
         (*path, "steps", "[]"): [
-            _at_most("hold", DURATION_LIMIT, f"{where}.steps[]."),
+            _at_most("hold", LONGEST, f"{where}.steps[]."),
             {
                 "rule": "has(self.hold) || (has(self.approval) && self.approval)",
                 "message": f"hold of {where}.steps must be set, or approval: true for a step that only a person ends",
@@ -91,7 +92,8 @@ def rollout_rules(path: tuple[str, ...]) -> Rules:
         ],
         (*path, "steps", "[]", "match"): [
             {
-                "rule": f'self.headers.all(name, name.matches("{HEADER_NAME_PATTERN}") && name.size() <= 256)',
+                "rule": f'self.headers.all(name, name.matches("{HEADER_NAME_PATTERN}") && '
+                f"name.size() <= {HEADER_NAME_LENGTH})",
                 "message": f"match.headers of {where}.steps must be names of HTTP headers",
             },
             {
@@ -105,7 +107,7 @@ def rollout_rules(path: tuple[str, ...]) -> Rules:
                 "message": f"match.headers of {where}.steps must name each header once, whatever its case",
             },
         ],
-        (*path, "readiness"): [_at_most("stableFor", "duration('1h')", f"{where}.readiness.")],
+        (*path, "readiness"): [_at_most("stableFor", LONGEST_READINESS, f"{where}.readiness.")],
     }
 
 
@@ -135,8 +137,8 @@ MODEL_DEPLOYMENT_RULES: Rules = {
             "message": "spec.serving.scaling needs spec.serving.maxReplicas above spec.serving.minReplicas",
         },
         {
-            "rule": f"duration(self.startupDeadline) <= {DURATION_LIMIT}",
-            "message": "spec.serving.startupDeadline must be at most 8760h",
+            "rule": f"duration(self.startupDeadline) <= duration('{LONGEST}')",
+            "message": f"spec.serving.startupDeadline must be at most {LONGEST}",
         },
     ],
     ("spec", "serving", "env", "[]"): [
@@ -158,21 +160,19 @@ MODEL_DEPLOYMENT_RULES: Rules = {
     ],
     ("spec", "traffic"): [
         {
-            "rule": f"duration(self.timeout) > duration('0s') && duration(self.timeout) <= {DURATION_LIMIT}",
-            "message": "spec.traffic.timeout must be above 0s and at most 8760h",
+            "rule": f"duration(self.timeout) > duration('0s') && duration(self.timeout) <= duration('{LONGEST}')",
+            "message": f"spec.traffic.timeout must be above 0s and at most {LONGEST}",
         },
         # What HTTPRoute refuses, so that a route can always be written: it is by a write that traffic is taken away.
         {
             "rule": f"self.timeout.matches('{GATEWAY_DURATION_PATTERN}')",
-            "message": "spec.traffic.timeout must have at most four parts, each of at most five digits, "
-            "because the Gateway API takes no other: write 2m in place of 120000ms",
+            "message": f"spec.traffic.{GATEWAY_DURATION_RULE}",
         },
         {
             "rule": "self.gateways.all(one, self.gateways.exists_one(other, other.name == one.name "
             "&& other.__namespace__ == one.__namespace__ "
             "&& (!has(other.sectionName) || !has(one.sectionName) || other.sectionName == one.sectionName)))",
-            "message": "spec.traffic.gateways must name each Gateway once, "
-            "or each time with a sectionName of its own: remove the other entry",
+            "message": f"spec.traffic.{GATEWAYS_RULE}",
         },
     ],
 }

@@ -6,6 +6,8 @@ and rendered by ``serving``. The CRD in ``crds/`` is generated from it; descript
 
 from __future__ import annotations
 
+import itertools
+import re
 from enum import StrEnum
 from typing import Annotated
 from typing import Self
@@ -14,11 +16,14 @@ from pydantic import Field
 from pydantic import model_validator
 
 from serin.api.base import SpecModel
+from serin.api.quantities import LONGEST
 from serin.api.quantities import Duration
 from serin.api.quantities import FreeObject
 from serin.api.quantities import NamespaceName
 from serin.api.quantities import ObjectName
 from serin.api.quantities import Quantity
+from serin.api.quantities import longer
+from serin.api.quantities import seconds
 from serin.api.rollout import RolloutOrPolicy
 
 # A name is a label of the model's hostname and the first part of its revisions' names.
@@ -81,7 +86,7 @@ class Model(SpecModel):
         default=None,
         min_length=1,
         max_length=255,
-        pattern=r"^[\w-]+$",
+        pattern=r"^[0-9A-Za-z_-]+$",
         description=(
             "Alias of the registered model. It is followed: when it moves in the registry, a rollout of the version "
             "it points at starts. The version is pinned in status.resolved; a restart never changes it. "
@@ -160,6 +165,22 @@ class EnvVar(SpecModel):
     value_from: EnvSource | None = Field(default=None, description="The source of its value.")
 
 
+def _check(variable: EnvVar) -> None:
+    """As at admission. Raises ValueError."""
+    source = variable.value_from
+    if (variable.value is None) == (source is None):
+        raise ValueError(f"exactly one of value and valueFrom must be set for {variable.name} of env")
+    if source is not None and len([one for one in dict(source).values() if one is not None]) != 1:
+        raise ValueError(
+            f"exactly one of secretKeyRef, configMapKeyRef and fieldRef must be set in valueFrom of {variable.name}"
+        )
+    if variable.name in RESERVED_ENV:
+        raise ValueError(
+            f"env must not set {variable.name}: the operator sets it, or the backend refuses it; use workers for "
+            "processes"
+        )
+
+
 class Serving(SpecModel):
     """How the model is served. All but the replicas, their scaling and the deadline is part of the revision."""
 
@@ -203,6 +224,19 @@ class Serving(SpecModel):
         ),
     )
 
+    @model_validator(mode="after")
+    def _as_at_admission(self) -> Self:
+        if self.most_replicas < self.min_replicas:
+            raise ValueError("maxReplicas must not be below minReplicas (default 1)")
+        if self.scaling is not None and self.most_replicas == self.min_replicas:
+            raise ValueError("scaling needs maxReplicas above minReplicas")
+        if longer(self.startup_deadline, than=LONGEST):
+            raise ValueError(f"startupDeadline must be at most {LONGEST}")
+        # Not of the variables themselves: a status has them too, and must be read whatever rule is new.
+        for variable in self.env:
+            _check(variable)
+        return self
+
     @property
     def most_replicas(self) -> int:
         """Replicas at most: maxReplicas, or minReplicas where it is not set."""
@@ -217,6 +251,17 @@ class GatewayRef(SpecModel):
     section_name: SectionName | None = Field(
         default=None, description="One listener of the Gateway. By default all that fit the hostnames."
     )
+
+
+# GEP-2257 (gateway-api apis/v1/shared_types.go, Duration).
+GATEWAY_DURATION_PATTERN = "^([0-9]{1,5}(h|m|s|ms)){1,4}$"
+GATEWAY_DURATION_RULE = (
+    "timeout must have at most four parts, each of at most five digits, because the Gateway API takes no other: "
+    "write 2m in place of 120000ms"
+)
+GATEWAYS_RULE = (
+    "gateways must name each Gateway once, or each time with a sectionName of its own: remove the other entry"
+)
 
 
 class Traffic(SpecModel):
@@ -246,6 +291,18 @@ class Traffic(SpecModel):
         default="30s",
         description="How long the gateway waits for an answer. Also how long a revision that lost its traffic drains.",
     )
+
+    @model_validator(mode="after")
+    def _as_at_admission(self) -> Self:
+        if seconds(self.timeout) == 0 or longer(self.timeout, than=LONGEST):
+            raise ValueError(f"timeout must be above 0s and at most {LONGEST}")
+        if not re.fullmatch(GATEWAY_DURATION_PATTERN, self.timeout):
+            raise ValueError(GATEWAY_DURATION_RULE)
+        for one, other in itertools.combinations(self.gateways, 2):
+            sections = {one.section_name, other.section_name}
+            if (one.name, one.namespace) == (other.name, other.namespace) and (None in sections or len(sections) == 1):
+                raise ValueError(GATEWAYS_RULE)
+        return self
 
 
 class ModelDeploymentSpec(SpecModel):

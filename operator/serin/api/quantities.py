@@ -18,7 +18,10 @@ from pydantic import AfterValidator
 from pydantic import Field
 from pydantic import PlainSerializer
 from pydantic import StringConstraints
+from pydantic import ValidationError
+from pydantic import ValidatorFunctionWrapHandler
 from pydantic import WithJsonSchema
+from pydantic import WrapValidator
 
 DURATION_PATTERN = r"^([0-9]+(ms|s|m|h))+$"
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
@@ -41,15 +44,53 @@ _QUANTITY_FACTORS = {
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
 }
 
-Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=20)]
+LONGEST = "8760h"
+"""What any duration is at most, where nothing less is said."""
+
+
+def _text(pattern: str, length: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": length})
+
+
+def _duration(text: str) -> str:
+    seconds(text)
+    return text
+
+
+def _percentage(text: str) -> str:
+    fraction(text)
+    return text
+
+
+def int_or_text(value: object, read: ValidatorFunctionWrapHandler) -> int | str | None:
+    """The value where it is one of both, otherwise None: a union would tell of each that the value is not of it."""
+    try:
+        found: int | str = read(value)
+    except ValidationError:
+        return None
+    return found
+
+
+def _quantity(value: object, read: ValidatorFunctionWrapHandler) -> int | str:
+    quantity = int_or_text(value, read)
+    if quantity is None or (isinstance(quantity, str) and not re.fullmatch(QUANTITY_PATTERN, quantity)):
+        raise ValueError(f'{value!r} is not a quantity such as 1, 500m or 2Gi, or "0.5" with its quotes')
+    return quantity
+
+
+Duration = Annotated[
+    str, StringConstraints(max_length=20), AfterValidator(_duration), _text(DURATION_PATTERN, length=20)
+]
 """A length of time such as ``90s``, ``10m`` or ``1h30m``."""
 
-Percentage = Annotated[str, StringConstraints(pattern=PERCENTAGE_PATTERN, max_length=10)]
+Percentage = Annotated[
+    str, StringConstraints(max_length=10), AfterValidator(_percentage), _text(PERCENTAGE_PATTERN, length=10)
+]
 """Hundredths, such as ``5%`` or ``0.25%``."""
 
 Quantity = Annotated[
     int | str,
-    Field(),
+    WrapValidator(_quantity),
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -80,6 +121,11 @@ def seconds(duration: str) -> float:
 def span(duration: str) -> timedelta:
     """A :data:`Duration` as a timedelta."""
     return timedelta(seconds=seconds(duration))
+
+
+def longer(duration: str, than: str) -> bool:
+    """Whether the :data:`Duration` is longer than the other."""
+    return seconds(duration) > seconds(than)
 
 
 def fraction(percentage: str) -> float:

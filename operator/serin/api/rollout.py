@@ -6,6 +6,7 @@ alone. Each description names its default.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 from typing import Any
@@ -18,8 +19,11 @@ from pydantic import model_validator
 from serin.api.analysis import Analysis
 from serin.api.base import SpecModel
 from serin.api.gates import Gates
+from serin.api.quantities import LONGEST
 from serin.api.quantities import Duration
 from serin.api.quantities import ObjectName
+from serin.api.quantities import longer
+from serin.api.quantities import seconds
 
 DIRECT_HEADER = "x-serin-revision"
 """Requests with this header and the value ``stable`` or ``candidate`` reach that revision while a rollout runs."""
@@ -27,6 +31,8 @@ STABLE, CANDIDATE = "stable", "candidate"
 
 HEADER_NAME_PATTERN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 """A token of RFC 7230, as the Gateway API's HTTPHeaderName."""
+HEADER_NAME_LENGTH = 256
+LONGEST_READINESS = "1h"
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -57,6 +63,19 @@ class Match(Settings):
         description="Headers that a request must all have, with exactly these values. Names in any case.",
     )
 
+    @model_validator(mode="after")
+    def _as_at_admission(self) -> Self:
+        if not all(
+            re.fullmatch(HEADER_NAME_PATTERN, name) and len(name) <= HEADER_NAME_LENGTH for name in self.headers
+        ):
+            raise ValueError("headers must be names of HTTP headers")
+        plain = [name.lower() for name in self.headers]
+        if DIRECT_HEADER in plain:
+            raise ValueError(f"headers must not be {DIRECT_HEADER}: it always reaches the revision that it names")
+        if len(set(plain)) < len(plain):
+            raise ValueError("headers must name each header once, whatever its case")
+        return self
+
 
 class Step(Settings):
     """One step of a rollout."""
@@ -85,9 +104,11 @@ class Step(Settings):
     )
 
     @model_validator(mode="after")
-    def _ends(self) -> Self:
+    def _as_at_admission(self) -> Self:
         if self.hold is None and not self.approval:
             raise ValueError("hold must be set where approval is not true")
+        if self.hold is not None and longer(self.hold, than=LONGEST):
+            raise ValueError(f"hold must be at most {LONGEST}")
         return self
 
 
@@ -98,6 +119,12 @@ class Readiness(Settings):
         default="10s",
         description="Replicas are ready without a break for this long before they get traffic. Default 10s.",
     )
+
+    @model_validator(mode="after")
+    def _as_at_admission(self) -> Self:
+        if longer(self.stable_for, than=LONGEST_READINESS):
+            raise ValueError(f"stableFor must be at most {LONGEST_READINESS}")
+        return self
 
 
 class OnFailure(StrEnum):
@@ -163,6 +190,23 @@ class Rollout(Settings):
         ),
     )
 
+    @model_validator(mode="after")
+    def _as_at_admission(self) -> Self:
+        weights = [step.weight for step in self.steps]
+        if weights != sorted(weights):
+            raise ValueError("weights of steps must not fall from one step to the next")
+        for name, length in (("bake", self.bake), ("keepPrevious", self.keep_previous), ("deadline", self.deadline)):
+            if length is not None and longer(length, than=LONGEST):
+                raise ValueError(f"{name} must be at most {LONGEST}")
+        if self.deadline is not None and seconds(self.deadline) == 0:
+            raise ValueError("deadline must be above 0s; leave it out for none")
+        # Whether it was written, not what it says: the default written out would be ignored, too.
+        if "on_failure" in self.model_fields_set and self.analysis is None:
+            raise ValueError("onFailure says what happens when a check fails: set analysis, too")
+        if "on_inconclusive" in self.model_fields_set and self.deadline is None:
+            raise ValueError("onInconclusive says what happens at the deadline: set deadline, too")
+        return self
+
 
 class RolloutOrPolicy(Rollout):
     """The rollout of one ModelDeployment: the name of a RolloutPolicy, or the same settings inline."""
@@ -177,6 +221,6 @@ class RolloutOrPolicy(Rollout):
 
     @model_validator(mode="after")
     def _policy_alone(self) -> Self:
-        if self.policy is not None and self != RolloutOrPolicy.model_construct(policy=self.policy):
+        if self.policy is not None and self.model_fields_set != {"policy"}:
             raise ValueError("policy must stand alone: the settings beside it belong into the RolloutPolicy")
         return self

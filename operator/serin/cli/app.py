@@ -6,9 +6,11 @@ Exit codes, which scripts may rely on:
 1  an error: no cluster, no permission, a wrong manifest
 2  the command line was wrong
 3  there is no such ModelDeployment
-4  status and watch --until settled: rolled back, failed or suspended, so that somebody has to do something
+4  status and watch --until settled: rolled back, failed or suspended, so that somebody has to do something; of status
+   also while nobody is served, or a registry is away: watch waits for what passes by itself
 5  timed out; what was asked for may still happen
 6  an order was refused, here or by the operator
+130  ended by Ctrl-C; an order that was given stands
 """
 
 from __future__ import annotations
@@ -16,13 +18,18 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from serin.cli import terminal
+from serin.cli.arguments import arranged
 from serin.cli.exits import MEANINGS
 from serin.cli.exits import CommandError
 from serin.cli.history import history
@@ -37,6 +44,7 @@ from serin.errors import ClusterError
 
 # Set to see where an error that nobody foresaw came from.
 DEBUG = "SERIN_DEBUG"
+HERE = Path(__file__).parents[1]
 PLUGIN = "kubectl-serin"
 # What kubectl reads after a plugin's completions: that file names are none (cobra's ShellCompDirectiveNoFileComp).
 NO_FILES = ":4"
@@ -44,6 +52,10 @@ NO_FILES = ":4"
 
 class Guarded(TyperGroup):
     """A command ends with an exit code and a sentence, never with a stack trace."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the arguments as kubectl takes them."""
+        return super().parse_args(ctx, arranged(args))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -61,11 +73,19 @@ class Guarded(TyperGroup):
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             if os.environ.get(DEBUG):
                 raise
-            what = f"{type(error).__name__}: {error}"
-            terminal.tell(
-                CommandError(f"this is a bug in serin, please report it: {what}", f"{DEBUG}=1 shows where it is.")
-            )
+            terminal.tell(_bug(error))
             raise typer.Exit(1) from error
+
+
+def _bug(error: Exception) -> CommandError:
+    """What is said of an error that nobody foresaw: its kind and where. Its words may hold a secret: what a library
+    names when it refuses a value may be a token."""
+    ours = [one for one in traceback.extract_tb(error.__traceback__) if HERE in Path(one.filename).parents]
+    place = f" at {Path(ours[-1].filename).relative_to(HERE)} line {ours[-1].lineno}" if ours else ""
+    return CommandError(
+        f"this is a bug in serin, please report it: {type(error).__name__}{place}",
+        f"{DEBUG}=1 shows all of it; look for secrets in that before you pass it on.",
+    )
 
 
 app = typer.Typer(
@@ -76,6 +96,28 @@ app = typer.Typer(
     help="Model versions on their way to users: see where they are, and say how they go on.",
     epilog="\b\nExit codes:\n" + "\n".join(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items()),
 )
+
+
+def _version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        found = version("serin")
+    except PackageNotFoundError:
+        found = "from a checkout that is not installed"
+    sys.stdout.write(f"serin {found}\n")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    which: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """What stands before the verbs."""
+
+
 app.command()(status)
 app.command()(watch)
 for verb in VERBS:
@@ -88,6 +130,7 @@ app.command()(render)
 
 def main() -> None:
     """The entry point of both scripts."""
+    terminal.bear_any_letter()
     called = Path(sys.argv[0]).name
     app(prog_name="kubectl serin" if called.startswith(PLUGIN) else "serin")
 

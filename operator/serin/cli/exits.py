@@ -17,6 +17,7 @@ class Exit(IntEnum):
     STALLED = 4
     TIMED_OUT = 5
     REFUSED = 6
+    INTERRUPTED = 130
 
 
 MEANINGS = {
@@ -27,6 +28,7 @@ MEANINGS = {
     Exit.STALLED: "status, watch --until: rolled back, failed or suspended",
     Exit.TIMED_OUT: "timed out; what was asked for may still happen",
     Exit.REFUSED: "an order was refused, here or by the operator",
+    Exit.INTERRUPTED: "ended by Ctrl-C; an order that was given stands",
 }
 
 

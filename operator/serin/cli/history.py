@@ -32,7 +32,7 @@ def history(
 
     -o json prints status.history as the API has it.
 
-    With kubectl alone: kubectl get modeldeployment NAME -o jsonpath='{.status.history}'
+    With kubectl alone: kubectl get modeldeployment NAME -n NAMESPACE -o jsonpath='{.status.history}'
     """
     machine = options.as_json(output)
     where = Where(kubeconfig, context, namespace)

@@ -1,16 +1,14 @@
-"""ModelDeployments from a file, checked as the API server's schema checks them, and errors as people read them."""
+"""ModelDeployments from a file, checked as the API server checks them at admission, and errors as people read them."""
 
 from __future__ import annotations
 
+import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from serin.api.base import API_VERSION
@@ -19,13 +17,16 @@ from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
 from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.cli.documents import named
 from serin.cli.exits import CommandError
+from serin.cli.names import NAMESPACE_RULE
+from serin.cli.names import is_namespace
 
 Json = dict[str, Any]
 Path_ = tuple[int | str, ...]
 
-STDIN = "-"
 TOP = ("apiVersion", "kind", "metadata", "spec", "status")
+SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,46 +38,46 @@ class Manifest:
     spec: ModelDeploymentSpec
 
 
-def documents(file: str) -> list[Json]:
-    """All documents of a YAML or JSON file, those of a List included. Raises CommandError."""
-    try:
-        content = sys.stdin.read() if file == STDIN else Path(file).read_text()
-        found = list(yaml.safe_load_all(content))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise CommandError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
-    flat: list[Json] = []
-    for one in found:
-        if one is None:
-            continue
-        if not isinstance(one, dict):
-            raise CommandError(f"{file} holds something else than Kubernetes objects: {str(one)[:60]}")
-        flat += one.get("items") or [] if one.get("kind") == "List" else [one]
-    return flat
-
-
 def declared(found: list[Json], file: str) -> list[Manifest]:
     """The ModelDeployments among the documents. Raises CommandError with everything that is wrong with them."""
     ours = [one for one in found if one.get("kind") == MODEL_DEPLOYMENT.kind]
     if not ours:
         kinds = ", ".join(sorted({str(one.get("kind")) for one in found})) or "nothing"
-        raise CommandError(f"{file} declares no ModelDeployment; it has {kinds}")
+        raise CommandError(f"{named(file)} declares no ModelDeployment; it has {kinds}")
     wrong = [complaint for one in ours for complaint in _wrong(one)]
     if wrong:
         raise CommandError(
-            f"{file} is not valid:\n" + "\n".join(f"  {complaint}" for complaint in wrong),
+            f"{named(file)} is not valid:\n" + "\n".join(f"  {complaint}" for complaint in wrong),
             "kubectl explain modeldeployment.spec tells what each field means.",
         )
-    return [
-        Manifest(one["metadata"]["name"], one["metadata"].get("namespace"), ModelDeploymentSpec(**one["spec"]))
-        for one in ours
-    ]
+    return [Manifest(one["metadata"]["name"], one["metadata"].get("namespace"), _spec(one["spec"])) for one in ours]
+
+
+def _spec(raw: Json) -> ModelDeploymentSpec:
+    """As the API server takes it: a text is no number, and what is null was not written. Raises ValidationError."""
+    written = json.dumps(_without_nulls(raw, structural(ModelDeploymentSpec)))
+    return ModelDeploymentSpec.model_validate_json(written, strict=True)
+
+
+def _without_nulls(value: Any, schema: Json) -> Any:
+    """As the API server drops them (apiextensions-apiserver PruneNonNullableNullsWithoutDefaults): of the fields it
+    knows, and not from lists."""
+    if isinstance(value, list):
+        return [_without_nulls(one, schema.get("items", {})) for one in value]
+    fields, others = schema.get("properties", {}), schema.get("additionalProperties")
+    if not isinstance(value, dict) or not (fields or isinstance(others, dict)):
+        return value
+    return {
+        name: _without_nulls(one, fields.get(name, others if isinstance(others, dict) else {}))
+        for name, one in value.items()
+        if one is not None or not (name in fields or isinstance(others, dict))
+    }
 
 
 def _wrong(body: Json) -> Iterator[str]:
     metadata = body.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
+    metadata = metadata if isinstance(metadata, dict) else {}
+    name, namespace = metadata.get("name"), metadata.get("namespace")
     who = f"ModelDeployment {name or '(without a name)'}"
     if body.get("apiVersion") != API_VERSION:
         yield f"{who}: apiVersion: is {body.get('apiVersion')}, must be {API_VERSION}"
@@ -85,29 +86,33 @@ def _wrong(body: Json) -> Iterator[str]:
             f"{who}: metadata.name: must be at most {NAME_MAX_LENGTH} lower case letters, digits and '-', begin with a "
             "letter and end with a letter or digit"
         )
+    if namespace is not None and not (isinstance(namespace, str) and is_namespace(namespace)):
+        yield f"{who}: metadata.namespace: is {json.dumps(namespace)}, must be {NAMESPACE_RULE}"
     for field in body.keys() - set(TOP):
         yield f"{who}: {field}: there is no such field{_near(field, TOP)}"
     if not isinstance(body.get("spec"), dict):
         yield f"{who}: spec: is missing; the least is spec.model with a name and a version or an alias"
         return
     try:
-        ModelDeploymentSpec.model_validate(body["spec"])
+        _spec(body["spec"])
     except ValidationError as error:
         for one in error.errors():
-            yield f"{who}: {_field(one['loc'])}: {_reason(one['type'], one['loc'], one['msg'])}"
+            yield f"{who}: {_field(one['loc'])}: {_reason(one['type'], one['loc'], one['msg'], one['input'])}"
 
 
 def _field(at: Path_) -> str:
     return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at)
 
 
-def _reason(kind: str, at: Path_, message: str) -> str:
+def _reason(kind: str, at: Path_, message: str, value: object) -> str:
     """What is wrong and what to write instead."""
     if kind == "extra_forbidden":
         return f"there is no such field{_near(str(at[-1]), _fields(at[:-1]))}"
     if kind == "missing":
         return "is required"
-    return message.removeprefix("Value error, ").replace("Input should be", "must be").replace("String should", "must")
+    told = message.removeprefix("Value error, ").replace("Input should be", "must be").replace("String should", "must")
+    # Otherwise nobody sees what is wrong with a number in quotes.
+    return f"{told}, not {json.dumps(value)}" if kind.endswith("_type") and len(str(value)) <= SHOWN else told
 
 
 def _near(word: str, known: tuple[str, ...]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from serin.api.modeldeployment import GatewayRef
+from serin.cli.documents import documents
+from serin.cli.documents import named
+from serin.cli.documents import parsed
 from serin.cli.exits import CommandError
-from serin.cli.manifest import documents
 from serin.rollout.observed import Platform
 from serin.settings import Settings
 from serin.settings import platform
@@ -28,34 +29,45 @@ def platform_of(file: str | None) -> Platform:
         return platform(Settings.model_construct(gateways=(GATEWAY,)))
     found = documents(file)
     if len(found) != 1:
-        raise CommandError(f"{file} must hold one document with settings; it has {len(found)}")
+        raise CommandError(f"{named(file)} must hold one document with settings; it has {len(found)}")
     raw = _settings(found[0], file)
     try:
         return platform(Settings.model_validate(raw))
     except ValidationError as error:
         wrong = "\n".join(f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise CommandError(
-            f"the settings in {file} are not valid:\n{wrong}", "charts/serin/README.md lists them."
+            f"the settings in {named(file)} are not valid:\n{wrong}", "charts/serin/README.md lists them."
         ) from error
 
 
 def _settings(found: Json, file: str) -> Json:
     """The settings as the operator reads them."""
     if found.get("kind") == "ConfigMap":
-        text = (found.get("data") or {}).get(KEY)
-        if text is None:
-            raise CommandError(f"the ConfigMap in {file} has no key {KEY}: it is not the operator's")
-        inner = yaml.safe_load(text)
-        return inner if isinstance(inner, dict) else {}
+        return _inner(found.get("data"), file)
     if isinstance(found.get("settings"), dict):
         # The chart's values, which Helm users write in its manner.
         # What is empty there is not set.
         values = {_snake(name): value for name, value in found["settings"].items() if value not in ("", None)}
-        values["runtimes"] = [
-            {_snake(name): value for name, value in runtime.items()} for runtime in values.get("runtimes") or []
-        ] or list(Settings.model_fields["runtimes"].default)
+        runtimes = values.get("runtimes") or list(Settings.model_fields["runtimes"].default)
+        values["runtimes"] = [_snakes(one) for one in runtimes] if isinstance(runtimes, list) else runtimes
         return values
     return found
+
+
+def _inner(data: object, file: str) -> Json:
+    """The settings in the operator's ConfigMap."""
+    text = data.get(KEY) if isinstance(data, dict) else None
+    if not isinstance(text, str):
+        raise CommandError(f"the ConfigMap in {named(file)} has no key {KEY} with a text: it is not the operator's")
+    source = f"{KEY} of the ConfigMap in {named(file)}"
+    inner = parsed(text, source)
+    if len(inner) > 1 or not all(isinstance(one, dict) for one in inner):
+        raise CommandError(f"{source} must hold one mapping with settings")
+    return inner[0] if inner else {}
+
+
+def _snakes(runtime: object) -> object:
+    return {_snake(name): value for name, value in runtime.items()} if isinstance(runtime, dict) else runtime
 
 
 def _snake(name: str) -> str:

@@ -8,11 +8,19 @@ import typer
 
 from serin.api import quantities
 from serin.cli import completion
+from serin.cli.names import plain_name
+from serin.cli.names import plain_namespace
+
+FORMATS = ("text", "json")
 
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="Name of the ModelDeployment.", autocompletion=completion.names, show_default=False
+        metavar="NAME",
+        help="Name of the ModelDeployment.",
+        autocompletion=completion.names,
+        callback=plain_name,
+        show_default=False,
     ),
 ]
 Namespace = Annotated[
@@ -22,6 +30,7 @@ Namespace = Annotated[
         "-n",
         help="Namespace; by default the context's.",
         autocompletion=completion.namespaces,
+        callback=plain_namespace,
         show_default=False,
     ),
 ]
@@ -39,13 +48,19 @@ Kubeconfig = Annotated[
 ]
 Output = Annotated[
     str,
-    typer.Option("--output", "-o", help="text for people, json for machines.", metavar="text|json"),
+    typer.Option(
+        "--output",
+        "-o",
+        help="text for people, json for machines.",
+        metavar="text|json",
+        autocompletion=completion.one_of(*FORMATS),
+    ),
 ]
 
 
 def as_json(output: str) -> bool:
     """Whether JSON is asked for."""
-    if output not in ("text", "json"):
+    if output not in FORMATS:
         raise typer.BadParameter("choose text or json", param_hint="-o")
     return output == "json"
 

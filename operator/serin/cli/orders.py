@@ -9,6 +9,9 @@ from __future__ import annotations
 import getpass
 import re
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from typing import Annotated
 
@@ -27,10 +30,12 @@ from serin.cli.reach import CONFLICT
 from serin.cli.reach import Where
 from serin.cli.reach import explain
 from serin.cli.reach import read
+from serin.cli.seen import Json
 from serin.cli.seen import Seen
 from serin.cli.seen import text
 from serin.cli.verbs import Order
 from serin.cli.verbs import Verb
+from serin.cli.verbs import at
 from serin.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -41,10 +46,37 @@ WHO_LENGTH = 63
 
 Revision = Annotated[
     str | None,
-    typer.Option(help="The revision it is for; refused where it is not that one any more.", show_default=False),
+    typer.Option(
+        help="The revision it is for; refused where it is not that one any more.",
+        autocompletion=options.completion.revisions,
+        show_default=False,
+    ),
 ]
 Wait = Annotated[bool, typer.Option(help="Wait until the operator has answered.")]
 Timeout = Annotated[str, typer.Option(help="How long to wait for the answer.", metavar="DURATION")]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an answer is waited for, as a number and as it was written."""
+
+    seconds: float | None
+    written: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the operator made of an order; all empty where nobody waited."""
+
+    result: str = ""
+    message: str = ""
+    stop: CommandError | None = None
+    """Why the command ends otherwise than well."""
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return ": ".join(part for part in (self.result.lower(), self.message) if part)
 
 
 def command(verb: Verb) -> Callable[..., None]:
@@ -56,30 +88,41 @@ def command(verb: Verb) -> Callable[..., None]:
         revision: Revision = None,
         wait: Wait = True,
         timeout: Timeout = "10s",
+        output: options.Output = "text",
         context: options.Context = None,
         kubeconfig: options.Kubeconfig = None,
     ) -> None:
-        patience = options.seconds(timeout, "--timeout")
+        machine = options.as_json(output)
+        patience = Patience(options.seconds(timeout, "--timeout"), timeout)
         where = Where(kubeconfig, context, namespace)
         session = where.session()
         seen = read(session, where.namespace_of(session), name)
         order = verb.order(seen, revision)
-        terminal.out().print(f"{verb.word} {order.revision}: {order.effect}")
+        if not machine:
+            terminal.out().print(f"{verb.word} {order.revision}: {order.effect}")
         value = f"{order.revision}#{who(session.user)}/{stamp()}"
-        written = _write(session, seen, verb, order, revision, value)
-        if wait:
-            _answer(session, written, verb, value, Deadline(patience), timeout)
-        else:
-            terminal.out().print(f"given; serin status {name} -n {seen.namespace} shows the operator's answer")
+        with _told_when_interrupted(seen, "stopped while the order was written: it may stand"):
+            written = _write(session, seen, verb, order, revision, value)
+        answer = _answer(session, written, verb, value, patience) if wait else Answer()
+        if machine:
+            terminal.machine(_as_told(seen, verb, order, value, answer))
+        if answer.stop is not None:
+            raise answer.stop
+        if not machine:
+            terminal.out().print(answer.told or f"given; serin status {at(seen)} shows the operator's answer")
 
     give.__doc__ = (
         f"{verb.purpose}\n\n"
         "The order is an annotation that names the revision; it is carried out once. Exit code 6 where it is refused, "
         "5 where the operator did not answer in time.\n\n"
+        "-o json prints what was ordered and the answer: {order, name, namespace, revision, value, effect, result, "
+        "message}; result is Done, Refused, or null without an answer.\n\n"
         # A paragraph that begins with \b is not wrapped.
         "\b\nWith kubectl alone:\n"
-        f"  revision=$(kubectl get modeldeployment NAME -o jsonpath='{{{verb.path}}}')\n"
-        f'  kubectl annotate --overwrite modeldeployment NAME {GROUP}/{verb.word}="$revision#$(date +%s)"'
+        "  revision=$(kubectl get modeldeployment NAME -n NAMESPACE \\\n"
+        f"    -o jsonpath='{{{verb.path}}}')\n"
+        "  kubectl annotate --overwrite modeldeployment NAME -n NAMESPACE \\\n"
+        f'    {GROUP}/{verb.word}="$revision#$(date +%s)"'
     )
     return give
 
@@ -113,7 +156,7 @@ def _write(session: Session, seen: Seen, verb: Verb, order: Order, revision: str
         if fresh.uid != seen.uid or again.revision != order.revision:
             raise CommandError(
                 f"meanwhile it would be for {again.revision}, no longer for {order.revision}: nothing was ordered",
-                f"Look again: serin status {seen.name} -n {seen.namespace}",
+                f"Look again: serin status {at(seen)}",
                 code=Exit.REFUSED,
             )
         seen = fresh
@@ -123,30 +166,66 @@ def _write(session: Session, seen: Seen, verb: Verb, order: Order, revision: str
     )
 
 
-def _answer(session: Session, seen: Seen, verb: Verb, value: str, deadline: Deadline, timeout: str) -> None:
-    """Wait for the operator's answer and print it. Raises CommandError where it refused or did not answer."""
-    for change in follow(session, seen, deadline):
-        if not isinstance(change, Seen):
-            continue
-        handled = change.handled.get(verb.word, {})
-        if handled.get("value") == value:
-            _conclude(verb, text(handled.get("result")), text(handled.get("message")))
-            return
-        asked = change.annotations.get(f"{GROUP}/{verb.word}")
-        if asked != value:
-            raise CommandError(
-                f"another order took the place of this one: {verb.word} {text(asked) or 'was removed'}",
-                f"Look again: serin status {seen.name} -n {seen.namespace}",
-                code=Exit.REFUSED,
-            )
-    raise CommandError(
-        f"the operator has not answered within {timeout}; the order stands, and it carries it out when it sees it",
-        "Is it running? kubectl get pods -A -l app.kubernetes.io/name=serin",
-        code=Exit.TIMED_OUT,
+def _answer(session: Session, seen: Seen, verb: Verb, value: str, patience: Patience) -> Answer:
+    """What the operator says to the order, or why nothing more is waited for."""
+    try:
+        with _told_when_interrupted(seen, "no longer waiting for the answer: the order stands"):
+            for change in follow(session, seen, Deadline(patience.seconds)):
+                if not isinstance(change, Seen):
+                    continue
+                handled = change.handled.get(verb.word, {})
+                if handled.get("value") == value:
+                    return _answered(verb, text(handled.get("result")), text(handled.get("message")))
+                asked = change.annotations.get(f"{GROUP}/{verb.word}")
+                if asked != value:
+                    return Answer(stop=_overtaken(seen, f"{verb.word} {text(asked) or 'was removed'}"))
+    except CommandError as stop:
+        return Answer(stop=stop)
+    return Answer(
+        stop=CommandError(
+            f"the operator has not answered within {patience.written}; the order stands, and it carries it out when it "
+            "sees it",
+            "Is it running? kubectl get pods -A -l app.kubernetes.io/name=serin",
+            code=Exit.TIMED_OUT,
+        )
     )
 
 
-def _conclude(verb: Verb, result: str, message: str) -> None:
-    if result == "Refused":
-        raise CommandError(f"{verb.word} was refused: {message}", code=Exit.REFUSED)
-    terminal.out().print(f"{result.lower() or 'done'}: {message}" if message else result.lower() or "done")
+def _answered(verb: Verb, result: str, message: str) -> Answer:
+    refused = CommandError(f"{verb.word} was refused: {message}", code=Exit.REFUSED) if result == "Refused" else None
+    return Answer(result or "Done", message, refused)
+
+
+def _overtaken(seen: Seen, by: str) -> CommandError:
+    return CommandError(
+        f"another order took the place of this one: {by}",
+        f"Look again: serin status {at(seen)}",
+        code=Exit.REFUSED,
+    )
+
+
+@contextmanager
+def _told_when_interrupted(seen: Seen, what: str) -> Iterator[None]:
+    """Whoever presses Ctrl-C may think that nothing happens then; an order is carried out all the same."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise CommandError(
+            f"{what}, and the operator carries it out when it sees it",
+            f"serin status {at(seen)} shows the answer.",
+            code=Exit.INTERRUPTED,
+        ) from stop
+
+
+def _as_told(seen: Seen, verb: Verb, order: Order, value: str, answer: Answer) -> Json:
+    """The stable form for machines."""
+    return {
+        "order": verb.word,
+        "name": seen.name,
+        "namespace": seen.namespace,
+        "revision": order.revision,
+        "value": value,
+        "effect": order.effect,
+        "result": answer.result or None,
+        "message": answer.message,
+    }

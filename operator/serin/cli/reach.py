@@ -12,6 +12,7 @@ from typing import Any
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.cli.exits import CommandError
 from serin.cli.exits import Exit
+from serin.cli.names import is_namespace
 from serin.cli.seen import Seen
 from serin.cli.seen import text
 from serin.errors import ClusterError
@@ -42,16 +43,21 @@ class Where:
     def session(self, *, seconds: float | None = None) -> Session:
         """The way to the cluster. Raises CommandError."""
         # Imported here: it takes longer than everything else, and --help needs no cluster.
-        from serin.cluster import session
+        from serin.cluster.access import find_access
+        from serin.cluster.session import Session
 
         try:
-            access = session.find_access(self.kubeconfig, self.context)
+            access = find_access(self.kubeconfig, self.context)
         except KubeconfigError as error:
             raise CommandError(str(error)) from error
-        return session.Session(access, **({} if seconds is None else {"seconds": seconds}))
+        return Session(access, **({} if seconds is None else {"seconds": seconds}))
 
     def namespace_of(self, session: Session) -> str:
-        """The namespace that is asked for, or the context's."""
+        """The namespace that is asked for, or the context's. Raises CommandError."""
+        if self.namespace is None and not is_namespace(session.namespace):
+            raise CommandError(
+                f"the context's namespace {session.namespace!r} can be none", "Correct the kubeconfig, or name one: -n."
+            )
         return self.namespace or session.namespace
 
 

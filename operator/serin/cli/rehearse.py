@@ -17,16 +17,19 @@ from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.api.modeldeployment import Backend as BackendName
 from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.rollout import Rollout
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.api.status import Resolved
+from serin.cli.changes import filled
 from serin.cli.exits import CommandError
 from serin.cli.manifest import Manifest
 from serin.cli.remedies import BY_REASON
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Platform
 from serin.serving.backend import Backend
@@ -63,7 +66,7 @@ def rehearse(manifest: Manifest, namespace: str, resolved: Resolved, platform: P
     now = BEGINNING
     for _ in range(LOOKS):
         decision = decide(observed, now)
-        _must_go_on(manifest.name, decision.status)
+        _must_go_on(manifest.name, namespace, decision.status)
         stable = decision.status.stable
         if decision.plan is not None and decision.status.phase is Phase.HEALTHY and stable is not None:
             return Settled(backend.render(decision.plan, world), stable.revision, stable.version)
@@ -88,17 +91,24 @@ def _beginning(
         spec=spec.model_copy(update={"suspend": False}),
         status=ModelDeploymentStatus(),
         target=resolved,
+        rollout=Declared(_judged(spec)),
         platform=platform,
     )
 
 
-def _must_go_on(name: str, status: ModelDeploymentStatus) -> None:
+def _judged(spec: ModelDeploymentSpec) -> Rollout:
+    """What the declaration says of its own judgement. The registry, which its gates would ask, is not there."""
+    analysis = spec.rollout.analysis if spec.rollout is not None else None
+    return Rollout(analysis=analysis)
+
+
+def _must_go_on(name: str, namespace: str, status: ModelDeploymentStatus) -> None:
     """Raises CommandError where the operator would say that somebody has to do something."""
     for condition in status.conditions:
         if condition.type is ConditionType.STALLED:
             raise CommandError(
                 f"{name} would not be served: {condition.reason}: {condition.message}",
-                BY_REASON.get(condition.reason, "").format(name=name, candidate="the candidate"),
+                filled(BY_REASON.get(condition.reason, ""), name=name, namespace=namespace, candidate=name),
             )
 
 

@@ -1,33 +1,33 @@
-"""What would change the state of a ModelDeployment: one sentence for each phase, and one for each reason of Ready.
+"""What would change the state of a ModelDeployment: one sentence for each phase, and one for each reason of Ready or of
+what a rollout waits for.
 
 Reasons say why it is so (``api/reasons.py`` has their sentences); these say what comes next, and who makes it come. A
-reason that only says what its phase says has none of its own. A test holds both tables complete. ``{name}`` and
-``{candidate}`` are filled in.
+reason that only says what its phase says has none of its own, and a rollout is moved on by what it waits for, whatever
+its phase. A test holds both tables complete. ``changes`` chooses among them, fills in :data:`PLACES`, and adds the
+orders that make sense.
 """
 
 from __future__ import annotations
+
+PLACES = ("name", "namespace", "candidate", "stable", "once")
+
+_WAITS = "What it waits for moves it on."
 
 BY_PHASE: dict[str, str] = {
     "Pending": "The operator looks at it within seconds where it runs: "
     "kubectl get pods -A -l app.kubernetes.io/name=serin.",
     "Resolving": "The registry's answer starts the deployment; the operator asks by itself until it has one.",
-    "Deploying": "Ready replicas move it on; spec.serving.startupDeadline gives a candidate up. "
-    "serin abort ends it now.",
-    "Progressing": "The end of the hold moves it on, once every check passes. serin pause keeps it here, "
-    "serin promote skips what is left, serin abort takes {candidate} back.",
-    "AwaitingApproval": "serin approve lets {candidate} go on, serin abort takes it back; nothing else moves it before "
-    "the deadline of the rollout.",
-    "Paused": "serin resume lets it go on, serin promote skips what is left, serin abort takes {candidate} back.",
-    "Promoting": "All replicas ready and the gateway's word end the rollout. serin abort still takes {candidate} back.",
-    "Baking": "The end of the bake promotes {candidate}, and so does serin promote; serin abort takes it back within "
-    "seconds.",
-    "Healthy": "Another version or alias target, or a changed spec.serving, starts a rollout. serin undo goes back to "
-    "the version before.",
-    "RollingBack": "The gateway's word that the candidate gets nothing any more ends it.",
-    "RolledBack": "Declare another version, or mend what was wrong and declare that; serin retry tries the same "
-    "revision again.",
+    "Deploying": _WAITS,
+    "Progressing": _WAITS,
+    "AwaitingApproval": _WAITS,
+    "Paused": _WAITS,
+    "Promoting": _WAITS,
+    "Baking": _WAITS,
+    "Healthy": "Another version or alias target, or a changed spec.serving, starts a rollout.",
+    "RollingBack": "The gateway's word that {stable} has all traffic again ends it.",
+    "RolledBack": "Declare another version, or mend what was wrong and declare that.",
     "Failed": "It goes on by itself once the cause is mended; the operator looks again at least every minute.",
-    "Suspended": "spec.suspend: false lets the operator work on it again.",
+    "Suspended": "Set spec.suspend to false where the manifest comes from: then the operator works on it again.",
     "Terminating": "Kubernetes' garbage collector removes what it owned.",
 }
 
@@ -40,18 +40,23 @@ BY_REASON: dict[str, str] = {
     "Resolving": "",
     "Deploying": "",
     "WaitingForReplicas": "Replicas that become ready; their pods say what keeps them: kubectl get pods "
-    "-l serin.dev/modeldeployment={name}.",
+    "-n {namespace} -l serin.dev/modeldeployment={name}.",
     "WaitingForGateway": "The gateway's controller has to accept the HTTPRoute {name}; look whether it runs.",
-    "Progressing": "",
+    "Progressing": "The end of the hold moves it on{once}.",
     "Promoting": "",
-    "AwaitingApproval": "",
-    "Paused": "",
-    "Baking": "",
+    "AwaitingApproval": "Somebody who approves it moves it on.",
+    "AnalysisInconclusive": "More requests to {candidate} decide it: then it moves on, or fails.",
+    "AnalysisError": "What the checks ask has to be answered again: look at Prometheus, and at the check that the "
+    "message names. Until then nothing moves forward.",
+    "AnalysisFailed": "Look at the check that failed: serin status {name} -n {namespace}.",
+    "Paused": "Somebody who resumes it moves it on.",
+    "Baking": "The end of the bake promotes {candidate}{once}.",
     "RollingBack": "",
     "Undone": "The revision before is deployed again; ready replicas and the gateway's word end it.",
-    "Frozen": "Look at the check that failed: serin status {name}. Resumed, the step begins anew and is judged anew.",
+    "Frozen": "Look at the check that failed: serin status {name} -n {namespace}. Resumed, the step begins anew and is "
+    "judged anew.",
     "DeadlineExceeded": "The rollout took longer than its deadline: find out what held it up before you let it go on.",
-    "Suspended": "Set spec.suspend to false where the manifest comes from.",
+    "Suspended": "",
     "RolledBack": "",
     "LoadFailed": "The model server cannot load the model: compare the model's MLflow flavor and requirements with the "
     "runtime, or choose spec.serving.runtime. " + _PODS,
@@ -59,7 +64,8 @@ BY_REASON: dict[str, str] = {
     "DownloadFailed": "spec.serving.serviceAccountName needs the right to read the artifacts, and they have to be "
     "there.",
     "PodCreationFailed": "Make the ServiceAccount, or room in the quota or limit, that the message names. Kubernetes "
-    "tries again by itself, but ever more rarely; where the version was rejected, serin retry {name} makes new pods.",
+    "tries again by itself, but ever more rarely; where the version was rejected, serin retry {name} -n {namespace} "
+    "makes new pods.",
     "Unschedulable": "Room on a node, or smaller spec.serving.resources, or other selectors in spec.serving.overrides.",
     "ImagePullFailed": "The image and its registry's login, in the serving runtime or in spec.serving.overrides.",
     "ContainerConfigError": "Create the Secret, ConfigMap or key that the message names, or correct spec.serving.env.",
@@ -82,7 +88,7 @@ BY_REASON: dict[str, str] = {
     "SignatureIncompatible": "Log the model with a signature under which the clients' requests stay good; or tell the "
     "clients, and set gates.signature to Warn.",
     "QualityTooLow": "Register a better version, or log the metric that is missing: metrics are read anew every few "
-    "minutes, and at once by serin retry.",
+    "minutes, and at once by serin retry {name} -n {namespace}.",
     "NoRuntime": "Log the model with a flavor that a runtime serves, or have the platform team add a runtime to the "
     "operator's settings.",
     "NameTooLong": "Use a namespace with a shorter name.",
@@ -100,8 +106,8 @@ BY_REASON: dict[str, str] = {
     "BackendUnavailable": "The webhook that the message names has to answer: look whether its pods run; the operator "
     "tries again by itself.",
     "Forbidden": "The operator's ClusterRole lacks what the message names: upgrade or correct the chart's rbac.",
-    "StableUnavailable": "The stable revision's pods say what is wrong: kubectl get pods "
-    "-l serin.dev/modeldeployment={name}. serin promote hands everything to a ready candidate.",
+    "StableUnavailable": "Replicas of {stable} that are ready again; their pods say what is wrong: kubectl get pods "
+    "-n {namespace} -l serin.dev/modeldeployment={name}.",
     "SecretNotFound": "The platform team has to create the Secret that the ModelRegistry names.",
     "InvalidSecret": "The platform team has to put the keys that the message names into the Secret.",
 }

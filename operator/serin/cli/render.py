@@ -9,6 +9,9 @@ from typing import Any
 
 import typer
 
+from serin.cli import terminal
+from serin.cli.names import plain_namespace
+
 if TYPE_CHECKING:
     from serin.api.status import Resolved
     from serin.cli.manifest import Manifest
@@ -49,7 +52,13 @@ Flavors = Annotated[
 ]
 InNamespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", help="Namespace where the manifest names none.", show_default=NAMESPACE),
+    typer.Option(
+        "--namespace",
+        "-n",
+        help="Namespace where the manifest names none.",
+        callback=plain_namespace,
+        show_default=NAMESPACE,
+    ),
 ]
 
 
@@ -67,11 +76,12 @@ def render(
     unless options say it: the version behind an alias, the artifacts' location, the flavors. The hash in a revision's
     name depends on it, and ownerReferences are left out, since there is no owner yet.
 
-    With kubectl, and a cluster, for the API server's own checks: kubectl apply --dry-run=server -f FILE
+    What the API server refuses at admission is refused here. With kubectl, and a cluster, for what others there refuse:
+    kubectl apply --dry-run=server -f FILE
     """
     # Imported here: --help of the other commands need not wait for the API's models.
+    from serin.cli.documents import documents
     from serin.cli.manifest import declared
-    from serin.cli.manifest import documents
     from serin.cli.offline import platform_of
     from serin.cli.rehearse import rehearse
 
@@ -120,4 +130,6 @@ def _print(settled: Settled, manifest: Manifest, resolved: Resolved) -> None:
     sys.stdout.write("\n".join(head) + "\n")
     for one in (*rendered.objects, *((rendered.route,) if rendered.route else ())):
         body = {**one.body, "metadata": {k: v for k, v in one.body["metadata"].items() if k != "ownerReferences"}}
-        sys.stdout.write("---\n" + yaml.safe_dump(body, sort_keys=False, width=120, allow_unicode=True))
+        sys.stdout.write(
+            "---\n" + yaml.safe_dump(body, sort_keys=False, width=120, allow_unicode=terminal.any_letter())
+        )

@@ -106,7 +106,8 @@ def _moments(seen: Seen, now: datetime) -> Iterator[tuple[str, str]]:
         yield "Paused", f"since {since}: {text(paused.get('message')) or text(paused.get('reason'))}"
     next_at = times.parse(seen.rollout.get("nextAt"))
     if next_at is not None:
-        yield ("Hold ends" if next_at > now else "Hold ended"), times.when(next_at, now)
+        what = "Bake" if seen.baking else "Hold"
+        yield f"{what} {'ends' if next_at > now else 'ended'}", times.when(next_at, now)
     deadline = times.parse(seen.rollout.get("deadlineAt"))
     if deadline is not None:
         yield "Deadline", times.when(deadline, now)

@@ -130,6 +130,12 @@ class Seen:
         return self.spec.get("suspend") is True
 
     @property
+    def serves_nobody(self) -> bool:
+        """Whether what was in use is not served any more. A first version that is not there yet takes nothing away."""
+        available = self.conditions.get("Available")
+        return self.stable is not None and available is not None and available.status == "False"
+
+    @property
     def verdict(self) -> str:
         """Current, InProgress, Failed or Terminating: kstatus, as Flux, Helm and Argo CD read it, in its order."""
         if self.deleting:
@@ -173,6 +179,15 @@ class Seen:
         steps = self.steps
         asked = 0 < self.step <= len(steps) and steps[self.step - 1].approval
         return asked and self.rollout.get("approvedStep") != self.step
+
+    @property
+    def baking(self) -> bool:
+        """Whether the candidate has been through its steps and has all traffic."""
+        return bool(self.rollout) and self.step > len(self.steps)
+
+    def is_rejected(self, revision: str) -> bool:
+        """Whether the revision is not tried again unless somebody asks for it."""
+        return any(text(entry.get("revision")) == revision for entry in self.rejected)
 
     @property
     def paused(self) -> Json:

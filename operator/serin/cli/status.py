@@ -15,6 +15,7 @@ from serin.cli import options
 from serin.cli import terminal
 from serin.cli import times
 from serin.cli.exits import Exit
+from serin.cli.names import plain_name
 from serin.cli.pods import trouble
 from serin.cli.reach import Where
 from serin.cli.reach import explained
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 Name = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]",
+        metavar="NAME",
         help="Name of the ModelDeployment; without it a table of all.",
         autocompletion=options.completion.names,
+        callback=plain_name,
         show_default=False,
     ),
 ]
@@ -55,12 +57,13 @@ def status(
 ) -> None:
     """Show what serves, what is on its way and what it waits for.
 
-    Exit code 4 where somebody has to do something: the declared version was rolled back, failed or is suspended.
+    Exit code 4 where somebody has to do something: the declared version was rolled back, failed or is suspended, or
+    nobody is served.
 
     -o json prints {"name", "namespace", "generation", "status"}, status as the API has it (docs/reference/api.md);
     without NAME a list of these.
 
-    With kubectl alone: kubectl describe modeldeployment NAME
+    With kubectl alone: kubectl describe modeldeployment NAME -n NAMESPACE
     """
     machine = options.as_json(output)
     if name is not None and everywhere:
@@ -80,8 +83,9 @@ def status(
 
 
 def code_of(seen: Seen) -> Exit:
-    """Stalled where somebody has to do something before the declared version serves."""
-    return Exit.STALLED if seen.verdict == "Failed" or seen.phase == "Suspended" else Exit.FINE
+    """Stalled where somebody has to do something before the declared version serves, or any does."""
+    failed = seen.current and (seen.phase == "Failed" or seen.serves_nobody)
+    return Exit.STALLED if failed or seen.verdict == "Failed" or seen.phase == "Suspended" else Exit.FINE
 
 
 def as_told(seen: Seen) -> Json:
@@ -108,14 +112,18 @@ def _all(session: Session, namespace: str | None, *, machine: bool) -> None:
 
 
 def _table(found: list[Seen], *, everywhere: bool, width: int) -> Table:
-    """Every column as wide as it is; the message takes what is left of the width."""
-    head = [*["NAMESPACE"] * everywhere, "NAME", "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE"]
+    """Every column as wide as it is; the message takes what is left of the width, and where nothing is, names fold."""
+    names = [*["NAMESPACE"] * everywhere, "NAME"]
+    head = [*names, "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE"]
     rows = [[Text(one.namespace)] * everywhere + _cells(one) for one in found]
     widths = [max(len(title), *(len(row[at]) for row in rows)) for at, title in enumerate(head)]
     left = width - sum(widths) - GAP * len(head)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for title in [*head, *["MESSAGE"] * (left >= LEAST_MESSAGE)]:
-        table.add_column(title, no_wrap=True, overflow="ignore")
+        if title in names:
+            table.add_column(title, overflow="fold", min_width=len(title))
+        else:
+            table.add_column(title, no_wrap=True, overflow="ignore")
     for one, row in zip(found, rows, strict=True):
         message = Text(one.message)
         message.truncate(left, overflow="ellipsis")

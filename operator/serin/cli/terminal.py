@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import Protocol
@@ -39,9 +40,22 @@ def err() -> Console:
     return Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
 
 
-def machine(value: object) -> None:
-    """JSON, as it is."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def machine(value: object, *, line: bool = False) -> None:
+    """JSON, on one line where others follow."""
+    sys.stdout.write(json.dumps(value, indent=None if line else 2, ensure_ascii=not any_letter()) + "\n")
+    sys.stdout.flush()
+
+
+def any_letter() -> bool:
+    """Whether the output's encoding has every letter there is."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+
+
+def bear_any_letter() -> None:
+    """A letter that the output cannot show is a question mark there, and no end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 class Rows(Protocol):

@@ -51,12 +51,12 @@ class Verb:
         if revision not in (None, chosen.revision):
             raise _refuse(
                 f"--revision says {revision}, but {self.word} would be for {chosen.revision} now",
-                f"Look again: serin status {_at(seen)}",
+                f"Look again: serin status {at(seen)}",
             )
         return chosen
 
 
-def _at(seen: Seen) -> str:
+def at(seen: Seen) -> str:
     """The object as arguments of a command."""
     return f"{seen.name} -n {seen.namespace}"
 
@@ -78,21 +78,24 @@ def _may_be_changed(seen: Seen) -> None:
 def _candidate(seen: Seen, verb: str) -> Role:
     if seen.candidate is not None:
         return seen.candidate
-    remedy = f"serin why {_at(seen)} explains where it stands."
-    if verb == "abort" and seen.stable is not None and (seen.previous or seen.fallback):
-        remedy = f"{seen.stable.version} is promoted already; serin undo {_at(seen)} takes it back."
+    remedy = f"serin why {at(seen)} explains where it stands."
+    target = before(seen)
+    if verb == "abort" and seen.stable and target and not seen.is_rejected(target.revision):
+        remedy = f"{seen.stable.version} is promoted already; serin undo {at(seen)} takes it back."
     elif seen.rejected:
-        remedy = f"{text(seen.rejected[0].get('version'))} was rejected; serin retry {_at(seen)} tries it again."
+        remedy = f"{text(seen.rejected[0].get('version'))} was rejected; serin retry {at(seen)} tries it again."
     raise _refuse(f"there is nothing to {verb}: no rollout of {seen.name} is running", remedy)
 
 
 def approve(seen: Seen) -> Order:
     """The candidate may go on from the step that waits for a person."""
     candidate = _candidate(seen, "approve")
+    if seen.stable is None:
+        raise _first(candidate)
     if not seen.awaits_approval:
         raise _refuse(
             f"nothing of {seen.name} awaits approval; it is {seen.phase}",
-            f"serin promote {_at(seen)} skips what is left of the rollout.",
+            f"serin promote {at(seen)} skips what is left of the rollout.",
         )
     following = seen.steps[seen.step].weight if seen.step < len(seen.steps) else ALL
     return Order(candidate.revision, f"{candidate.version} may go on from step {seen.step} to {following} %")
@@ -136,7 +139,7 @@ def pause(seen: Seen) -> Order:
     if seen.paused:
         since = times.parse(seen.paused.get("since"))
         moment = f" since {times.when(since, times.now())}" if since else ""
-        raise _refuse(f"{seen.name} is paused already{moment}", f"serin resume {_at(seen)} lets it go on.")
+        raise _refuse(f"{seen.name} is paused already{moment}", f"serin resume {at(seen)} lets it go on.")
     return Order(
         candidate.revision, f"{candidate.version} stays at {whole(seen.rollout.get('weight'))} % until resumed"
     )
@@ -147,7 +150,7 @@ def resume(seen: Seen) -> Order:
     candidate = _candidate(seen, "resume")
     if not seen.paused:
         raise _refuse(
-            f"{seen.name} is not paused; it is {seen.phase}", f"serin why {_at(seen)} tells what it waits for."
+            f"{seen.name} is not paused; it is {seen.phase}", f"serin why {at(seen)} tells what it waits for."
         )
     return Order(candidate.revision, f"{candidate.version} goes on from {whole(seen.rollout.get('weight'))} %")
 
@@ -175,28 +178,40 @@ def _again(seen: Seen, revision: str) -> Order:
 
 def undo(seen: Seen) -> Order:
     """Back from the stable revision to the one before."""
+    if seen.stable is None and seen.candidate is not None:
+        raise _first(seen.candidate)
     if seen.rollout or seen.candidate:
         version = seen.candidate.version if seen.candidate else "a candidate"
         raise _refuse(
             f"a rollout of {version} is running",
-            f"serin abort {_at(seen)} ends it; undo then takes back the version before it, if that is what you want.",
+            f"serin abort {at(seen)} ends it; undo then takes back the version before it, if that is what you want.",
         )
     if seen.stable is None:
         raise _refuse(f"there is nothing to undo: nothing of {seen.name} has been promoted yet", _running(seen))
-    if seen.previous is not None:
-        effect = f"{seen.previous.version}, still warm, gets all requests again; {seen.stable.version} is rejected"
-    elif seen.fallback is not None:
-        effect = f"{seen.fallback.version} is deployed again and gets all requests once it is ready"
-    else:
+    target = before(seen)
+    if target is None:
         raise _refuse(
             f"there is nothing to go back to: no revision before {seen.stable.version} is known",
             "Declare the version you want in spec.model, or move the alias to it.",
         )
+    if seen.is_rejected(target.revision):
+        raise _refuse(
+            f"{target.version}, which served before {seen.stable.version}, is rejected",
+            f"serin retry {at(seen)} --revision {target.revision} forgives it; undo may then go back to it.",
+        )
+    effect = f"{target.version} is deployed again and gets all requests once it is ready"
+    if seen.previous is not None:
+        effect = f"{target.version}, still warm, gets all requests again; {seen.stable.version} is rejected"
     return Order(seen.stable.revision, effect)
 
 
+def before(seen: Seen) -> Role | None:
+    """The revision that undo goes back to."""
+    return seen.previous or seen.fallback
+
+
 def _running(seen: Seen) -> str:
-    return f"serin why {_at(seen)} explains where it stands."
+    return f"serin why {at(seen)} explains where it stands."
 
 
 _CANDIDATE = ".status.candidate.revision"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Annotated
@@ -26,22 +27,29 @@ from serin.cli.reach import Where
 from serin.cli.reach import read
 from serin.cli.screen import screen
 from serin.cli.screen import traffic
+from serin.cli.seen import Json
 from serin.cli.seen import Seen
 from serin.cli.seen import text
+from serin.cli.status import as_told
 from serin.cli.status import code_of
 
 if TYPE_CHECKING:
     from serin.cluster.session import Session
 
+SETTLED = "settled"
+
 Until = Annotated[
     str | None,
     typer.Option(
-        help="settled: end when the declared version has all traffic (exit code 0) or somebody has to act (4).",
-        metavar="settled",
+        help="settled: end when the declared version has all traffic (exit code 0) or somebody has to act (4). What "
+        "passes by itself does not end it: a registry that is away, replicas that are not ready.",
+        metavar=SETTLED,
+        autocompletion=options.completion.one_of(SETTLED),
     ),
 ]
 Timeout = Annotated[
-    str | None, typer.Option(help="End after this long, such as 90s or 30m, with exit code 5.", metavar="DURATION")
+    str | None,
+    typer.Option(help="End after this long, such as 90s or 30m; with --until by exit code 5.", metavar="DURATION"),
 ]
 
 
@@ -50,25 +58,34 @@ def watch(
     namespace: options.Namespace = None,
     until: Until = None,
     timeout: Timeout = None,
+    output: options.Output = "text",
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Show the same as it changes; in a pipe a line a change.
 
+    -o json prints a line a change, each as serin status NAME -o json has it, or {"name", "namespace", "error"} while
+    the API server does not answer.
+
     In a script: kubectl apply -f fraud.yaml && serin watch fraud --until settled --timeout 30m
 
-    With kubectl alone: kubectl get modeldeployment NAME --watch
+    With kubectl alone: kubectl get modeldeployment NAME -n NAMESPACE --watch
     """
-    if until not in (None, "settled"):
+    if until not in (None, SETTLED):
         raise typer.BadParameter("choose settled, or leave it out", param_hint="--until")
+    machine = options.as_json(output)
     deadline = Deadline(options.seconds(timeout, "--timeout"))
     where = Where(kubeconfig, context, namespace)
     session = where.session()
     seen = read(session, where.namespace_of(session), name)
     changes = follow(session, seen, deadline)
-    live = terminal.out().is_terminal
-    last = (_live if live else _lines)(session, changes, settled_ends=until is not None)
-    if until is not None and _settled(last):
+    if machine or not terminal.out().is_terminal:
+        last = _lines(changes, as_json(seen) if machine else in_words(), settled_ends=until is not None)
+    else:
+        last = _live(session, changes, settled_ends=until is not None)
+    if until is None:
+        return
+    if _settled(last):
         raise typer.Exit(code_of(last))
     raise CommandError(
         f"{name} is {last.phase} after {timeout}: {last.message}",
@@ -82,23 +99,46 @@ def _settled(seen: Seen) -> bool:
     return seen.verdict in ("Current", "Failed") or (seen.current and seen.phase == "Suspended")
 
 
-def _lines(session: Session, changes: Iterator[Seen | Away], *, settled_ends: bool) -> Seen:
-    """One line for each change that a person would notice."""
-    last, told = None, ""
+def _lines(changes: Iterator[Seen | Away], write: Callable[[Seen | Away], None], *, settled_ends: bool) -> Seen:
+    """One line for each change."""
+    last = None
     for change in changes:
-        if isinstance(change, Away):
-            line = f"no answer: {change.reason}"
-        else:
+        write(change)
+        if isinstance(change, Seen):
             last = change
-            line = line_of(change)
-        if line != told:
-            moment = times.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-            sys.stdout.write(f"{moment} {line}\n")
-            sys.stdout.flush()
-            told = line
         if last is not None and settled_ends and _settled(last):
             break
     return _known(last)
+
+
+def in_words() -> Callable[[Seen | Away], None]:
+    """Writes those changes that a person would notice."""
+    told = ""
+
+    def write(change: Seen | Away) -> None:
+        nonlocal told
+        line = f"no answer: {change.reason}" if isinstance(change, Away) else line_of(change)
+        if line != told:
+            sys.stdout.write(f"{times.now().strftime('%Y-%m-%dT%H:%M:%SZ')} {line}\n")
+            sys.stdout.flush()
+            told = line
+
+    return write
+
+
+def as_json(watched: Seen) -> Callable[[Seen | Away], None]:
+    """Writes every change of the status for machines."""
+    told: Json = {}
+
+    def write(change: Seen | Away) -> None:
+        nonlocal told
+        away = {"name": watched.name, "namespace": watched.namespace}
+        line = {**away, "error": change.reason} if isinstance(change, Away) else as_told(change)
+        if line != told:
+            terminal.machine(line, line=True)
+            told = line
+
+    return write
 
 
 def line_of(seen: Seen) -> str:

@@ -11,14 +11,15 @@ from rich.text import Text
 from serin.cli import options
 from serin.cli import terminal
 from serin.cli import times
+from serin.cli.changes import because
+from serin.cli.changes import changes
 from serin.cli.checks import check_lines
 from serin.cli.pods import trouble
 from serin.cli.reach import Where
 from serin.cli.reach import read
-from serin.cli.remedies import BY_PHASE
-from serin.cli.remedies import BY_REASON
 from serin.cli.screen import model
 from serin.cli.screen import traffic
+from serin.cli.seen import Json
 from serin.cli.seen import Seen
 from serin.cli.seen import text
 
@@ -26,23 +27,45 @@ from serin.cli.seen import text
 def why(
     name: options.Name,
     namespace: options.Namespace = None,
+    output: options.Output = "text",
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Explain the state in words, and what would change it.
 
-    With kubectl alone: kubectl get modeldeployment NAME -o jsonpath='{.status.message}'
+    -o json prints {"name", "namespace", "phase", "reason", "sections": [{"title", "sentences"}]}; the reason is one of
+    docs/reference/reasons.md.
+
+    With kubectl alone: kubectl get modeldeployment NAME -n NAMESPACE -o jsonpath='{.status.message}'
     """
+    machine = options.as_json(output)
     where = Where(kubeconfig, context, namespace)
     session = where.session()
     seen = read(session, where.namespace_of(session), name)
+    sections = [
+        (title, [sentence for sentence in sentences if sentence])
+        for title, sentences in explanation(seen, times.now(), trouble(session, seen))
+    ]
+    sections = [section for section in sections if section[1]]
+    if machine:
+        terminal.machine(_as_told(seen, sections))
+        return
     console = terminal.out()
-    for title, sentences in explanation(seen, times.now(), trouble(session, seen)):
-        told = [sentence for sentence in sentences if sentence]
-        if told:
-            console.print(Text(title, "bold"))
-            for sentence in told:
-                console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+    for title, sentences in sections:
+        console.print(Text(title, "bold"))
+        for sentence in sentences:
+            console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+
+
+def _as_told(seen: Seen, sections: list[tuple[str, list[str]]]) -> Json:
+    """The stable form for machines."""
+    return {
+        "name": seen.name,
+        "namespace": seen.namespace,
+        "phase": seen.phase,
+        "reason": because(seen),
+        "sections": [{"title": title, "sentences": sentences} for title, sentences in sections],
+    }
 
 
 def explanation(seen: Seen, now: datetime, pods: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -54,7 +77,7 @@ def explanation(seen: Seen, now: datetime, pods: list[str]) -> Iterator[tuple[st
     yield "What the checks say", [line.plain for line in check_lines(seen, now)]
     yield "What was taken back last", _taken_back(seen, now)
     yield "What the pods say", pods
-    yield "What would change it", _changes(seen)
+    yield "What would change it", list(changes(seen))
 
 
 def _declared(seen: Seen) -> list[str]:
@@ -81,10 +104,11 @@ def _serving(seen: Seen, now: datetime) -> list[str]:
 def _rolling(seen: Seen, now: datetime) -> list[str]:
     if not seen.rollout or seen.candidate is None:
         return []
-    sentences = [
-        f"{seen.candidate.version} since {times.when(times.parse(seen.rollout.get('startedAt')), now)}, "
-        f"step {text(seen.rollout.get('progress'))}."
-    ]
+    since = times.when(times.parse(seen.rollout.get("startedAt")), now)
+    place = "back to what served before" if seen.rollout.get("undo") is True else ""
+    if seen.steps:
+        place = "after the last step" if seen.baking else f"step {text(seen.rollout.get('progress'))}"
+    sentences = [f"{seen.candidate.version} since {since}{f', {place}' if place else ''}."]
     waiting = text(seen.rollout.get("waitingFor"))
     if waiting:
         sentences.append(f"It waits for {waiting}.")
@@ -94,7 +118,7 @@ def _rolling(seen: Seen, now: datetime) -> list[str]:
         since = times.when(times.parse(seen.paused.get("since")), now)
         sentences.append(f"It is paused since {since}: {text(seen.paused.get('message'))}")
     for field, told in (
-        ("nextAt", "The step's hold ends"),
+        ("nextAt", "The bake ends" if seen.baking else "The step's hold ends"),
         ("deadlineAt", "The deadline of the whole rollout is"),
     ):
         at = times.parse(seen.rollout.get(field))
@@ -110,9 +134,3 @@ def _taken_back(seen: Seen, now: datetime) -> list[str]:
     last = seen.rejected[0]
     when = times.when(times.parse(last.get("at")), now)
     return [f"{text(last.get('revision'))}, {when}: {text(last.get('reason'))}: {text(last.get('message'))}"]
-
-
-def _changes(seen: Seen) -> list[str]:
-    filled = {"name": seen.name, "candidate": seen.candidate.version if seen.candidate else "the candidate"}
-    known = (BY_REASON.get(seen.reason, ""), BY_PHASE.get(seen.phase, ""))
-    return [sentence.format(**filled) for sentence in known if sentence]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.reasons import Reason
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
@@ -17,8 +18,8 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
+from serin.rollout.standing import awaited
 from serin.rollout.standing import standing_of
-from serin.rollout.standing import waiting_for
 from serin.rollout.standing import wanted_replicas
 
 
@@ -76,10 +77,15 @@ def _rollout(
     if memory.rollout is None:
         return None
     if spec is None or spec.suspend:
-        waiting = "a spec that can be read" if spec is None else "spec.suspend to be false"
-        return memory.rollout.model_copy(update={"waiting_for": waiting})
-    waiting = waiting_for(memory, observed, spec, now)
-    return memory.rollout.model_copy(update={"waiting_for": shorten(waiting + _outdated(memory, observed))})
+        waiting, reason = ("a spec that can be read", Reason.INVALID_SPEC)
+        if spec is not None:
+            waiting, reason = ("spec.suspend to be false", Reason.SUSPENDED)
+        return memory.rollout.model_copy(update={"waiting_for": waiting, "waiting_reason": reason.value})
+    wait = awaited(memory, observed, spec, now)
+    if wait is None:
+        return memory.rollout
+    told = shorten(wait.message + _outdated(memory, observed))
+    return memory.rollout.model_copy(update={"waiting_for": told, "waiting_reason": wait.reason.value})
 
 
 def _outdated(memory: Memory, observed: Observed) -> str:

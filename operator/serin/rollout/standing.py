@@ -6,8 +6,10 @@ Messages name moments, never how long something has lasted: time that passes is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
+from serin.api.analysis import Verdict
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import format_time
 from serin.api.reasons import Reason
@@ -20,6 +22,7 @@ from serin.rollout.aim import awaits_evidence
 from serin.rollout.aim import held
 from serin.rollout.course import ALL
 from serin.rollout.course import bakes
+from serin.rollout.evidence import REASONS
 from serin.rollout.evidence import lacking
 from serin.rollout.health import NO_POD
 from serin.rollout.health import hopeless
@@ -29,6 +32,7 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import least_replicas
 from serin.rollout.schedule import startup_deadline
+from serin.rollout.steps import Wait
 from serin.rollout.steps import gateway_answer
 from serin.rollout.steps import obstacle_to
 from serin.rollout.steps import routed
@@ -199,9 +203,15 @@ def _has_everything(stable: Revision, observed: Observed) -> bool:
 
 def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> str:
     """What the rollout's next move waits for, and until when; "" without a rollout."""
+    wait = awaited(memory, observed, spec, now)
+    return wait.message if wait is not None else ""
+
+
+def awaited(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Wait | None:
+    """The same with its reason; None without a rollout."""
     rollout = memory.rollout
     if rollout is None:
-        return ""
+        return None
     aim = aim_of(rollout, now)
     if aim is None:
         return _patience(memory, rollout, now)
@@ -209,28 +219,39 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
     if wait is None:
         spread = spread_at(memory, observed) if routed(memory, observed, aim) else None
         if spread is not None:
-            return f"the gateway's proxies to take over the new route, at {format_time(spread)}"
-        return gateway_answer(observed, f"{ACCEPT} with {aim.weight} %")
+            told = f"the gateway's proxies to take over the new route, at {format_time(spread)}"
+            return Wait(Reason.WAITING_FOR_GATEWAY, told)
+        return _gateway(observed, gateway_answer(observed, f"{ACCEPT} with {aim.weight} %"))
+    if wait.reason is Reason.WAITING_FOR_GATEWAY:
+        wait = _gateway(observed, wait.message)
     if wait.until is not None:
-        return f"{wait.message}, at {format_time(wait.until)}"
+        return replace(wait, message=f"{wait.message}, at {format_time(wait.until)}")
     deadline = startup_deadline(memory, spec)
-    return f"{wait.message} (until {format_time(deadline)})" if deadline is not None else wait.message
+    return wait if deadline is None else replace(wait, message=f"{wait.message} (until {format_time(deadline)})")
 
 
-def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> str:
-    """What ends a step that is where it shall be: somebody, time, or evidence."""
+def _gateway(observed: Observed, message: str) -> Wait:
+    refused = observed.serving.route.refusal is not None
+    return Wait(Reason.ROUTE_REFUSED if refused else Reason.WAITING_FOR_GATEWAY, message)
+
+
+def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> Wait:
+    """What ends a step that is where it shall be: somebody, time, or evidence. The reason is of what comes first."""
     if rollout.paused is not None:
-        return f"somebody to resume, promote or abort it ({rollout.paused.message})"
+        may = "resume" if memory.stable is None else "resume, promote or abort"
+        return Wait(rollout.paused.reason, f"somebody to {may} it ({rollout.paused.message})")
     waits = []
     if not held(rollout, now):
-        what = "the bake" if bakes(rollout.course, rollout.step) else "the hold"
-        waits.append(f"{what} to end at {_moment(rollout.next_at)}")
+        bake = bakes(rollout.course, rollout.step)
+        what, reason = ("the bake", Reason.BAKING) if bake else ("the hold", Reason.PROGRESSING)
+        waits.append(Wait(reason, f"{what} to end at {_moment(rollout.next_at)}"))
     if awaits_evidence(rollout):
-        waits.append(lacking(memory))
+        waits.append(Wait(REASONS[rollout.verdict or Verdict.INCONCLUSIVE], lacking(memory)))
     if awaits_approval(rollout):
-        waits.append(f"somebody to approve step {rollout.progress}")
+        waits.append(Wait(Reason.AWAITING_APPROVAL, f"somebody to approve step {rollout.progress}"))
     until = f" (until {format_time(rollout.deadline_at)})" if rollout.deadline_at is not None else ""
-    return f"{', then '.join(waits)}{until if held(rollout, now) else ''}"
+    told = ", then ".join(wait.message for wait in waits)
+    return Wait(waits[0].reason, f"{told}{until if held(rollout, now) else ''}")
 
 
 def _moment(when: datetime | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,12 +47,16 @@ class ApiServer:
     patches: list[Json] = field(default_factory=list)
     queries: list[dict[str, str]] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
+    impersonated: list[list[tuple[str, str]]] = field(default_factory=list)
+    """Headers that say as whom each request shall count."""
     on_patch: Callable[[Json], None] = lambda _: None
     """What the operator does once it sees the patched object."""
     on_watch: list[Callable[[], object]] = field(default_factory=list)
     """What happens while a watch is open: one for each watch that begins."""
     prometheus: Callable[[str, dict[str, str]], tuple[int, bytes]] | None = None
     """Answers queries, whichever way they come: straight, or by a Service's proxy."""
+    certificate: Path | None = None
+    """A certificate and its key, where it shall speak TLS."""
     watch_seconds: float = 0.3
     version: int = 100
 
@@ -66,6 +71,10 @@ class ApiServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> ApiServer:
@@ -78,7 +87,8 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def kubeconfig(self, path: Path, *, namespace: str | None = "payments", user: str = "jane") -> Path:
         """A kubeconfig with this server and a second context that nobody serves."""
@@ -200,6 +210,14 @@ class _Handler(BaseHTTPRequestHandler):
         api.requests.append(f"{self.command} {parts.path}")
         api.queries.append(query)
         api.tokens.append(self.headers.get("Authorization"))
+        # As Go reads them: UTF-8.
+        api.impersonated.append(
+            [
+                (name, value.encode("latin-1").decode())
+                for name, value in self.headers.items()
+                if name.startswith("Impersonate-")
+            ]
+        )
         fault = api.fault(f"{self.command} {parts.path}" + ("?watch" if "watch" in query else ""))
         if fault is not None and fault[0] == HANG_UP:
             self.close_connection = True

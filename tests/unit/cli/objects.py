@@ -6,6 +6,10 @@ from datetime import UTC
 from datetime import datetime
 from typing import Any
 
+from serin.api.base import to_wire
+from serin.rollout.observed import Problem
+from tests.unit.rollout.scene import Scene
+
 Json = dict[str, Any]
 
 NOW = datetime(2026, 11, 20, 22, 12, 30, tzinfo=UTC)
@@ -24,6 +28,20 @@ STEPS: list[Json] = [
     {"weight": 25, "hold": "10m", "approval": True},
     {"weight": 50, "hold": "10m", "approval": False},
 ]
+
+
+def of(scene: Scene) -> Json:
+    """As the API server would have what the operator decided: the real thing, not written by hand."""
+    declared = scene.spec
+    return {
+        "apiVersion": "serin.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "fraud", "namespace": scene.namespace, "generation": scene.generation},
+        "spec": {}
+        if isinstance(declared, Problem)
+        else declared.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        "status": to_wire(scene.status),
+    }
 
 
 def role(revision: str, since: str = "2026-11-17T09:30:00Z", ready: int = 2, replicas: int = 2) -> Json:

@@ -35,6 +35,9 @@ def test_names_of_the_namespace(api: ApiServer) -> None:
     assert completed("status", "f") == ["forecast", "fraud"]
     assert completed("promote", "fr") == ["fraud"]
     assert completed("status", "-n", "search", "") == ["ranking"]
+    assert completed("status", "-n=search", "") == completed("-n", "search", "status", "") == ["ranking"]
+    assert completed("status", "mdep/f") == ["mdep/forecast", "mdep/fraud"]
+    assert completed("-n", "search", "und") == ["undo"]
 
 
 @pytest.mark.usefixtures("serin")
@@ -43,6 +46,29 @@ def test_namespaces_and_contexts(api: ApiServer) -> None:
         api.put({"metadata": {"name": name}}, NAMESPACE)
     assert completed("status", "-n", "se") == ["search", "serin-system"]
     assert completed("why", "--context", "") == ["here", "nowhere"]
+
+
+@pytest.mark.usefixtures("serin")
+def test_values_of_options(api: ApiServer) -> None:
+    assert completed("watch", "fraud", "--until", "") == ["settled"]
+    assert completed("status", "-o", "") == ["json", "text"]
+    assert completed("pause", "fraud", "-o", "j") == ["json"]
+    assert api.requests == []
+
+
+@pytest.mark.usefixtures("serin")
+def test_revisions_that_an_order_may_be_for(api: ApiServer) -> None:
+    older = {"revision": "fraud-v11-0a0a0a0a", "version": "v11", "reason": "Crashed", "message": ""}
+    body = objects.rolling()
+    body["status"]["rejected"] = [*objects.rejected()["status"]["rejected"], older]
+    api.put(body)
+    assert completed("promote", "fraud", "--revision", "") == [objects.CANDIDATE]
+    assert completed("undo", "fraud", "--revision", "") == [objects.STABLE]
+    assert completed("retry", "fraud", "--revision", "") == ["fraud-v11-0a0a0a0a", objects.CANDIDATE]
+    assert completed("retry", "fraud", "--revision", "fraud-v11") == ["fraud-v11-0a0a0a0a"]
+    api.put(objects.deployment())
+    assert completed("promote", "fraud", "--revision", "") == []
+    assert completed("promote", "nobody", "--revision", "") == []
 
 
 def test_a_completion_never_complains(api: ApiServer, serin: Run) -> None:

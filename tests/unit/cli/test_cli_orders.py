@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from serin.cli import orders
 from serin.cli.verbs import VERBS
+from serin.cluster.session import Session
 from serin.rollout import orders as orders_of_the_operator
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
@@ -234,6 +236,76 @@ def test_an_operator_that_does_not_answer(api: ApiServer, serin: Run) -> None:
     assert "serin.dev/promote" in annotated(api)
 
 
+def given_as_json(verb: str, revision: str, effect: str, **answer: object) -> Json:
+    return {
+        "order": verb,
+        "name": "fraud",
+        "namespace": "payments",
+        "revision": revision,
+        "value": f"{revision}#jane/2026-11-20T22:12:30.000Z",
+        "effect": effect,
+        **answer,
+    }
+
+
+@pytest.mark.parametrize(("result", "code"), [("Done", 0), ("Refused", 6)])
+def test_an_order_for_machines_is_what_was_given_and_the_answer(
+    api: ApiServer, serin: Run, result: str, code: int
+) -> None:
+    api.put(objects.rolling())
+    carry_out(api, result, "as you say")
+    given = serin("pause", "fraud", "-o", "json")
+    assert given.exit_code == code
+    told = given_as_json("pause", CANDIDATE, "v13 stays at 25 % until resumed", result=result, message="as you say")
+    assert json.loads(given.stdout) == told
+
+
+def test_an_order_for_machines_without_an_answer(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    silent = given_as_json("pause", CANDIDATE, "v13 stays at 25 % until resumed", result=None, message="")
+    late = serin("pause", "fraud", "-o", "json", "--timeout", "200ms")
+    assert (late.exit_code, json.loads(late.stdout)) == (5, silent)
+    at_once = serin("pause", "fraud", "-o", "json", "--no-wait")
+    assert (at_once.exit_code, json.loads(at_once.stdout)) == (0, silent)
+
+
+def test_an_order_that_is_not_given_tells_machines_nothing(api: ApiServer, serin: Run) -> None:
+    api.put(objects.deployment())
+    refused = serin("pause", "fraud", "-o", "json")
+    assert (refused.exit_code, refused.stdout) == (6, "")
+
+
+def test_whoever_stops_waiting_is_told_that_the_order_stands(
+    api: ApiServer, serin: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.put(objects.rolling())
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(orders, "follow", interrupted)
+    given = serin("promote", "fraud")
+    assert given.exit_code == 130
+    assert "no longer waiting for the answer: the order stands" in one_line(given.stderr)
+    assert "serin status fraud -n payments shows the answer." in one_line(given.stderr)
+    assert "serin.dev/promote" in annotated(api)
+
+
+def test_whoever_stops_the_writing_is_told_that_the_order_may_stand(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    read = Session.patch
+
+    def interrupted(*arguments: object) -> None:
+        read(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "patch", interrupted)
+        given = serin("promote", "fraud")
+    assert given.exit_code == 130
+    assert "stopped while the order was written: it may stand" in one_line(given.stderr)
+
+
 def test_an_order_that_another_took_the_place_of(api: ApiServer, serin: Run) -> None:
     api.put(objects.rolling())
 
@@ -261,8 +333,12 @@ def test_the_help_says_how_kubectl_does_it(serin: Run, verb: str) -> None:
     path = {"retry": ".status.rejected[0].revision", "undo": ".status.stable.revision"}.get(
         verb, ".status.candidate.revision"
     )
-    assert f"revision=$(kubectl get modeldeployment NAME -o jsonpath='{{{path}}}')\n" in shown
-    assert f'kubectl annotate --overwrite modeldeployment NAME serin.dev/{verb}="$revision#$(date +%s)"\n' in shown
+    assert f"revision=$(kubectl get modeldeployment NAME -n NAMESPACE \\\n      -o jsonpath='{{{path}}}')\n" in shown
+    assert (
+        "kubectl annotate --overwrite modeldeployment NAME -n NAMESPACE \\\n"
+        f'      serin.dev/{verb}="$revision#$(date +%s)"\n'
+    ) in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import UTC
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from e2e.stack.certificate import ensure
 from serin.cli.reach import Where
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import HANG_UP
@@ -171,12 +174,110 @@ def test_a_login_helper_that_fails_is_named(api: ApiServer, serin: Run, tmp_path
     assert "token has expired, run: cloud login" in refused(serin)
 
 
-def test_a_bug_is_a_sentence_too(serin: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("division by zero")
+def test_a_bug_is_a_sentence_that_names_the_place_and_no_secret(
+    api: ApiServer, serin: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a library says of a value that it refuses may be the token itself."""
+    api.put(objects.deployment())
 
-    monkeypatch.setattr(Where, "session", broken)
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("Invalid header value b'Bearer secret-token'")
+
+    monkeypatch.setattr("kubernetes.client.rest.RESTClientObject.request", broken)
     told = refused(serin)
-    assert "this is a bug in serin, please report it: ZeroDivisionError: division by zero SERIN_DEBUG=1 shows" in told
+    assert "this is a bug in serin, please report it: ValueError at cluster/session.py line " in told
+    assert "SERIN_DEBUG=1 shows all of it" in told
+    assert "secret-token" not in told
     monkeypatch.setenv("SERIN_DEBUG", "1")
-    assert isinstance(serin("status", "fraud").exception, ZeroDivisionError)
+    assert isinstance(serin("status", "fraud").exception, ValueError)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n\n"])
+def test_a_token_in_a_file_that_ends_with_a_newline(api: ApiServer, serin: Run, tmp_path: Path, end: str) -> None:
+    api.put(objects.deployment())
+    (tmp_path / "token").write_bytes(f"filetok{end}".encode())
+    _with_user(tmp_path, {"tokenFile": str(tmp_path / "token")})
+    shown = serin("status", "fraud")
+    assert shown.exit_code == 0, shown.output
+    assert api.tokens[-1] == "Bearer filetok"
+
+
+@pytest.mark.parametrize("token", ["file\ntok", "file tok en", "filet\u00f6k"])
+def test_a_token_that_is_none_is_not_shown(serin: Run, tmp_path: Path, token: str) -> None:
+    _with_user(tmp_path, {"token": token})
+    told = refused(serin)
+    assert "the token of user jane in the kubeconfig" in told
+    assert "log in again as you would for kubectl" in told
+    assert "file" not in told.replace("kubeconfig", "")
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"auth-provider": {"name": "oidc", "config": {"client-secret": "hush"}}},
+        {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "x", "env": [{"value": "hush"}]}},
+    ],
+)
+def test_a_user_that_is_not_complete_is_told_without_secrets(
+    api: ApiServer, serin: Run, tmp_path: Path, user: Json
+) -> None:
+    _with_user(tmp_path, user)
+    api.refuse(OBJECT, 401, "Unauthorized")
+    told = refused(serin)
+    assert "Expected key" in told
+    assert "hush" not in told
+
+
+IMPERSONATING: Json = {
+    "token": "secret-token",
+    "as": "zo\u00eb",
+    "as-uid": "u-1",
+    "as-groups": ["on-call", "payments, all"],
+    "as-user-extra": {"example.com/reason": ["page 7", "night"]},
+}
+
+
+def test_who_impersonates_somebody_asks_and_orders_as_them(api: ApiServer, serin: Run, tmp_path: Path) -> None:
+    """As kubectl does: what is recorded is as whom it was ordered."""
+    api.put(objects.rolling())
+    _with_user(tmp_path, IMPERSONATING)
+    assert serin("promote", "fraud", "--no-wait").exit_code == 0
+    assert api.tokens[-1] == "Bearer secret-token"
+    assert api.impersonated[-1] == [
+        ("Impersonate-User", "zo\u00eb"),
+        ("Impersonate-Uid", "u-1"),
+        ("Impersonate-Group", "on-call"),
+        ("Impersonate-Group", "payments, all"),
+        ("Impersonate-Extra-example.com%2Freason", "page 7"),
+        ("Impersonate-Extra-example.com%2Freason", "night"),
+    ]
+    assert api.of("fraud")["metadata"]["annotations"]["serin.dev/promote"].startswith(f"{objects.CANDIDATE}#zo/")
+
+
+@pytest.mark.parametrize(
+    ("user", "told"),
+    [
+        ({"as-groups": ["on-call"]}, "as-groups needs as: without it nobody is impersonated"),
+        ({"as": "zoe\nAuthorization: x"}, "as of its user must be text on one line"),
+        ({"as": "zoe", "as-groups": [7]}, "as-groups of its user must be text on one line"),
+        ({"as": "zoe", "as-user-extra": "x"}, "does not say how to reach its current context"),
+    ],
+)
+def test_what_cannot_be_impersonated(serin: Run, tmp_path: Path, user: Json, told: str) -> None:
+    _with_user(tmp_path, {"token": "secret-token", **user})
+    assert told in refused(serin)
+
+
+def test_a_certificate_that_shall_not_be_checked_is_not_spoken_of(tmp_path: Path) -> None:
+    """kubectl says nothing of it, and a script that reads the standard error would read it with every request."""
+    pair = ensure(None, "localhost", datetime.now(UTC))
+    file = tmp_path / "tls.pem"
+    file.write_bytes(pair.certificate + pair.key)
+    with ApiServer(certificate=file) as api:
+        api.put(objects.deployment())
+        file = api.kubeconfig(tmp_path / "kubeconfig")
+        config: Json = json.loads(file.read_text())
+        config["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+        file.write_text(json.dumps(config))
+        shown = run("status", "fraud", "--kubeconfig", str(file))
+    assert (shown.exit_code, shown.stderr) == (0, "")

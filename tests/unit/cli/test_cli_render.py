@@ -117,7 +117,25 @@ def test_several_and_what_is_none_of_ours() -> None:
         ({"model": {"name": "x"}}, "spec.model: exactly one of version and alias must be set"),
         ({"serving": {"minReplicas": 0}}, "spec.serving.minReplicas: must be greater than or equal to 1"),
         ({"serving": {"protocol": "v3"}}, "spec.serving.protocol: must be 'v1' or 'v2'"),
-        ({"rollout": {"steps": [{"weight": 5, "hold": "5x"}]}}, "spec.rollout.steps[0].hold: must match pattern"),
+        (
+            {"rollout": {"steps": [{"weight": 5, "hold": "5x"}]}},
+            "spec.rollout.steps[0].hold: '5x' is not a duration such as 90s, 10m or 1h30m",
+        ),
+        (
+            {"serving": {"resources": {"limits": {"memory": "2gb"}}}},
+            "spec.serving.resources.limits.memory: '2gb' is not a quantity such as 1, 500m or 2Gi",
+        ),
+        (
+            {"serving": {"resources": {"limits": {"cpu": 0.5}}}},
+            'limits.cpu: 0.5 is not a quantity such as 1, 500m or 2Gi, or "0.5" with its quotes',
+        ),
+        (
+            {"rollout": {"gates": {"quality": [{"metric": "f1", "notWorseThanStable": "2"}]}}},
+            "spec.rollout.gates.quality[0].notWorseThanStable: '2' is not a percentage such as 5% or 0.25%",
+        ),
+        ({"model": {"name": "x", "version": "13"}}, 'spec.model.version: must be a valid integer, not "13"'),
+        ({"model": {"name": "x", "version": True}}, "spec.model.version: must be a valid integer, not true"),
+        ({"suspend": "yes"}, 'spec.suspend: must be a valid boolean, not "yes"'),
         (
             {"rollout": {"steps": [{"weigth": 5, "hold": "5s"}]}},
             "steps[0].weigth: there is no such field; did you",
@@ -149,13 +167,25 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("{", "- is no YAML"),
-        ("just words", "holds something else than Kubernetes objects"),
-        ("", "declares no ModelDeployment; it has nothing"),
+        ("{", "standard input is no YAML"),
+        ("just words", "standard input holds something else than Kubernetes objects"),
+        ("", "standard input declares no ModelDeployment; it has nothing"),
         ("kind: Pod", "declares no ModelDeployment; it has Pod"),
         (SHORTEST.replace("  model:", "  #model:"), "spec: is missing"),
         (SHORTEST.replace("spec:", "spec: 7 #"), "is no YAML"),
         ("kind: ModelDeployment\nmetadata: 7\nspec: []", "spec: is missing"),
+        ("kind: List\nitems: [null]", "holds something else than Kubernetes objects: null"),
+        ("kind: List\nitems: abc", 'holds a List whose items are no list: "abc"'),
+        ("kind: List\nitems: [[]]", "holds something else than Kubernetes objects: []"),
+        ("kind: List\nitems:", "declares no ModelDeployment; it has nothing"),
+        (SHORTEST + "7: x\n", "7: there is no such field; there are apiVersion, kind"),
+        (SHORTEST.replace("payments", "5"), "metadata.namespace: is 5, must be lower case letters and digits"),
+        (SHORTEST.replace("payments", "a/b"), 'metadata.namespace: is "a/b", must be lower case'),
+        (SHORTEST + "  suspend: true\n  suspend: false\n", "the key suspend stands twice"),
+        ("a: &a [*a]", "holds YAML that is no JSON"),
+        ("? [1]\n: 2", "is no YAML"),
+        ("[" * 5000, "holds YAML that is no JSON"),
+        ("a: !!python/name:os.system x", "is no YAML"),
     ],
 )
 def test_what_is_no_manifest(content: str, told: str) -> None:
@@ -164,6 +194,56 @@ def test_what_is_no_manifest(content: str, told: str) -> None:
     assert told in " ".join(shown.stderr.split())
     assert run("render", "-f", "/nowhere/x.yaml").exit_code == 1
     assert run("render").exit_code == 2
+
+
+def test_lists_are_opened_whatever_they_are_called() -> None:
+    [whole] = list(yaml.safe_load_all(SHORTEST))
+    bare = {"metadata": {"name": "churn"}, "spec": whole["spec"]}
+    lists = {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {"apiVersion": "serin.dev/v1alpha1", "kind": "ModelDeploymentList", "items": [whole, bare]},
+            {"apiVersion": "v1", "kind": "List", "items": None},
+        ],
+    }
+    shown = rendered(yaml.safe_dump(lists))
+    assert [one["metadata"]["name"] for one in objects(shown) if one["kind"] == "HTTPRoute"] == ["fraud", "churn"]
+    # Another kind that only ends like one.
+    assert "it has AllowList" in rendered("kind: AllowList\nspec: {}").stderr
+
+
+def test_a_manifest_is_read_as_kubectl_reads_it() -> None:
+    """Moments and other words of YAML are texts, numbers without a fraction whole ones, nulls are not written."""
+    written = SHORTEST.replace("name: fraud-detector, alias: champion", "name: 2026-11-20, version: 13.0").replace(
+        "metadata: {name: fraud, namespace: payments}", "metadata: {name: fraud, namespace: payments, labels: }"
+    )
+    written += "  serving:\n    env: [{name: DAY, value: 2026-11-20}]\n    workers: null\n    overrides: {nodeName: }\n"
+    written += "  traffic:\n  rollout: {bake: }\n"
+    shown = rendered(written)
+    model = objects(shown)[0]["spec"]["predictor"]
+    assert shown.stdout.startswith("# ModelDeployment fraud: 2026-11-20 version 13 from")
+    assert {"name": "DAY", "value": "2026-11-20"} in model["model"]["env"]
+    assert rendered("\ufeff" + SHORTEST).exit_code == 0
+
+
+def test_a_null_in_a_list_is_a_value() -> None:
+    assert (
+        "spec.traffic.hostnames[0]: must be a valid string, not null"
+        in rendered(manifest(traffic={"hostnames": [None]})).stderr
+    )
+
+
+def test_a_query_that_the_operator_would_refuse() -> None:
+    """The API server takes any text; the operator would say it with the same words."""
+    check = {"name": "margin", "query": "avg(margin) > {{ foo }}", "atLeast": 0.1}
+    shown = rendered(manifest(rollout={"analysis": {"checks": [check]}}))
+    assert shown.exit_code == 1
+    told = " ".join(shown.stderr.split())
+    assert told.startswith(
+        "error: fraud would not be served: InvalidQuery: spec.rollout.analysis: the query of check margin:"
+    )
+    assert "Correct the query that the message names" in told
 
 
 def test_a_version_that_contradicts_the_manifest() -> None:
@@ -215,6 +295,14 @@ def test_the_charts_own_values_are_the_defaults() -> None:
         ("domain: 7", "domain: "),
         ("gatways: []", "gatways: "),
         ("kind: ConfigMap\ndata: {}", "has no key settings.yaml"),
+        ("kind: ConfigMap\ndata: foo", "has no key settings.yaml"),
+        ("kind: ConfigMap\ndata: {settings.yaml: {domain: x}}", "has no key settings.yaml with a text"),
+        ("kind: ConfigMap\ndata: {settings.yaml: '{'}", "settings.yaml of the ConfigMap in"),
+        ("kind: ConfigMap\ndata: {settings.yaml: '[1]'}", "must hold one mapping with settings"),
+        ("settings: {runtimes: foo}", "runtimes: "),
+        ("settings: {runtimes: [foo]}", "runtimes.0: "),
+        ("settings: {runtimes: {a: 1}}", "runtimes: "),
+        ("settings: foo", "settings: "),
         ("---\na: 1\n---\nb: 2", "must hold one document"),
     ],
 )

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from serin.api.kinds import POD
+from serin.api.status import Phase
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.api_server import Json
 from tests.unit.cli.conftest import Run
+from tests.unit.rollout.scene import healthy
 
 SCREEN = """\
 fraud in payments                                                    Progressing
@@ -40,6 +42,9 @@ Orders
 pause Done 22:05:00Z (7m30s ago) by jane: paused by jane
 resume Done 22:05:00Z (7m30s ago) by jane: goes on
 """
+
+
+NOBODY = objects.condition("Available", "False", "StableUnavailable", "no revision with traffic has a ready replica")
 
 
 def lines(text: str) -> list[str]:
@@ -79,12 +84,27 @@ def test_texts_of_others_are_taken_as_texts(api: ApiServer, serin: Run) -> None:
         # Of an earlier generation: the operator has not looked at what is declared now.
         ({"conditions": [objects.condition("Stalled", "True", "NoRuntime")], "observedGeneration": 2}, 0),
         ({"conditions": [objects.condition("Reconciling", "True", "Deploying")]}, 0),
+        ({"phase": "Failed", "conditions": [objects.condition("Reconciling", "True", "RegistryUnavailable")]}, 4),
+        ({"phase": "Failed", "observedGeneration": 2}, 0),
+        # Nobody is served, whatever is under way; a first version takes nothing from anybody.
+        ({"phase": "Progressing", "conditions": [NOBODY]}, 4),
+        ({"phase": "Deploying", "conditions": [NOBODY], "stable": None}, 0),
     ],
 )
 def test_the_exit_code_tells_whether_somebody_has_to_act(api: ApiServer, serin: Run, status: Json, code: int) -> None:
     api.put(objects.deployment(**status))
     assert serin("status", "fraud").exit_code == code
     assert serin("status", "fraud", "-o", "json").exit_code == code
+
+
+def test_whoever_serves_nobody_is_told_by_the_exit_code(api: ApiServer, serin: Run) -> None:
+    """As the operator says it: nothing is Stalled, since pods may come back by themselves."""
+    scene = healthy()
+    scene.become_ready = False
+    scene.ready(scene.stable, 0).settle()
+    assert scene.status.phase is Phase.FAILED
+    api.put(objects.of(scene))
+    assert serin("status", "fraud").exit_code == 4
 
 
 def test_json_is_the_status_with_a_name(api: ApiServer, serin: Run) -> None:

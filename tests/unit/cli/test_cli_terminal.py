@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
@@ -46,6 +50,25 @@ def on_a_terminal(kubeconfig: Path, *arguments: str, columns: int = 80, **enviro
     return process.wait(SECONDS), got.decode().replace("\r\n", "\n")
 
 
+def begin(kubeconfig: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """The command with pipes instead of a terminal, as in a script."""
+    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", START, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=variables,
+    )
+
+
+def in_a_pipe(kubeconfig: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The same, to its end."""
+    process = begin(kubeconfig, *arguments, **environment)
+    out, err = process.communicate(timeout=SECONDS)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
 def plain(text: str) -> list[str]:
     return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines()]
 
@@ -73,6 +96,19 @@ def test_a_table_fits_the_terminal(api: ApiServer, kubeconfig: Path) -> None:
     assert narrow[0] == "NAME   STABLE  CANDIDATE  WEIGHT  STEP  PHASE"
 
 
+def test_long_names_fold_and_cut_nothing_else(api: ApiServer, kubeconfig: Path) -> None:
+    body = objects.rolling(phase="AwaitingApproval")
+    body["metadata"] |= {"name": "fraud-detector-eu-west-1-with-more", "namespace": "payments-production"}
+    api.put(body)
+    assert plain(on_a_terminal(kubeconfig, "status", "-A")[1]) == [
+        "NAMESPACE      NAME            STABLE  CANDIDATE  WEIGHT  STEP  PHASE",
+        "payments       fraud           v12     v13        25 %    3/4   Progressing",
+        "payments-prod  fraud-detector  v12     v13        25 %    3/4   AwaitingApproval",
+        "uction         -eu-west-1-wit",
+        "               h-more",
+    ]
+
+
 def test_a_live_view_stays_up_to_date_and_leaves_the_last_state(api: ApiServer, kubeconfig: Path) -> None:
     api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
     code, got = on_a_terminal(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s")
@@ -81,3 +117,57 @@ def test_a_live_view_stays_up_to_date_and_leaves_the_last_state(api: ApiServer, 
     last = got.rsplit("\x1b[2K", 1)[-1]
     assert "v13 has all traffic" in last
     assert "Candidate" not in last
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "fraud"],
+        ["status"],
+        ["status", "-o", "json"],
+        ["history", "fraud"],
+        ["history", "fraud", "-o", "json"],
+        ["why", "fraud"],
+        ["watch", "fraud", "--timeout", "100ms"],
+        ["status", "schl\u00fcssel"],
+        ["pause", "fraud", "--no-wait"],
+    ],
+)
+def test_an_output_that_has_not_every_letter_is_no_error(
+    api: ApiServer, kubeconfig: Path, arguments: list[str]
+) -> None:
+    """As in a container without a locale."""
+    body = objects.rolling()
+    body["status"]["message"] = body["status"]["history"][0]["message"] = "caf\u00e9 \u2192 \u4e2d \ud83e\udd9c"
+    api.put(body)
+    shown = in_a_pipe(kubeconfig, *arguments, PYTHONIOENCODING="latin-1")
+    assert shown.returncode == (2 if "schl\u00fcssel" in arguments else 0), shown.stderr
+    assert b"bug" not in shown.stderr
+    if "json" in arguments:
+        told = json.dumps(json.loads(shown.stdout), ensure_ascii=False)
+        assert "caf\u00e9 \u2192 \u4e2d \U0001f99c" in told
+
+
+def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(
+        "apiVersion: serin.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: fraud}\n"
+        "spec: {model: {name: x, version: 1}, serving: {env: [{name: A, value: \u4e2d}]}}\n",
+        encoding="utf-8",
+    )
+    shown = in_a_pipe(tmp_path, "render", "-f", str(file), PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0")
+    assert shown.returncode == 0, shown.stderr
+    assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(shown.stdout)), ensure_ascii=False)
+
+
+def test_an_order_is_not_taken_back_by_the_keyboard(api: ApiServer, kubeconfig: Path) -> None:
+    watching = threading.Event()
+    api.on_watch = [watching.set]
+    given = begin(kubeconfig, "promote", "fraud", "--timeout", "60s")
+    # The order is written by then, and waited for.
+    assert watching.wait(SECONDS), given.communicate(timeout=SECONDS)
+    assert api.patches
+    given.send_signal(signal.SIGINT)
+    out, err = given.communicate(timeout=SECONDS)
+    assert given.returncode == 130, (out, err)
+    assert b"the order stands" in err

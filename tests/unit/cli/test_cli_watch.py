@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from serin.api.reasons import Reason
+from serin.api.status import Phase
 from serin.cli import follow as following
 from serin.cli.exits import CommandError
 from serin.cli.exits import Exit
@@ -13,10 +16,13 @@ from serin.cli.follow import Deadline
 from serin.cli.follow import follow
 from serin.cli.reach import Where
 from serin.cli.seen import Seen
+from serin.rollout.observed import Problem
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import HANG_UP
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.conftest import Run
+from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import resolved
 
 COLLECTION = "GET /apis/serin.dev/v1alpha1/namespaces/payments/modeldeployments"
 
@@ -43,6 +49,30 @@ def test_one_line_a_change_until_it_is_settled(api: ApiServer, serin: Run) -> No
         "fraud Healthy | v12 100 % | v13 has all traffic",
     ]
     assert watched.stdout.startswith("2026-11-20T22:12:30Z fraud ")
+
+
+def test_machines_get_a_line_of_json_for_each_change(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling(step=3))
+    api.on_watch = [
+        # Only annotated: the status is the same.
+        lambda: api.put({**api.of("fraud"), "metadata": {**api.of("fraud")["metadata"], "annotations": {"a": "b"}}}),
+        lambda: api.put(objects.deployment(message="v13 has all traffic")),
+    ]
+    asked = [{"name": "fraud", "namespace": "payments", "generation": 3, "status": api.of("fraud")["status"]}]
+    watched = serin("watch", "fraud", "-o", "json", "--until", "settled", "--timeout", "20s")
+    assert watched.exit_code == 0, watched.output
+    lines = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert lines == [*asked, json.loads(serin("status", "fraud", "-o", "json").stdout)]
+
+
+def test_machines_are_told_too_that_nobody_answers(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    api.refuse(f"{COLLECTION}?watch", 503, "starting")
+    api.on_watch = [lambda: api.put(objects.deployment())]
+    watched = serin("watch", "fraud", "-o", "json", "--until", "settled", "--timeout", "20s")
+    assert watched.exit_code == 0, watched.output
+    away = json.loads(watched.stdout.splitlines()[1])
+    assert away == {"name": "fraud", "namespace": "payments", "error": "starting"}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +105,29 @@ def test_a_timeout(api: ApiServer, serin: Run) -> None:
     watched = serin("watch", "fraud", "--until", "settled", "--timeout", "300ms")
     assert watched.exit_code == 5
     assert "fraud is Progressing after 300ms: step 3/4" in " ".join(watched.stderr.split())
+
+
+def test_a_time_without_an_end_to_wait_for_is_no_error(api: ApiServer, serin: Run) -> None:
+    api.put(objects.deployment())
+    watched = serin("watch", "fraud", "--timeout", "300ms")
+    assert (watched.exit_code, watched.stderr) == (0, "")
+    assert told(watched.stdout) == ["fraud Healthy | v12 100 % | v12 has all traffic"]
+
+
+def test_a_failure_that_passes_by_itself_ends_no_wait(api: ApiServer, serin: Run) -> None:
+    """A registry that is away: the operator goes on once it is back, and nobody has to do anything."""
+    scene = healthy()
+    away = Problem(Reason.REGISTRY_UNAVAILABLE, "the registry does not answer")
+    scene.target, scene.generation = away, scene.generation + 1
+    scene.settle()
+    assert scene.status.phase is Phase.FAILED
+    api.put(objects.of(scene))
+    scene.target = resolved(1)
+    scene.settle()
+    api.on_watch = [lambda: api.put(objects.of(scene))]
+    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "20s")
+    assert watched.exit_code == 0, watched.output
+    assert [line.split()[1] for line in told(watched.stdout)] == ["Failed", "Healthy"]
 
 
 def test_one_that_is_deleted(api: ApiServer, serin: Run) -> None:

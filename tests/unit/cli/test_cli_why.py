@@ -10,6 +10,7 @@ from serin.api.reasons import Reason
 from serin.api.status import Phase
 from serin.cli.remedies import BY_PHASE
 from serin.cli.remedies import BY_REASON
+from serin.cli.remedies import PLACES
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.api_server import Json
@@ -29,11 +30,8 @@ NEVER_OF_READY = {
     Reason.SUPERSEDED,
     Reason.REVERTED,
     Reason.ABORTED,
-    # Of the condition AnalysisPassing.
+    # Of the condition AnalysisPassing; what does not pass is waited for.
     Reason.ANALYSIS_PASSING,
-    Reason.ANALYSIS_INCONCLUSIVE,
-    Reason.ANALYSIS_ERROR,
-    Reason.ANALYSIS_FAILED,
 }
 
 
@@ -43,7 +41,7 @@ def test_every_phase_has_its_sentence(phase: Phase) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - NEVER_OF_READY))
-def test_every_reason_of_ready_has_its_sentence(reason: Reason) -> None:
+def test_every_reason_of_ready_or_of_waiting_has_its_sentence(reason: Reason) -> None:
     """Empty only where the phase of the same name says it."""
     assert BY_REASON[reason] or reason in BY_PHASE
 
@@ -51,7 +49,7 @@ def test_every_reason_of_ready_has_its_sentence(reason: Reason) -> None:
 def test_nothing_is_told_that_does_not_exist() -> None:
     assert set(BY_REASON) <= set(SENTENCES) - NEVER_OF_READY
     for sentence in (*BY_PHASE.values(), *BY_REASON.values()):
-        assert {field for _, field, _, _ in Formatter().parse(sentence)} <= {None, "name", "candidate"}
+        assert {field for _, field, _, _ in Formatter().parse(sentence)} <= {None, *PLACES}
         assert not sentence or sentence.endswith(".")
 
 
@@ -71,13 +69,13 @@ def test_a_rollout(api: ApiServer, serin: Run) -> None:
     assert "It waits for the hold to end at 2026-11-20T22:20:05Z." in told
     assert "The step's hold ends 22:20:05Z (in 7m35s)." in told
     assert "The deadline of the whole rollout is 2026-11-21 01:44Z (in 3h31m)." in told
-    assert "serin abort takes v13 back." in told
+    assert "serin abort fraud -n payments takes v13 back." in told
 
 
 def test_a_rollback_names_what_was_taken_back_and_how_to_try_again(api: ApiServer, serin: Run) -> None:
     told = explained(api, serin, objects.rejected())
     assert "What was taken back last fraud-v13-5e6f7a8b, 22:00:05Z (12m25s ago): LoadFailed: container" in told
-    assert "serin retry tries the same revision again." in told
+    assert "serin retry fraud -n payments tries v13 again as it is." in told
 
 
 def test_what_has_to_be_mended_comes_first(api: ApiServer, serin: Run) -> None:
@@ -98,7 +96,43 @@ def test_a_pause(api: ApiServer, serin: Run) -> None:
     paused = {"reason": "Frozen", "message": "check errors failed", "since": "2026-11-20T22:12:00Z"}
     told = explained(api, serin, objects.rolling(phase="Paused", paused=paused))
     assert "It is paused since 22:12:00Z (30s ago): check errors failed" in told
-    assert "serin resume lets it go on" in told
+    assert "serin resume fraud -n payments lets it go on" in told
+
+
+def test_what_an_older_operator_does_not_say_is_not_made_up(api: ApiServer, serin: Run) -> None:
+    """Without a reason of its own the rollout stands where Ready says."""
+    body = objects.rolling(step=0, phase="Deploying")
+    told = explained(api, serin, body)
+    assert "What would change it What it waits for moves it on." in told
+    assert "serin abort fraud -n payments takes v13 back." in told
+
+
+def test_a_bake_is_no_hold(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling(step=5, phase="Baking"))
+    assert "Bake ends  22:20:05Z (in 7m35s)" in serin("status", "fraud").stdout
+    told = explained(api, serin, objects.rolling(step=5, phase="Baking"))
+    assert "v13 since 21:44:05Z (28m25s ago), after the last step." in told
+    assert "The bake ends 22:20:05Z (in 7m35s)." in told
+    assert "hold" not in told.split("What is on its way")[1].replace("waits for the hold to end", "")
+
+
+def test_for_machines(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling(waitingReason="WaitingForGateway"))
+    told = json.loads(serin("why", "fraud", "-o", "json").stdout)
+    assert {key: told[key] for key in ("name", "namespace", "phase", "reason")} == {
+        "name": "fraud",
+        "namespace": "payments",
+        "phase": "Progressing",
+        "reason": "WaitingForGateway",
+    }
+    assert [section["title"] for section in told["sections"]] == [
+        "fraud in payments is Progressing",
+        "What is declared",
+        "What serves",
+        "What is on its way",
+        "What would change it",
+    ]
+    assert all(section["sentences"] for section in told["sections"])
 
 
 def test_a_gate_that_warns(api: ApiServer, serin: Run) -> None:

@@ -80,7 +80,11 @@ def spec(version: int = 1, **sections: Any) -> ModelDeploymentSpec:
 def declared(spec: ModelDeploymentSpec | Problem) -> Declared:
     """What a spec itself says about its rollout."""
     inline = None if isinstance(spec, Problem) else spec.rollout
-    return Declared() if inline is None else Declared(Rollout.model_validate(inline.model_dump(exclude={"policy"})))
+    return (
+        Declared()
+        if inline is None
+        else Declared(Rollout.model_validate(inline.model_dump(exclude={"policy"}, exclude_unset=True)))
+    )
 
 
 def routed(planned: PlannedRoute, *, accepted: bool) -> Route:

@@ -21,8 +21,12 @@ LATE = "not promoted within 1h: waiting for no answer"
 
 def stuck(on: str, length: float = 3599, steps: Any = None, **settings: Any) -> Scene:
     """A rollout with a deadline of an hour that the registry keeps in its first step."""
-    steps = steps or [{"weight": 10, "hold": "5m"}, {"weight": 50, "hold": "5m"}]
-    rollout = {"steps": steps, "deadline": "1h", "onInconclusive": on, **settings}
+    return held_up(length, steps, deadline="1h", onInconclusive=on, **settings)
+
+
+def held_up(length: float, steps: Any = None, **settings: Any) -> Scene:
+    """A rollout that the registry keeps in its first step."""
+    rollout = {"steps": steps or [{"weight": 10, "hold": "5m"}, {"weight": 50, "hold": "5m"}], **settings}
     scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
     scene.run(60)
     assert scene.weight == 10
@@ -134,7 +138,7 @@ def test_who_bakes_was_in_time() -> None:
 
 
 def test_a_rollout_without_a_deadline_is_never_late() -> None:
-    scene = stuck("Rollback", 86400 * 30, deadline=None)
+    scene = held_up(86400 * 30)
     assert (scene.weight, scene.status.rejected) == (10, ())
 
 

@@ -172,7 +172,8 @@ def test_a_spec_that_cannot_be_read_touches_nothing() -> None:
     assert decision.plan is None
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert before.rollout is not None
-    waiting = before.rollout.model_copy(update={"waiting_for": "a spec that can be read"})
+    told = {"waiting_for": "a spec that can be read", "waiting_reason": Reason.INVALID_SPEC}
+    waiting = before.rollout.model_copy(update=told)
     assert (scene.status.rollout, scene.status.candidate) == (waiting, before.candidate)
     assert scene.condition(ConditionType.CANDIDATE_READY) == ("True", Reason.CANDIDATE_READY)
     assert scene.status.url == before.url

@@ -15,6 +15,8 @@ from serin.cli.reach import Where
 from serin.cli.reach import read
 
 STDOUT = "-"
+# What -o means to the other commands, and to kubectl.
+FORMATS = ("text", "json", "yaml")
 
 File = Annotated[
     str | None,
@@ -48,6 +50,12 @@ def report(
     The page is one file that needs nothing else: charts, tables, orders and events, for a screen, a phone or paper.
     What Prometheus does not tell is named on it.
     """
+    if output in FORMATS:
+        raise typer.BadParameter(
+            f"it names the file of a page; serin history -o json has figures for machines. For a file of that name: "
+            f"./{output}",
+            param_hint="-o",
+        )
     # Imported here: no other command needs them.
     from serin.cli.report.ask import ask
     from serin.cli.report.choose import choose

@@ -45,6 +45,18 @@ def rolled_back(api: ApiServer) -> World:
     return world
 
 
+@pytest.mark.parametrize("word", ["json", "yaml", "text"])
+def test_a_form_of_output_is_no_file(api: ApiServer, serin: Run, word: str) -> None:
+    """Everywhere else -o json asks for JSON."""
+    told = serin("report", "fraud", "-o", word)
+    assert told.exit_code == 2
+    assert (
+        f"it names the file of a page; serin history -o json has figures for machines. For a file of that name: "
+        f"./{word}" in told.stderr
+    )
+    assert (api.requests, list(Path().glob(word))) == ([], [])
+
+
 def test_the_operators_prometheus_is_asked_through_the_api_server(api: ApiServer, serin: Run) -> None:
     world = rolled_back(api)
     note = {"eventTime": simulated.stamp(world.moment(60)), "type": "Normal", "reason": "Deploying", "note": "started!"}

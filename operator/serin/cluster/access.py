@@ -1,0 +1,186 @@
+"""How a person's command gets to the API server, and as whom: by the kubeconfig that kubectl would use, or in a pod."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from kubernetes.client import Configuration
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.incluster_config import load_incluster_config
+from kubernetes.config.kube_config import KubeConfigLoader
+from kubernetes.config.kube_config import KubeConfigMerger
+from yaml import YAMLError
+
+from serin.errors import KubeconfigError
+
+Json = dict[str, Any]
+
+DEFAULT_KUBECONFIG = "~/.kube/config"
+SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+IN_CLUSTER_VARIABLE = "KUBERNETES_SERVICE_HOST"
+
+IMPERSONATE = "Impersonate-"
+# client-go escapes the rest of a header's name (transport/round_trippers.go headerKeyEscape).
+HEADER_NAME = "!#$&'*+-.^_`|~"
+# The scheme and the credential; http.client refuses others, and its words would show them.
+AUTHORIZATION = re.compile(r"[!-~]+( [!-~]+)?")
+ENTRY = re.compile(r"\{.*\}", re.DOTALL)
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the API server is reached, and as whom."""
+
+    configuration: Any
+    namespace: str
+    """The context's namespace."""
+    user: str
+    """The context's user, or the one whom it impersonates; "" in a pod."""
+    complaints: tuple[str, ...] = ()
+    """What went wrong with the credentials, such as the words of a login helper that failed."""
+    impersonated: tuple[tuple[str, str], ...] = ()
+    """Headers that say as whom the requests shall count."""
+
+
+def find_access(kubeconfig: str | None, context: str | None) -> Access:
+    """As kubectl finds it: the file that is named, those of $KUBECONFIG, ~/.kube/config, then a pod's service account.
+
+    Raises KubeconfigError.
+    """
+    paths = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
+    try:
+        found = KubeConfigMerger(paths)
+    except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise KubeconfigError(f"the kubeconfig {paths} cannot be read: {in_one_line(error)}") from error
+    if found.config is not None:
+        return _of_context(found, paths, context)
+    if kubeconfig is None and context is None and os.environ.get(IN_CLUSTER_VARIABLE):
+        return _of_pod()
+    raise KubeconfigError(
+        f"no cluster is known: there is no kubeconfig at {paths}. Name one with --kubeconfig or KUBECONFIG"
+    )
+
+
+def contexts_of(kubeconfig: str | None) -> list[str]:
+    """Names of the contexts. Raises KubeconfigError."""
+    paths = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
+    try:
+        found = KubeConfigMerger(paths).config
+        return [] if found is None else [entry.value["name"] for entry in found["contexts"]]
+    except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise KubeconfigError(f"the kubeconfig {paths} cannot be read: {in_one_line(error)}") from error
+
+
+def authorization(configuration: Any) -> str:
+    """The header that says who asks; "" where nothing does. Renewed where it has run out."""
+    # A file with a token mostly ends with a newline (kubernetes/config/kube_config.py _load_user_token keeps it).
+    return str(configuration.get_api_key_with_prefix("BearerToken") or "").strip()
+
+
+def in_one_line(error: Exception) -> str:
+    """Its words, or its kind where it has none."""
+    return " ".join(_without_secrets(str(error)).split()) or type(error).__name__
+
+
+def _without_secrets(words: str) -> str:
+    """The Python client calls an entry of a kubeconfig by all that stands in it, tokens and passwords too
+    (kubernetes/config/kube_config.py KubeConfigMerger._merge)."""
+    return ENTRY.sub("{...}", words) if "kube-config" in words else words
+
+
+def _of_context(found: KubeConfigMerger, paths: str, context: str | None) -> Access:
+    heard = _Heard()
+    # A login helper that fails is only logged (kubernetes/config/kube_config.py _load_from_exec_plugin); the request
+    # then goes out as nobody, and its 401 would tell nothing of the cause.
+    root = logging.getLogger()
+    root.addHandler(heard)
+    configuration = Configuration()
+    try:
+        loader = KubeConfigLoader(found.config, active_context=context, config_base_path=None)
+        loader.load_and_set(configuration)
+        current = loader.current_context["context"]
+        user = current.get("user") or ""
+        impersonated = tuple(_impersonated(_user(found, user)))
+    except (ConfigException, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        names = ", ".join(contexts_of(paths)) or "none"
+        wanted = "its current context" if context is None else f"context {context}"
+        raise KubeconfigError(
+            f"the kubeconfig {paths} does not say how to reach {wanted}: {in_one_line(error)}. "
+            f"Its contexts are: {names}; choose one with --context"
+        ) from error
+    finally:
+        root.removeHandler(heard)
+    token = authorization(configuration)
+    if token and not AUTHORIZATION.fullmatch(token):
+        raise KubeconfigError(
+            f"the token of user {user} in the kubeconfig {paths} has characters that no token has: log in again as "
+            "you would for kubectl"
+        )
+    return Access(
+        configuration,
+        namespace=current.get("namespace") or "default",
+        user=_user(found, user).get("as") or user,
+        complaints=tuple(heard.messages),
+        impersonated=impersonated,
+    )
+
+
+def _user(found: KubeConfigMerger, name: str) -> Json:
+    """What the kubeconfig says of the user; the loader has checked that much of it."""
+    entry = found.config["users"].get_with_name(name, safe=True) if name else None
+    user = entry.value.get("user") if entry is not None else None
+    return user if isinstance(user, dict) else {}
+
+
+def _impersonated(user: Json) -> Iterator[tuple[str, str]]:
+    """The headers that kubectl sends for ``as`` and what goes with it (client-go transport/round_trippers.go); the
+    Python client knows none of them. Raises ValueError."""
+    more = [field for field in ("as-uid", "as-groups", "as-user-extra") if user.get(field)]
+    if not user.get("as") and more:
+        raise ValueError(f"{more[0]} needs as: without it nobody is impersonated")
+    wanted = [("as", "User", user.get("as")), ("as-uid", "Uid", user.get("as-uid"))]
+    wanted += [("as-groups", "Group", group) for group in _texts(user.get("as-groups"))]
+    for key, many in (user.get("as-user-extra") or {}).items():
+        wanted += [("as-user-extra", f"Extra-{quote(key, safe=HEADER_NAME)}", one) for one in _texts(many)]
+    for field, header, value in wanted:
+        if value and (not isinstance(value, str) or CONTROL.search(value)):
+            raise ValueError(f"{field} of its user must be text on one line")
+        if value:
+            # Headers go out in latin-1; those who read them take them for UTF-8.
+            yield f"{IMPERSONATE}{header}", value.encode().decode("latin-1")
+
+
+def _texts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _of_pod() -> Access:
+    configuration = Configuration()
+    try:
+        load_incluster_config(client_configuration=configuration)
+    except ConfigException as error:
+        raise KubeconfigError(f"this pod has no usable service account: {in_one_line(error)}") from error
+    try:
+        namespace = SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+    except OSError:
+        namespace = "default"
+    return Access(configuration, namespace=namespace, user="")
+
+
+class _Heard(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(_without_secrets(record.getMessage()))
