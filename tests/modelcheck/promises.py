@@ -203,7 +203,11 @@ def _ordered(look: Look, memory: ModelDeploymentStatus, verb: str, name: str) ->
 
 
 def _late(state: State, look: Look, known: Account) -> bool:
-    """Whether the deadline is over after which everything was declared to be given, and no approval is missing."""
+    """Whether the deadline is over after which everything was declared to be given, and only evidence is missing."""
+    in_use = memory_of(state.memory).stable
+    service = dict(look.services).get(in_use.revision) if in_use is not None else None
+    if state.down or not known.earned or service is None or service.ready == 0:
+        return False
     limit, declared = deadline(known.plan), course(known.plan)
     promotes = declared.on_inconclusive is OnInconclusive.PROMOTE
     asks = any(step.approval for step in declared.steps[known.earned :])

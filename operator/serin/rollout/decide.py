@@ -18,6 +18,7 @@ from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Revision
+from serin.api.status import RolloutStatus
 from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
@@ -194,13 +195,25 @@ def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec
     if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at:
         return memory
     course = rollout.course
+    if course.on_inconclusive is OnInconclusive.PROMOTE and _may_have_everything(memory, rollout, observed):
+        # No person's word: looked at anew at every decision until it has everything.
+        skipping = skip(rollout).model_copy(update={"deadline_at": rollout.deadline_at})
+        return memory if rollout.skip else replace(memory, rollout=skipping)
+    rollout = rollout.model_copy(update={"skip": False})
+    memory = replace(memory, rollout=rollout)
     late = f"not promoted within {course.deadline}: waiting for {waiting_for(memory, observed, spec, now)}"
     if course.on_inconclusive is OnInconclusive.ROLLBACK:
         return memory.reject(Reason.DEADLINE_EXCEEDED, late, observed.serving.route, now)
-    asks = awaits_approval(rollout) or any(step.approval for step in course.steps[rollout.step :])
-    if course.on_inconclusive is OnInconclusive.PROMOTE and not asks:
-        return replace(memory, rollout=skip(rollout))
     return replace(memory, rollout=pause(rollout, Reason.DEADLINE_EXCEEDED, late, now))
+
+
+def _may_have_everything(memory: Memory, rollout: RolloutStatus, observed: Observed) -> bool:
+    """Whether too little evidence is all that keeps the candidate. That nobody declares it, that it never had a step,
+    that the stable revision is down or that a person is asked is for a person to override."""
+    asks = awaits_approval(rollout) or any(step.approval for step in rollout.course.steps[rollout.step :])
+    answers = observed.unmet is None and observed.registry_down is None
+    serves = memory.stable is not None and observed.serving.health(memory.stable.revision).ready > 0
+    return not asks and answers and serves and rollout.step > 0
 
 
 def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Failure | None:
