@@ -221,7 +221,7 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, no
     if memory.candidate is None or memory.rollout is None:
         return None
     health = observed.serving.health(memory.candidate.revision)
-    failure = hopeless(health, memory.rollout.trial_since)
+    failure = hopeless(health, memory.rollout.trial_since, memory.rollout.started_at)
     if failure is not None:
         return failure
     deadline = startup_deadline(memory, spec)

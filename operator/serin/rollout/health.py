@@ -29,10 +29,14 @@ def ready_at(health: Health, replicas: int, stable_for: timedelta) -> datetime |
     return health.ready_since[replicas - 1] + stable_for
 
 
-def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
-    """The failure that ends a candidate at once: a start that failed repeatedly, or any crash on trial."""
-    # The kubelet writes whole seconds.
-    since = None if trial_since is None else trial_since.replace(microsecond=0)
+def hopeless(health: Health, trial_since: datetime | None, started_at: datetime | None = None) -> Failure | None:
+    """The failure that ends a candidate at once: a start that failed repeatedly, or any crash on trial.
+
+    What came before the trial, or before the rollout, was of another time: pods of a revision that is retried may
+    still say why it failed then.
+    """
+    since = _told(trial_since)
+    begun = since or _told(started_at)
     for failure in health.failures:
         # What fails before the model server starts, in a pod that is added or replaced, cannot have had a request.
         served = failure.reason is not Reason.DOWNLOAD_FAILED
@@ -40,9 +44,15 @@ def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
         if crashed and failure.reason is Reason.LOAD_FAILED:
             # The pod cannot tell a model that fell from one that never stood; the step that runs can.
             return replace(failure, reason=Reason.CRASHED)
-        if failure.hopeless or crashed:
+        old = failure.at is not None and begun is not None and failure.at < begun
+        if crashed or (failure.hopeless and not old):
             return failure
     return None
+
+
+def _told(moment: datetime | None) -> datetime | None:
+    """A moment as the kubelet writes it: in whole seconds."""
+    return None if moment is None else moment.replace(microsecond=0)
 
 
 def overdue(health: Health, deadline: str) -> Failure:

@@ -53,3 +53,26 @@ def test_a_model_that_fell_under_traffic_crashed_and_did_not_fail_to_load() -> N
     assert hopeless(Health(failures=(fell,)), START) == replace(fell, reason=Reason.CRASHED)
     assert hopeless(Health(failures=(fell,)), None) is None
     assert hopeless(Health(failures=(replace(fell, hopeless=True),)), None) == replace(fell, hopeless=True)
+
+
+@pytest.mark.parametrize(
+    ("trial_since", "started_at", "counts"),
+    [
+        (None, None, True),
+        (None, START, True),
+        (None, START + seconds(0.9), True),
+        (None, START + seconds(1), False),
+        (START, START - seconds(60), True),
+        (START + seconds(1), START - seconds(60), False),
+    ],
+)
+def test_a_start_that_failed_repeatedly_counts_in_the_rollout_in_which_it_did(
+    trial_since: datetime | None, started_at: datetime | None, *, counts: bool
+) -> None:
+    loops = replace(KILLED, reason=Reason.DOWNLOAD_FAILED, hopeless=True)
+    assert hopeless(Health(failures=(loops,)), trial_since, started_at) == (loops if counts else None)
+
+
+def test_a_failure_that_tells_no_moment_is_one_of_now() -> None:
+    lasts = replace(KILLED, at=None, hopeless=True)
+    assert hopeless(Health(failures=(lasts,)), START, START) == lasts
