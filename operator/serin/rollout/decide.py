@@ -227,6 +227,8 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, no
     deadline = startup_deadline(memory, spec)
     # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.
     missing = health.ready < needed_replicas(spec, memory.rollout, now)
-    if deadline is None or now < deadline or not missing:
+    # Its object may never have been made: refused, or in the way of an older one that is still being deleted.
+    made = memory.candidate.revision in observed.serving.revisions
+    if deadline is None or now < deadline or not missing or not made:
         return None
     return overdue(health, spec.serving.startup_deadline)

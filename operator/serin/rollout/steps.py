@@ -158,7 +158,7 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
             return replace(memory, rollout=rollout.model_copy(update={"waiting_since": None}))
         wait = obstacle_to(aim, memory, observed, spec, now)
         if wait is not None:
-            return replace(memory, rollout=_waiting(rollout, wait, now))
+            return replace(memory, rollout=_waiting(rollout, wait, candidate, observed, spec, now))
         rollout = rollout.model_copy(update={"waiting_since": None})
         memory = replace(memory, rollout=rollout)
         if not routed(memory, observed, aim):
@@ -208,12 +208,24 @@ def _interrupted(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
     return rollout.model_copy(update={"step_started_at": None, "next_at": None, "waiting_since": now})
 
 
-def _waiting(rollout: RolloutStatus, wait: Wait, now: datetime) -> RolloutStatus:
-    """The startup deadline runs until the replicas are ready for long enough: readiness that comes and goes is none."""
-    for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS
+def _waiting(
+    rollout: RolloutStatus,
+    wait: Wait,
+    candidate: Revision,
+    observed: Observed,
+    spec: ModelDeploymentSpec,
+    now: datetime,
+) -> RolloutStatus:
+    """The startup deadline runs until the replicas are ready for long enough: readiness that comes and goes is none.
+    It does not run while what would make them is refused."""
     # From now, not from the end of the hold: that may be long ago, and the replicas are asked for only now.
-    since = (rollout.waiting_since or now) if for_replicas else None
-    return rollout.model_copy(update={"waiting_since": since})
+    since = rollout.waiting_since or now
+    made = candidate.revision in observed.serving.revisions
+    if not made and since + span(spec.serving.startup_deadline) <= now:
+        # Nobody could make it until now: it has its whole time when it is there.
+        since = now
+    for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS and not observed.obstacles
+    return rollout.model_copy(update={"waiting_since": since if for_replicas else None})
 
 
 def routed(memory: Memory, observed: Observed, aim: Aim) -> bool:

@@ -667,3 +667,43 @@ def test_a_revision_that_is_retried_and_fails_again_is_rejected_again() -> None:
     scene.order(Verb.RETRY, candidate).run(10)
     scene.fail(candidate, crash(scene, hopeless=True)).settle()
     assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
+
+
+def test_no_deadline_runs_while_what_would_make_the_replicas_is_refused() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.wait(300)
+    scene.obstacles = (Problem(Reason.BACKEND_REFUSED, "admission webhook denied the request"),)
+    scene.run(86400)
+    assert (scene.status.phase, rejected(scene)) == (Phase.FAILED, [])
+    scene.obstacles = ()
+    scene.run(599)
+    assert rejected(scene) == []
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_a_candidate_that_nobody_could_make_has_its_whole_deadline_when_it_is_there() -> None:
+    """One of the same name was being deleted, say, so that nothing could be written all the time."""
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.pods.pop(scene.candidate)
+    scene.wait(600).look()
+    assert (rejected(scene), scene.candidate in scene.pods) == ([], True)
+    scene.run(599)
+    assert rejected(scene) == []
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_a_candidate_that_is_made_anew_before_its_deadline_has_no_more_time() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.wait(599)
+    scene.pods.pop(scene.candidate)
+    scene.settle()
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
