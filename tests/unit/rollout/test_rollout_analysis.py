@@ -428,3 +428,24 @@ def test_evidence_that_is_lost_while_replicas_are_waited_for_is_waited_for_again
     scene.run(60)
     scene.ready(scene.candidate, 2).run(25)
     assert (scene.weight, verdict(scene)) == (10, Verdict.ERROR)
+
+
+def test_a_rollout_that_freezes_in_a_pause_by_a_person_keeps_what_was_left_of_its_times() -> None:
+    scene = judged({10: "5m"}, onFailure="Freeze", deadline="2h")
+    counts(scene, (400, 2))
+    scene.run(100)
+    assert scene.status.rollout is not None
+    deadline, hold = scene.status.rollout.deadline_at, scene.status.rollout.next_at
+    assert deadline is not None
+    assert hold is not None
+    scene.order(Verb.PAUSE, scene.candidate).run(590)
+    counts(scene, (400, 60))
+    scene.run(410)
+    frozen = scene.status.rollout.paused
+    assert frozen is not None
+    assert (frozen.reason, frozen.since) != (Reason.PAUSED, scene.moment(1000))
+    stood = frozen.since - scene.moment(1000)
+    assert (frozen.deadline_at, frozen.next_at) == (deadline + stood, hold + stood)
+    scene.measured.clear()
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    assert scene.status.rollout.deadline_at == deadline + seconds(1000)

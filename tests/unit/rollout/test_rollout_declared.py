@@ -237,6 +237,20 @@ def test_what_a_person_paused_stays_so_after_a_suspension() -> None:
     assert scene.declare(2, rollout=rollout).run(3600).status.phase is Phase.PAUSED
 
 
+def test_replicas_lost_in_a_pause_by_a_person_have_their_whole_deadline_after_a_suspension() -> None:
+    sections: dict[str, Any] = {"rollout": {"steps": [{"weight": 10, "hold": "5m"}]}}
+    scene = rolling({10: "5m"})
+    scene.run(60)
+    scene.order(Verb.PAUSE, scene.candidate).run(60)
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).run(60)
+    scene.declare(2, **sections, suspend=True).run(3600)
+    scene.declare(2, **sections).run(599)
+    assert scene.status.rejected == ()
+    scene.run(1)
+    assert [one.reason for one in scene.status.rejected] == [Reason.STARTUP_DEADLINE_EXCEEDED]
+
+
 def test_a_deployment_that_is_being_deleted_is_left_alone() -> None:
     scene = rolling({10: "5m"})
     scene.run(60)
