@@ -83,6 +83,8 @@ class Scene:
     observed: Observed
     spec: ModelDeploymentSpec
     now: datetime
+    aborted: frozenset[str]
+    """Revisions for which abort was given together with it."""
 
 
 class Refused(Exception):  # noqa: N818 (an answer, not an error)
@@ -105,9 +107,11 @@ def ordered(verb: Verb, revision: str, values: Mapping[str, str], handled: Mappi
 
 def carry_out(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Everything that was ordered and not handled yet, and what became of it."""
-    for order in _new(observed.orders, memory.handled):
+    orders = tuple(_new(observed.orders, memory.handled))
+    scene = Scene(observed, spec, now, frozenset(one.revision for one in orders if one.verb is Verb.ABORT))
+    for order in orders:
         try:
-            memory, message = _DO[order.verb](memory, order, Scene(observed, spec, now))
+            memory, message = _DO[order.verb](memory, order, scene)
             result = "Done"
         except Refused as refusal:
             message, result = str(refusal), "Refused"
@@ -176,6 +180,9 @@ def _retry(memory: Memory, order: Order, scene: Scene) -> Carried:
     rejection = memory.rejection(order.revision)
     if rejection is None:
         raise Refused(f"{order.revision or 'nothing'} is not among the rejected revisions")
+    if order.revision in scene.aborted:
+        # Whichever came first: tried again, it would get requests that somebody wanted to take from it.
+        raise Refused("it was ordered together with abort, which counts: order it again")
     return memory.forgive(order.revision), f"{rejection.version} is tried again where it is what is declared"
 
 

@@ -220,7 +220,9 @@ def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, n
 def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> str:
     """What ends a step that is where it shall be: somebody, time, or evidence."""
     if rollout.paused is not None:
-        return f"somebody to resume, promote or abort it ({rollout.paused.message})"
+        # A first version has nothing to skip, and nobody to go back to.
+        orders = "resume, promote or abort" if memory.stable is not None else "resume"
+        return f"somebody to {orders} it ({rollout.paused.message})"
     waits = []
     if not held(rollout, now):
         what = "the bake" if bakes(rollout.course, rollout.step) else "the hold"
