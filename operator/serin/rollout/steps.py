@@ -35,6 +35,8 @@ from serin.rollout.observed import Problem
 
 # Contour accepts a route up to 0.6 s before its Envoys have it (seen on a loaded machine); it tells whole seconds.
 SPREADING = timedelta(seconds=2)
+# Problems that end with an answer of the registry; any other with another declaration, or with what it names.
+UNANSWERED = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.REGISTRY_REFUSED})
 
 
 def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Aim | None:
@@ -92,7 +94,8 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
     # What it had it gets back, unless it may be just what is no longer declared.
     stops = aim.forward or isinstance(observed.target, Problem)
     if stops and stopped is not None and not rollout.skip:
-        return Wait(stopped.reason, stopped.message)
+        wanted = "the registry to answer" if stopped.reason in UNANSWERED else "a declaration that can be met"
+        return Wait(stopped.reason, f"{wanted} ({stopped.message})")
     if stable is not None and observed.serving.health(stable.revision).ready == 0 and not rollout.skip:
         return Wait(
             Reason.STABLE_UNAVAILABLE,

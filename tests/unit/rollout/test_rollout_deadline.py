@@ -17,7 +17,7 @@ from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import seconds
 
 DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "no answer")
-LATE = "not promoted within 1h: waiting for no answer"
+LATE = "not promoted within 1h: waiting for the registry to answer (no answer)"
 
 
 def stuck(on: str, length: float = 3599, steps: Any = None, weight: int = 10, **settings: Any) -> Scene:

@@ -14,6 +14,7 @@ from serin.api.status import Phase
 from serin.rollout.goal import goal_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
+from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
 from serin.rollout.standing import standing_of
@@ -201,3 +202,26 @@ def lacking_evidence_and_approval() -> Scene:
 def test_what_is_waited_for_and_until_when(begin: Callable[[], Scene], phase: Phase, words: str) -> None:
     scene = begin()
     assert (scene.status.phase, words in scene.status.message) == (phase, True), scene.status.message
+
+
+@pytest.mark.parametrize(
+    ("down", "target", "words"),
+    [
+        (Reason.REGISTRY_UNAVAILABLE, None, "the registry to answer (refused since noon)"),
+        (Reason.REGISTRY_REFUSED, None, "the registry to answer (refused since noon)"),
+        (None, Reason.RESOLVING, "the registry to answer (refused since noon)"),
+        (None, Reason.VERSION_NOT_FOUND, "a declaration that can be met (refused since noon)"),
+    ],
+)
+def test_what_comes_in_the_way_is_waited_for_in_a_sentence(
+    down: Reason | None, target: Reason | None, words: str
+) -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    if down is not None:
+        scene.down = Problem(down, "refused since noon")
+    if target is not None:
+        scene.target = Problem(target, "refused since noon")
+    scene.run(300)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.waiting_for == words
