@@ -45,6 +45,7 @@ from serin.rollout.retire import retire
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.standing import waiting_for
+from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
 from serin.rollout.steps import earns
 from serin.rollout.steps import skip
@@ -58,13 +59,15 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return Decision(status=observed.status)
     memory = Memory.of(observed.status)
     if isinstance(observed.spec, Problem):
+        memory = memory.route(shares(memory, observed), observed.serving.route)
         status = report(memory, observed, None, observed.spec, now)
-        return Decision(status=status, events=tuple(_complaints(observed.status, status)))
+        return Decision(status=status, events=tuple(_complaints(observed, status)))
     spec = observed.spec
     if spec.suspend:
         suspended = _suspended()
-        memory = suspend(memory, suspended, now)
-        return Decision(status=report(memory, observed, spec, suspended, now))
+        memory = suspend(memory, suspended, now).route(shares(memory, observed), observed.serving.route)
+        status = report(memory, observed, spec, suspended, now)
+        return Decision(status=status, events=tuple(_complaints(observed, status)))
     memory = unsuspend(memory, now)
 
     goal = goal_of(observed, spec, memory, now)
@@ -87,7 +90,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     return Decision(
         status=status,
         plan=plan,
-        events=(*memory.events, *_complaints(observed.status, status)),
+        events=(*memory.events, *_complaints(observed, status)),
         may_wait=_only_waits(Memory.of(observed.status), memory, stays=_stays(plan, observed)),
         look_again_at=now if earns(memory, observed) else next_moment(memory, observed, spec, now),
     )
@@ -128,12 +131,16 @@ def _only_waits(before: Memory, after: Memory, *, stays: bool) -> bool:
     return essence(before) == essence(after)
 
 
-def _complaints(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
-    """What is stalled for a new reason is worth an event. A rollback has told its own already."""
+def _complaints(observed: Observed, after: ModelDeploymentStatus) -> Iterator[Event]:
+    """What is stalled for a new reason is worth an event, and that the version in use lost its last replica. A
+    rollback has told its own already."""
+    before = observed.status
     known = {condition.reason for condition in before.conditions if condition.type is ConditionType.STALLED}
     for condition in after.conditions:
         if condition.type is ConditionType.STALLED and condition.reason not in known | {Reason.ROLLED_BACK}:
             yield Event("Warning", condition.reason, condition.message)
+    if before.stable is not None and before.stable.ready > 0 and after.stable is not None and after.stable.ready == 0:
+        yield Event("Warning", Reason.STABLE_UNAVAILABLE, without_replicas(after.stable, observed))
 
 
 def _suspended() -> Problem:

@@ -21,6 +21,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.standing import PASSING
 from serin.rollout.standing import Standing
 from serin.rollout.standing import wanted_replicas
+from serin.rollout.standing import without_replicas
 
 
 def facts_of(
@@ -61,6 +62,9 @@ def _available(observed: Observed, memory: Memory) -> Fact:
     ]
     if serving:
         names = ", ".join(f"{share.version} {share.weight} %" for share in serving)
+        down = without_replicas(memory.stable, observed) if memory.stable is not None else ""
+        if down:
+            return Fact(ConditionType.AVAILABLE, "True", Reason.STABLE_UNAVAILABLE, f"{names}; {down}")
         return Fact(ConditionType.AVAILABLE, "True", Reason.SERVING, names)
     if memory.traffic:
         return Fact(

@@ -175,7 +175,7 @@ def test_a_spec_that_cannot_be_read_touches_nothing() -> None:
     assert (scene.status.rollout, scene.status.candidate) == (waiting, before.candidate)
     assert scene.condition(ConditionType.CANDIDATE_READY) == ("True", Reason.CANDIDATE_READY)
     assert scene.status.url == before.url
-    assert scene.status.message.endswith("serving v1")
+    assert scene.status.message.endswith("; serving v1 90 %, v2 10 %")
     assert scene.told[-1] == Reason.INVALID_SPEC
 
 
