@@ -26,6 +26,9 @@ from serin.rollout.decision import Event
 from serin.rollout.decision import ServingPlan
 from serin.rollout.evidence import weigh
 from serin.rollout.gates import admit
+from serin.rollout.give_up import give_up
+from serin.rollout.give_up import make_good
+from serin.rollout.give_up import stranded
 from serin.rollout.goal import goal_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
@@ -73,6 +76,8 @@ def decide(observed: Observed, now: datetime) -> Decision:
     goal = goal_of(observed, spec, memory, now)
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
+    memory = make_good(memory, observed, now)
+    goal = _held(memory, goal, observed)
     memory = _follow(memory, goal, observed, spec, now)
     memory, goal, warning = admit(memory, goal, observed, now)
     if isinstance(goal, Problem):
@@ -92,7 +97,9 @@ def decide(observed: Observed, now: datetime) -> Decision:
         plan=plan,
         events=(*memory.events, *_complaints(observed, status)),
         may_wait=_only_waits(Memory.of(observed.status), memory, stays=_stays(plan, observed)),
-        look_again_at=now if earns(memory, observed) else next_moment(memory, observed, spec, now),
+        look_again_at=now
+        if earns(memory, observed) or _freed(memory, goal)
+        else next_moment(memory, observed, spec, now),
     )
 
 
@@ -147,28 +154,49 @@ def _suspended() -> Problem:
     return Problem(Reason.SUSPENDED, "spec.suspend is true: nothing is changed until it is false")
 
 
-def _follow(
-    memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
-) -> Memory:
-    """End a rollout that is not the declared revision's. Without a goal everything stays."""
-    if isinstance(goal, Problem):
-        return memory
-    candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
+def _held(memory: Memory, goal: Revision | Problem, observed: Observed) -> Revision | Problem:
+    """What is declared, or that it has to wait: the rollout that it would end is all that serves."""
+    candidate, stable = memory.candidate, memory.stable
+    if isinstance(goal, Problem) or candidate is None or stable is None:
+        return goal
+    if _goes_on(memory, goal) or not stranded(memory, observed):
+        return goal
+    return Problem(
+        Reason.STABLE_UNAVAILABLE,
+        f"{goal.version} is declared and waits for a ready replica of {stable.version}: without one nobody could take "
+        f"over from {candidate.version}; abort or promote that to go on",
+    )
+
+
+def _freed(memory: Memory, goal: Revision | Problem) -> bool:
+    """Whether what was declared need not wait any more: the candidate was promoted by order just now."""
+    return isinstance(goal, Problem) and goal.reason is Reason.STABLE_UNAVAILABLE and memory.candidate is None
+
+
+def _goes_on(memory: Memory, goal: Revision) -> bool:
+    """Whether the rollout that runs, if one does, stays as it is with this declaration."""
+    candidate, stable = memory.candidate, memory.stable
     settled = stable is not None and stable.revision == goal.revision
     unwanted = settled or memory.rejection(goal.revision) is not None
     if unwanted and memory.rollout is not None and memory.rollout.undo:
         # What is declared is what a person takes back, or what was taken back before.
+        return True
+    return candidate is None or candidate.revision == goal.revision
+
+
+def _follow(
+    memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
+) -> Memory:
+    """End a rollout that is not the declared revision's. Without a goal everything stays."""
+    candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
+    if isinstance(goal, Problem) or candidate is None or _goes_on(memory, goal):
         return memory
-    if candidate is not None and candidate.revision != goal.revision:
-        if stable is None and candidate.revision in route.weights:
-            # The first version already has the traffic, only the record of it is missing.
-            memory = memory.promote(now, spec)
-            stable = memory.stable
-        elif stable is not None and stable.revision == goal.revision:
-            memory = memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
-        else:
-            memory = memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)
-    return memory
+    if stable is None and candidate.revision in route.weights:
+        # The first version already has the traffic, only the record of it is missing.
+        return memory.promote(now, spec)
+    if stable is not None and stable.revision == goal.revision:
+        return memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
+    return memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)
 
 
 def _start(memory: Memory, goal: Revision | Problem, observed: Observed, now: datetime, warning: str) -> Memory:
@@ -193,7 +221,7 @@ def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     failure = failure_of(memory, observed, spec, now)
     if failure is None:
         return memory
-    return memory.reject(failure.reason, failure.message, observed.serving.route, now)
+    return give_up(memory, observed, failure.reason, failure.message, now)
 
 
 def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
@@ -210,7 +238,7 @@ def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec
     memory = replace(memory, rollout=rollout)
     late = f"not promoted within {course.deadline}: waiting for {waiting_for(memory, observed, spec, now)}"
     if course.on_inconclusive is OnInconclusive.ROLLBACK:
-        return memory.reject(Reason.DEADLINE_EXCEEDED, late, observed.serving.route, now)
+        return give_up(memory, observed, Reason.DEADLINE_EXCEEDED, late, now)
     return replace(memory, rollout=pause(rollout, Reason.DEADLINE_EXCEEDED, late, now))
 
 

@@ -44,8 +44,10 @@ def facts_of(
     yield _traffic_routed(observed)
     if memory.rollout is not None and memory.rollout.verdict is not None:
         yield _analysis(memory, memory.rollout.verdict)
-    if memory.rollout is not None and memory.rollout.paused is not None:
-        yield Fact(ConditionType.PAUSED, "True", memory.rollout.paused.reason, memory.rollout.paused.message)
+    paused = memory.rollout.paused if memory.rollout is not None else None
+    if paused is not None:
+        until = "; it is taken back as soon as a replica of the stable revision is ready" if paused.failed else ""
+        yield Fact(ConditionType.PAUSED, "True", paused.reason, paused.message + until)
     if memory.rollout is not None and memory.rollout.warning is not None:
         yield Fact(ConditionType.GATES_WARNING, "True", Reason.SIGNATURE_INCOMPATIBLE, memory.rollout.warning)
 

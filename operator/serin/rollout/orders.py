@@ -32,6 +32,7 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
 from serin.rollout.pause import resume
+from serin.rollout.pause import seen
 from serin.rollout.steps import skip
 
 VALUE_LENGTH = 512
@@ -199,8 +200,8 @@ def _resume(memory: Memory, order: Order, scene: Scene) -> Carried:
     candidate, rollout = _under_way(memory, order)
     if rollout.paused is None:
         raise Refused("the rollout is not paused")
-    frozen = rollout.paused.reason is Reason.FROZEN
-    going = replace(memory, rollout=resume(rollout, scene.now), analysis=() if frozen else memory.analysis)
+    analysis = () if seen(rollout.paused) else memory.analysis
+    going = replace(memory, rollout=resume(rollout, scene.now), analysis=analysis)
     return going, f"the rollout of {candidate.version} goes on"
 
 

@@ -240,7 +240,8 @@ def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> str:
     if rollout.paused is not None:
         # A first version has nothing to skip, and nobody to go back to.
         orders = "resume, promote or abort" if memory.stable is not None else "resume"
-        return f"somebody to {orders} it ({rollout.paused.message})"
+        failed = "a ready replica of the stable revision, to take it back, or " if rollout.paused.failed else ""
+        return f"{failed}somebody to {orders} it ({rollout.paused.message})"
     waits = []
     if not held(rollout, now):
         what = "the bake" if bakes(rollout.course, rollout.step) else "the hold"

@@ -24,7 +24,9 @@ from serin.rollout.aim import Aim
 from serin.rollout.aim import aim_of
 from serin.rollout.aim import needed
 from serin.rollout.aim import stage_in
+from serin.rollout.course import ALL
 from serin.rollout.course import bakes
+from serin.rollout.give_up import stranded
 from serin.rollout.health import ready_at
 from serin.rollout.memory import Memory
 from serin.rollout.naming import matches
@@ -46,7 +48,9 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     if rollout is None or candidate is None:
         return None
     serving = observed.serving
-    if serving.health(candidate.revision).ready == 0:
+    # Where the stable revision has none either nothing is gained by moving everything to that and back.
+    nobody = stranded(memory, observed) and serving.route.shares == {candidate.revision: ALL}
+    if serving.health(candidate.revision).ready == 0 and not nobody:
         return None
     if memory.stable is not None and serving.route.exists and not serving.route.knows(candidate.revision):
         # Also where somebody took it out of the route by hand: it comes back as it came in.
@@ -89,18 +93,21 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
     wait = _replicas_missing(aim, candidate, rollout, observed, spec, now)
     if wait is not None:
         return wait
+    # Everything it had it gets back: the stable revision has had none of it.
+    back = not aim.forward and aim.weight == ALL
+    down = stable is not None and observed.serving.health(stable.revision).ready == 0
     # A person who orders to skip what is left has been told what is missing, and means it.
+    if stable is not None and down and not back and not rollout.skip:
+        return Wait(
+            Reason.STABLE_UNAVAILABLE,
+            f"a ready replica of the stable {stable.version}, or the order to promote {candidate.version} all the same",
+        )
     stopped = observed.unmet or observed.registry_down
     # What it had it gets back, unless it may be just what is no longer declared.
     stops = aim.forward or isinstance(observed.target, Problem)
     if stops and stopped is not None and not rollout.skip:
         wanted = "the registry to answer" if stopped.reason in UNANSWERED else "a declaration that can be met"
         return Wait(stopped.reason, f"{wanted} ({stopped.message})")
-    if stable is not None and observed.serving.health(stable.revision).ready == 0 and not rollout.skip:
-        return Wait(
-            Reason.STABLE_UNAVAILABLE,
-            f"a ready replica of the stable {stable.version}, or the order to promote {candidate.version} all the same",
-        )
     if stable is not None and not observed.serving.route.knows(candidate.revision):
         return Wait(Reason.WAITING_FOR_GATEWAY, gateway_answer(observed, f"to know {candidate.version}"))
     return None
