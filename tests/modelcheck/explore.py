@@ -69,6 +69,18 @@ def in_use(plan: str, people: int, faults: int) -> State:
     return state._replace(parent=Parent(2, plan), account=Account(), people=people, faults=faults)
 
 
+def alone(plan: str, people: int, faults: int) -> State:
+    """v2 bakes, and the last replica of v1 has just gone."""
+    state = in_use(plan, 0, 0)
+    while phase_of(state) is not Phase.BAKING:
+        after = _works(state)
+        length = due(state)
+        state = after if after != state or length is None else later(state, length)
+    stable = state.service(name(1))
+    assert stable is not None
+    return with_service(state, name(1), stable._replace(pods=()))._replace(people=people, faults=faults)
+
+
 def explore(start: State, *, most: int | None = None, rest_every: int = 1) -> Explored:
     """Visit everything. Raises Counterexample. ``most``: stop after so many states; ``rest_every``: of how many states
     one is followed to its rest."""

@@ -105,6 +105,7 @@ def route_write(state: State, look: Look, sent: Sent) -> None:
     strangers = set(weights) - set(existing) - {stable}
     if strangers:
         raise Broken(f"the route names {strangers}, which does not exist")
+    _answered_on(look, memory, sent)
     reached = {name for name in weights if sent.reaches(name)} | ({sent.mirror.revision} if sent.mirror else set())
     back = _orders_kept(look, memory, sent)
     for name in reached - {stable, back}:
@@ -115,6 +116,19 @@ def route_write(state: State, look: Look, sent: Sent) -> None:
         given = weights.get(memory.candidate.revision, 0)
         if not free and not unsuspended and given > memory.rollout.weight and stable:
             raise Broken(f"{given} % for a rollout that is paused at {memory.rollout.weight} %")
+
+
+def _answered_on(look: Look, memory: ModelDeploymentStatus, sent: Sent) -> None:
+    """Requests that somebody answers do not all go to where nobody is ready, unless a person says so."""
+    route, candidate = look.route, memory.candidate
+    if route is None or route.by_hand or route.answer != "accepted":
+        return
+    if candidate is not None and _ordered(look, memory, "abort", candidate.revision):
+        return
+    ready = {name for name, service in look.services if service.ready}
+    before, after = ({name for name, weight in one.weights if weight} & ready for one in (route.sent, sent))
+    if before and not after:
+        raise Broken(f"{sorted(before)} answers, and nobody will")
 
 
 def _orders_kept(look: Look, memory: ModelDeploymentStatus, sent: Sent) -> str:
@@ -207,7 +221,11 @@ def _ordered(look: Look, memory: ModelDeploymentStatus, verb: str, name: str) ->
 
 
 def _late(state: State, look: Look, known: Account) -> bool:
-    """Whether the deadline is over after which everything was declared to be given, and no approval is missing."""
+    """Whether the deadline is over after which everything was declared to be given, and only evidence is missing."""
+    in_use = memory_of(state.memory).stable
+    service = dict(look.services).get(in_use.revision) if in_use is not None else None
+    if state.down or not known.earned or service is None or service.ready == 0:
+        return False
     limit, declared = deadline(known.plan), course(known.plan)
     promotes = declared.on_inconclusive is OnInconclusive.PROMOTE
     asks = any(step.approval for step in declared.steps[known.earned :])
@@ -269,6 +287,7 @@ def status_write(state: State, look: Look) -> Account:
         failed -= {after.stable.revision}
     promote = known.promote or (_handled(before, after, "promote") == known.candidate != "")
     known = _looked(state, before, after, known)
+    _made_good(look, before, after)
     if after.candidate is None:
         known = known._replace(candidate="", plan="", stage=0, held=0, earned=0, lasted=0, passing=False, ago=0)
         promote = False
@@ -284,9 +303,27 @@ def _looked(state: State, before: ModelDeploymentStatus, after: ModelDeploymentS
         return known
     if rollout is None or rollout.judged_at is None or rollout.skip:
         return known
-    if state.measured is Measured.BAD and (rollout.paused is None or rollout.paused.reason is not Reason.FROZEN):
+    stands = rollout.paused is not None and rollout.paused.reason in (Reason.FROZEN, Reason.STABLE_UNAVAILABLE)
+    if state.measured is Measured.BAD and not stands:
         raise Broken(f"{after.candidate.revision} was seen to be bad, and goes on")
     return known._replace(passing=state.measured is Measured.GOOD, ago=0)
+
+
+def _made_good(look: Look, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:
+    """A failure that was put off while nobody else answered is not forgotten."""
+    stands, stable = before.rollout.paused if before.rollout is not None else None, before.stable
+    if stands is None or stands.failed is None or stable is None or look.parent.suspended:
+        return
+    if {"resume", "promote", "abort"} & set(new_orders(look, before)):
+        return
+    if before.candidate is None or after.candidate is None or after.candidate.revision != before.candidate.revision:
+        return
+    service = dict(look.services).get(stable.revision)
+    if service is not None and service.ready:
+        raise Broken(f"{stands.failed} was put off, and {stable.revision} is ready again")
+    still = after.rollout.paused if after.rollout is not None else None
+    if still is None or still.failed is None:
+        raise Broken(f"{stands.failed} was put off, and is forgotten")
 
 
 def _takes_over(state: State, look: Look, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:

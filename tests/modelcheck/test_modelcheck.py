@@ -144,6 +144,10 @@ def _failures_are_forgiven(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(memory.Memory, "reject", lambda self, *_: self)
 
 
+def _the_deadline_overrides_everything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "_may_have_everything", lambda *_: True)
+
+
 SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_abort_is_ignored, "one step", 1, 0, "aborted and still gets requests"),
     (_pause_is_ignored, "one step", 1, 0, "for a rollout that is paused"),
@@ -161,6 +165,7 @@ SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_evidence_is_not_waited_for, "judged", 0, 1, "without evidence"),
     (_a_pass_counts_for_ever, "judged", 0, 1, "without evidence, no more being measured"),
     (_failures_are_forgiven, "judged", 0, 1, "was seen to be bad, and goes on"),
+    (_the_deadline_overrides_everything, "promote", 0, 0, "stage 2 after stage 0"),
 ]
 
 

@@ -186,6 +186,9 @@ class Pause(StatusModel):
     since: Time = Field(description="Since when.")
     next_at: Time | None = Field(default=None, description="When the step's hold would have ended.")
     deadline_at: Time | None = Field(default=None, description="When the rollout's deadline would have been.")
+    failed: Reason | None = Field(
+        default=None, description="Why the candidate is taken back as soon as the stable revision has a ready replica."
+    )
 
 
 class RolloutStatus(StatusModel):

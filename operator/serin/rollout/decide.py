@@ -18,6 +18,7 @@ from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Revision
+from serin.api.status import RolloutStatus
 from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
@@ -26,6 +27,9 @@ from serin.rollout.decision import ServingPlan
 from serin.rollout.evidence import lapse
 from serin.rollout.evidence import weigh
 from serin.rollout.gates import admit
+from serin.rollout.give_up import give_up
+from serin.rollout.give_up import make_good
+from serin.rollout.give_up import stranded
 from serin.rollout.goal import goal_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
@@ -46,6 +50,7 @@ from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.settle import settle
 from serin.rollout.standing import waiting_for
+from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
 from serin.rollout.steps import earns
 from serin.rollout.steps import skip
@@ -59,18 +64,22 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return Decision(status=observed.status)
     memory = Memory.of(observed.status)
     if isinstance(observed.spec, Problem):
+        memory = memory.route(shares(memory, observed), observed.serving.route)
         status = report(memory, observed, None, observed.spec, now)
-        return Decision(status=status, events=tuple(_complaints(observed.status, status)))
+        return Decision(status=status, events=tuple(_complaints(observed, status)))
     spec = observed.spec
     if spec.suspend:
         suspended = _suspended()
-        memory = suspend(memory, suspended, now)
-        return Decision(status=report(memory, observed, spec, suspended, now))
+        memory = suspend(memory, suspended, now).route(shares(memory, observed), observed.serving.route)
+        status = report(memory, observed, spec, suspended, now)
+        return Decision(status=status, events=tuple(_complaints(observed, status)))
     memory = unsuspend(memory, now)
 
     goal = goal_of(observed, spec, memory, now)
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
+    memory = make_good(memory, observed, now)
+    goal = _held(memory, goal, observed)
     memory = _follow(memory, goal, observed, spec, now)
     memory, goal, warning = admit(memory, goal, observed, now)
     if isinstance(goal, Problem):
@@ -89,9 +98,11 @@ def decide(observed: Observed, now: datetime) -> Decision:
     return Decision(
         status=status,
         plan=plan,
-        events=(*memory.events, *_complaints(observed.status, status)),
+        events=(*memory.events, *_complaints(observed, status)),
         may_wait=_only_waits(Memory.of(observed.status), memory, stays=_stays(plan, observed)),
-        look_again_at=now if earns(memory, observed) else next_moment(memory, observed, spec, now),
+        look_again_at=now
+        if earns(memory, observed) or _freed(memory, goal)
+        else next_moment(memory, observed, spec, now),
     )
 
 
@@ -130,40 +141,65 @@ def _only_waits(before: Memory, after: Memory, *, stays: bool) -> bool:
     return essence(before) == essence(after)
 
 
-def _complaints(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
-    """What is stalled for a new reason is worth an event. A rollback has told its own already."""
+def _complaints(observed: Observed, after: ModelDeploymentStatus) -> Iterator[Event]:
+    """What is stalled for a new reason is worth an event, and that the version in use lost its last replica. A
+    rollback has told its own already."""
+    before = observed.status
     known = {condition.reason for condition in before.conditions if condition.type is ConditionType.STALLED}
     for condition in after.conditions:
         if condition.type is ConditionType.STALLED and condition.reason not in known | {Reason.ROLLED_BACK}:
             yield Event("Warning", condition.reason, condition.message)
+    if before.stable is not None and before.stable.ready > 0 and after.stable is not None and after.stable.ready == 0:
+        yield Event("Warning", Reason.STABLE_UNAVAILABLE, without_replicas(after.stable, observed))
 
 
 def _suspended() -> Problem:
     return Problem(Reason.SUSPENDED, "spec.suspend is true: nothing is changed until it is false")
 
 
-def _follow(
-    memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
-) -> Memory:
-    """End a rollout that is not the declared revision's. Without a goal everything stays."""
-    if isinstance(goal, Problem):
-        return memory
-    candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
+def _held(memory: Memory, goal: Revision | Problem, observed: Observed) -> Revision | Problem:
+    """What is declared, or that it has to wait: the rollout that it would end is all that serves."""
+    candidate, stable = memory.candidate, memory.stable
+    if isinstance(goal, Problem) or candidate is None or stable is None:
+        return goal
+    if _goes_on(memory, goal) or not stranded(memory, observed):
+        return goal
+    return Problem(
+        Reason.STABLE_UNAVAILABLE,
+        f"{goal.version} is declared and waits for a ready replica of {stable.version}: without one nobody could take "
+        f"over from {candidate.version}; abort or promote that to go on",
+    )
+
+
+def _freed(memory: Memory, goal: Revision | Problem) -> bool:
+    """Whether what was declared need not wait any more: the candidate was promoted by order just now."""
+    return isinstance(goal, Problem) and goal.reason is Reason.STABLE_UNAVAILABLE and memory.candidate is None
+
+
+def _goes_on(memory: Memory, goal: Revision) -> bool:
+    """Whether the rollout that runs, if one does, stays as it is with this declaration."""
+    candidate, stable = memory.candidate, memory.stable
     settled = stable is not None and stable.revision == goal.revision
     unwanted = settled or memory.rejection(goal.revision) is not None
     if unwanted and memory.rollout is not None and memory.rollout.undo:
         # What is declared is what a person takes back, or what was taken back before.
+        return True
+    return candidate is None or candidate.revision == goal.revision
+
+
+def _follow(
+    memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
+) -> Memory:
+    """End a rollout that is not the declared revision's. Without a goal everything stays."""
+    candidate, stable, route = memory.candidate, memory.stable, observed.serving.route
+    if isinstance(goal, Problem) or candidate is None or _goes_on(memory, goal):
         return memory
-    if candidate is not None and candidate.revision != goal.revision:
-        if stable is None and candidate.revision in route.weights:
-            # The first version already has the traffic, only the record of it is missing.
-            memory = memory.promote(now, spec)
-            stable = memory.stable
-        elif stable is not None and stable.revision == goal.revision:
-            memory = memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
-        else:
-            memory = memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)
-    return memory
+    if stable is None and candidate.revision in route.weights:
+        # The first version already has the traffic, only the record of it is missing.
+        return memory.promote(now, spec)
+    if stable is not None and stable.revision == goal.revision:
+        return memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
+    return memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)
 
 
 def _start(memory: Memory, goal: Revision | Problem, observed: Observed, now: datetime, warning: str) -> Memory:
@@ -188,7 +224,7 @@ def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     failure = failure_of(memory, observed, spec, now)
     if failure is None:
         return memory
-    return memory.reject(failure.reason, failure.message, observed.serving.route, now)
+    return give_up(memory, observed, failure.reason, failure.message, now)
 
 
 def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
@@ -197,13 +233,25 @@ def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec
     if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at:
         return memory
     course = rollout.course
+    if course.on_inconclusive is OnInconclusive.PROMOTE and _may_have_everything(memory, rollout, observed):
+        # No person's word: looked at anew at every decision until it has everything.
+        skipping = skip(rollout).model_copy(update={"deadline_at": rollout.deadline_at})
+        return memory if rollout.skip else replace(memory, rollout=skipping)
+    rollout = rollout.model_copy(update={"skip": False})
+    memory = replace(memory, rollout=rollout)
     late = f"not promoted within {course.deadline}: waiting for {waiting_for(memory, observed, spec, now)}"
     if course.on_inconclusive is OnInconclusive.ROLLBACK:
-        return memory.reject(Reason.DEADLINE_EXCEEDED, late, observed.serving.route, now)
-    asks = awaits_approval(rollout) or any(step.approval for step in course.steps[rollout.step :])
-    if course.on_inconclusive is OnInconclusive.PROMOTE and not asks:
-        return replace(memory, rollout=skip(rollout))
+        return give_up(memory, observed, Reason.DEADLINE_EXCEEDED, late, now)
     return replace(memory, rollout=pause(rollout, Reason.DEADLINE_EXCEEDED, late, now))
+
+
+def _may_have_everything(memory: Memory, rollout: RolloutStatus, observed: Observed) -> bool:
+    """Whether too little evidence is all that keeps the candidate. That nobody declares it, that it never had a step,
+    that the stable revision is down or that a person is asked is for a person to override."""
+    asks = awaits_approval(rollout) or any(step.approval for step in rollout.course.steps[rollout.step :])
+    answers = observed.unmet is None and observed.registry_down is None
+    serves = memory.stable is not None and observed.serving.health(memory.stable.revision).ready > 0
+    return not asks and answers and serves and rollout.step > 0
 
 
 def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Failure | None:
@@ -211,12 +259,14 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, no
     if memory.candidate is None or memory.rollout is None:
         return None
     health = observed.serving.health(memory.candidate.revision)
-    failure = hopeless(health, memory.rollout.trial_since)
+    failure = hopeless(health, memory.rollout.trial_since, memory.rollout.started_at)
     if failure is not None:
         return failure
     deadline = startup_deadline(memory, spec)
     # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.
     missing = health.ready < needed_replicas(spec, memory.rollout, now)
-    if deadline is None or now < deadline or not missing:
+    # Its object may never have been made: refused, or in the way of an older one that is still being deleted.
+    made = memory.candidate.revision in observed.serving.revisions
+    if deadline is None or now < deadline or not missing or not made:
         return None
     return overdue(health, spec.serving.startup_deadline)

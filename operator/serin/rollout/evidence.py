@@ -15,10 +15,12 @@ from serin.api.quantities import format_time
 from serin.api.reasons import Reason
 from serin.api.rollout import OnFailure
 from serin.rollout.aim import aim_of
+from serin.rollout.give_up import give_up
 from serin.rollout.looks import passes_until
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
+from serin.rollout.pause import seen
 from serin.rollout.steps import carries
 
 REASONS = {
@@ -45,12 +47,12 @@ def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
         verdict = Verdict.PASS
     judged = rollout.model_copy(update={"verdict": verdict, "judged_at": look.at})
     memory = replace(memory, analysis=checks, rollout=judged)
-    if verdict is not Verdict.FAIL or (rollout.paused is not None and rollout.paused.reason is Reason.FROZEN):
+    if verdict is not Verdict.FAIL or (rollout.paused is not None and seen(rollout.paused)):
         return memory
     message = said(checks, Verdict.FAIL)
     if rollout.course.on_failure is OnFailure.FREEZE:
         return replace(memory, rollout=pause(judged, Reason.FROZEN, f"a check failed: {message}", now))
-    return memory.reject(Reason.ANALYSIS_FAILED, message, observed.serving.route, now)
+    return give_up(memory, observed, Reason.ANALYSIS_FAILED, message, now)
 
 
 def lapse(memory: Memory, observed: Observed, now: datetime) -> Memory:

@@ -22,6 +22,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.standing import PASSING
 from serin.rollout.standing import Standing
 from serin.rollout.standing import wanted_replicas
+from serin.rollout.standing import without_replicas
 
 
 def facts_of(
@@ -44,8 +45,10 @@ def facts_of(
     yield _traffic_routed(observed)
     if memory.rollout is not None and memory.rollout.verdict is not None:
         yield _analysis(memory, memory.rollout.verdict)
-    if memory.rollout is not None and memory.rollout.paused is not None:
-        yield Fact(ConditionType.PAUSED, "True", memory.rollout.paused.reason, memory.rollout.paused.message)
+    paused = memory.rollout.paused if memory.rollout is not None else None
+    if paused is not None:
+        until = "; it is taken back as soon as a replica of the stable revision is ready" if paused.failed else ""
+        yield Fact(ConditionType.PAUSED, "True", paused.reason, paused.message + until)
     if memory.rollout is not None and memory.rollout.warning is not None:
         yield Fact(ConditionType.GATES_WARNING, "True", Reason.SIGNATURE_INCOMPATIBLE, memory.rollout.warning)
 
@@ -64,6 +67,9 @@ def _available(observed: Observed, memory: Memory) -> Fact:
     ]
     if serving:
         names = ", ".join(f"{share.version} {share.weight} %" for share in serving)
+        down = without_replicas(memory.stable, observed) if memory.stable is not None else ""
+        if down:
+            return Fact(ConditionType.AVAILABLE, "True", Reason.STABLE_UNAVAILABLE, f"{names}; {down}")
         return Fact(ConditionType.AVAILABLE, "True", Reason.SERVING, names)
     if memory.traffic:
         return Fact(

@@ -29,10 +29,14 @@ def ready_at(health: Health, replicas: int, stable_for: timedelta) -> datetime |
     return health.ready_since[replicas - 1] + stable_for
 
 
-def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
-    """The failure that ends a candidate at once: a start that failed repeatedly, or any end of its server on trial."""
-    # The kubelet writes whole seconds.
-    since = None if trial_since is None else trial_since.replace(microsecond=0)
+def hopeless(health: Health, trial_since: datetime | None, started_at: datetime | None = None) -> Failure | None:
+    """The failure that ends a candidate at once: a start that failed repeatedly, or any end of its server on trial.
+
+    What came before the trial, or before the rollout, was of another time: pods of a revision that is retried may
+    still say why it failed then.
+    """
+    since = _told(trial_since)
+    begun = since or _told(started_at)
     # Its artifacts never change: one replica has had them, so a store that is away is what keeps them from another.
     fetched = health.ready > 0 or trial_since is not None
     for failure in health.failures:
@@ -40,9 +44,15 @@ def hopeless(health: Health, trial_since: datetime | None) -> Failure | None:
         if on_trial and failure.reason is Reason.LOAD_FAILED:
             # The pod cannot tell a model that fell from one that never stood; the step that runs can.
             return replace(failure, reason=Reason.CRASHED)
-        if failure.hopeless and not (fetched and failure.reason is Reason.DOWNLOAD_FAILED):
+        old = failure.at is not None and begun is not None and failure.at < begun
+        if failure.hopeless and not old and not (fetched and failure.reason is Reason.DOWNLOAD_FAILED):
             return failure
     return None
+
+
+def _told(moment: datetime | None) -> datetime | None:
+    """A moment as the kubelet writes it: in whole seconds."""
+    return None if moment is None else moment.replace(microsecond=0)
 
 
 def overdue(health: Health, deadline: str) -> Failure:

@@ -32,6 +32,7 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
 from serin.rollout.pause import resume
+from serin.rollout.pause import seen
 from serin.rollout.steps import skip
 
 VALUE_LENGTH = 512
@@ -83,6 +84,8 @@ class Scene:
     observed: Observed
     spec: ModelDeploymentSpec
     now: datetime
+    aborted: frozenset[str]
+    """Revisions for which abort was given together with it."""
 
 
 class Refused(Exception):  # noqa: N818 (an answer, not an error)
@@ -105,9 +108,11 @@ def ordered(verb: Verb, revision: str, values: Mapping[str, str], handled: Mappi
 
 def carry_out(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Everything that was ordered and not handled yet, and what became of it."""
-    for order in _new(observed.orders, memory.handled):
+    orders = tuple(_new(observed.orders, memory.handled))
+    scene = Scene(observed, spec, now, frozenset(one.revision for one in orders if one.verb is Verb.ABORT))
+    for order in orders:
         try:
-            memory, message = _DO[order.verb](memory, order, Scene(observed, spec, now))
+            memory, message = _DO[order.verb](memory, order, scene)
             result = "Done"
         except Refused as refusal:
             message, result = str(refusal), "Refused"
@@ -178,6 +183,9 @@ def _retry(memory: Memory, order: Order, scene: Scene) -> Carried:
     rejection = memory.rejection(order.revision)
     if rejection is None:
         raise Refused(f"{order.revision or 'nothing'} is not among the rejected revisions")
+    if order.revision in scene.aborted:
+        # Whichever came first: tried again, it would get requests that somebody wanted to take from it.
+        raise Refused("it was ordered together with abort, which counts: order it again")
     return memory.forgive(order.revision), f"{rejection.version} is tried again where it is what is declared"
 
 
@@ -194,8 +202,8 @@ def _resume(memory: Memory, order: Order, scene: Scene) -> Carried:
     candidate, rollout = _under_way(memory, order)
     if rollout.paused is None:
         raise Refused("the rollout is not paused")
-    frozen = rollout.paused.reason is Reason.FROZEN
-    going = replace(memory, rollout=resume(rollout, scene.now), analysis=() if frozen else memory.analysis)
+    analysis = () if seen(rollout.paused) else memory.analysis
+    going = replace(memory, rollout=resume(rollout, scene.now), analysis=analysis)
     return going, f"the rollout of {candidate.version} goes on"
 
 

@@ -87,12 +87,26 @@ def _problem(problem: Problem, memory: Memory, observed: Observed) -> Standing:
 
 
 def _serving(memory: Memory, observed: Observed) -> str:
-    """What serves meanwhile, or that it does not."""
-    if memory.stable is None:
+    """What serves meanwhile, by the shares that the gateway has, or that the stable revision does not."""
+    stable = memory.stable
+    if stable is None:
         return ""
-    if observed.serving.health(memory.stable.revision).ready == 0:
-        return f"; no replica of the stable {memory.stable.version} is ready"
-    return f"; serving {memory.stable.version}"
+    given = [one for one in memory.traffic if one.weight > 0]
+    alone = all(one.revision == stable.revision for one in given)
+    shares = ", ".join(f"{one.version} {one.weight} %" for one in given)
+    down = without_replicas(stable, observed)
+    if down:
+        return f"; {down}" if alone else f"; {down}; traffic: {shares}"
+    return f"; serving {stable.version if alone else shares}"
+
+
+def without_replicas(stable: Revision, observed: Observed) -> str:
+    """That no replica of the stable revision is ready, with its pods' words; "" where one is."""
+    health = observed.serving.health(stable.revision)
+    if health.ready > 0:
+        return ""
+    pods = f": {health.failures[0].message}" if health.failures else ""
+    return f"no replica of the stable {stable.version} is ready{pods}"
 
 
 def _rolling(
@@ -106,8 +120,12 @@ def _rolling(
     waiting = waiting_for(memory, observed, spec, now)
     if memory.stable is None:
         return _first(memory, candidate, observed, spec, now)
-    stable = f"; stable {memory.stable.version}"
-    share = f"step {rollout.progress}: {rollout.weight} % to {candidate.version}"
+    down = without_replicas(memory.stable, observed)
+    stable = f"; {down}" if down else f"; stable {memory.stable.version}"
+    given = sum(one.weight for one in memory.traffic if one.revision == candidate.revision)
+    # It lost its replicas, say, or somebody edited the route.
+    really = "" if given == rollout.weight else f", which the gateway gives {given} %"
+    share = f"step {rollout.progress}: {rollout.weight} % to {candidate.version}{really}"
     if rollout.undo:
         return Standing(
             Phase.ROLLING_BACK, Reason.UNDONE, f"going back to {candidate.version}: waiting for {waiting}{stable}"
@@ -125,7 +143,7 @@ def _rolling(
     if awaits_approval(rollout) and held(rollout, now) and not awaits_evidence(rollout):
         return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, f"{share}, waiting for {waiting}{stable}")
     if bakes(rollout.course, rollout.step) and rollout.step_started_at is not None:
-        warm = f"; {memory.stable.version} is kept warm"
+        warm = stable if down else f"; {memory.stable.version} is kept warm"
         return Standing(
             Phase.BAKING, Reason.BAKING, f"{candidate.version} has all traffic, waiting for {waiting}{warm}"
         )
@@ -179,7 +197,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
         return Standing(
             Phase.FAILED,
             Reason.STABLE_UNAVAILABLE,
-            f"no replica of the stable {stable.version} is ready{pods}",
+            without_replicas(stable, observed),
         )
     if not _has_everything(stable, observed):
         return Standing(
@@ -238,8 +256,10 @@ def _gateway(observed: Observed, message: str) -> Wait:
 def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> Wait:
     """What ends a step that is where it shall be: somebody, time, or evidence. The reason is of what comes first."""
     if rollout.paused is not None:
-        may = "resume" if memory.stable is None else "resume, promote or abort"
-        return Wait(rollout.paused.reason, f"somebody to {may} it ({rollout.paused.message})")
+        # A first version has nothing to skip, and nobody to go back to.
+        may = "resume, promote or abort" if memory.stable is not None else "resume"
+        failed = "a ready replica of the stable revision, to take it back, or " if rollout.paused.failed else ""
+        return Wait(rollout.paused.reason, f"{failed}somebody to {may} it ({rollout.paused.message})")
     waits = []
     if not held(rollout, now):
         bake = bakes(rollout.course, rollout.step)

@@ -24,7 +24,9 @@ from serin.rollout.aim import Aim
 from serin.rollout.aim import aim_of
 from serin.rollout.aim import needed
 from serin.rollout.aim import stage_in
+from serin.rollout.course import ALL
 from serin.rollout.course import bakes
+from serin.rollout.give_up import stranded
 from serin.rollout.health import ready_at
 from serin.rollout.memory import Memory
 from serin.rollout.naming import matches
@@ -36,6 +38,8 @@ from serin.rollout.size import size
 
 # Contour accepts a route up to 0.6 s before its Envoys have it (seen on a loaded machine); it tells whole seconds.
 SPREADING = timedelta(seconds=2)
+# Problems that end with an answer of the registry; any other with another declaration, or with what it names.
+UNANSWERED = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.REGISTRY_REFUSED})
 
 
 def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Aim | None:
@@ -45,7 +49,9 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     if rollout is None or candidate is None:
         return None
     serving = observed.serving
-    if serving.health(candidate.revision).ready == 0:
+    # Where the stable revision has none either nothing is gained by moving everything to that and back.
+    nobody = stranded(memory, observed) and serving.route.shares == {candidate.revision: ALL}
+    if serving.health(candidate.revision).ready == 0 and not nobody:
         return None
     if memory.stable is not None and serving.route.exists and not serving.route.knows(candidate.revision):
         # Also where somebody took it out of the route by hand: it comes back as it came in.
@@ -88,17 +94,21 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
     wait = _replicas_missing(aim, candidate, rollout, observed, spec, now)
     if wait is not None:
         return wait
+    # Everything it had it gets back: the stable revision has had none of it.
+    back = not aim.forward and aim.weight == ALL
+    down = stable is not None and observed.serving.health(stable.revision).ready == 0
     # A person who orders to skip what is left has been told what is missing, and means it.
-    stopped = observed.unmet or observed.registry_down
-    # What it had it gets back, unless it may be just what is no longer declared.
-    stops = aim.forward or isinstance(observed.target, Problem)
-    if stops and stopped is not None and not rollout.skip:
-        return Wait(stopped.reason, stopped.message)
-    if stable is not None and observed.serving.health(stable.revision).ready == 0 and not rollout.skip:
+    if stable is not None and down and not back and not rollout.skip:
         return Wait(
             Reason.STABLE_UNAVAILABLE,
             f"a ready replica of the stable {stable.version}, or the order to promote {candidate.version} all the same",
         )
+    stopped = observed.unmet or observed.registry_down
+    # What it had it gets back, unless it may be just what is no longer declared.
+    stops = aim.forward or isinstance(observed.target, Problem)
+    if stops and stopped is not None and not rollout.skip:
+        wanted = "the registry to answer" if stopped.reason in UNANSWERED else "a declaration that can be met"
+        return Wait(stopped.reason, f"{wanted} ({stopped.message})")
     if stable is not None and not observed.serving.route.knows(candidate.revision):
         return Wait(Reason.WAITING_FOR_GATEWAY, gateway_answer(observed, f"to know {candidate.version}"))
     return None
@@ -159,7 +169,7 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
             return replace(memory, rollout=rollout.model_copy(update={"waiting_since": None}))
         wait = obstacle_to(aim, memory, observed, spec, now)
         if wait is not None:
-            return replace(memory, rollout=_waiting(rollout, wait, now))
+            return replace(memory, rollout=_waiting(rollout, wait, candidate, observed, spec, now))
         rollout = rollout.model_copy(update={"waiting_since": None})
         memory = replace(memory, rollout=rollout)
         if not routed(memory, observed, aim):
@@ -194,12 +204,24 @@ def _interrupted(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
     return rollout.model_copy(update={"step_started_at": None, "next_at": None, "waiting_since": now})
 
 
-def _waiting(rollout: RolloutStatus, wait: Wait, now: datetime) -> RolloutStatus:
-    """The startup deadline runs until the replicas are ready for long enough: readiness that comes and goes is none."""
-    for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS
+def _waiting(
+    rollout: RolloutStatus,
+    wait: Wait,
+    candidate: Revision,
+    observed: Observed,
+    spec: ModelDeploymentSpec,
+    now: datetime,
+) -> RolloutStatus:
+    """The startup deadline runs until the replicas are ready for long enough: readiness that comes and goes is none.
+    It does not run while what would make them is refused."""
     # From now, not from the end of the hold: that may be long ago, and the replicas are asked for only now.
-    since = (rollout.waiting_since or now) if for_replicas else None
-    return rollout.model_copy(update={"waiting_since": since})
+    since = rollout.waiting_since or now
+    made = candidate.revision in observed.serving.revisions
+    if not made and since + span(spec.serving.startup_deadline) <= now:
+        # Nobody could make it until now: it has its whole time when it is there.
+        since = now
+    for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS and not observed.obstacles
+    return rollout.model_copy(update={"waiting_since": since if for_replicas else None})
 
 
 def routed(memory: Memory, observed: Observed, aim: Aim) -> bool:

@@ -529,6 +529,24 @@ async def test_an_object_of_that_name_is_never_taken_over(owner: Json | None, wo
     assert stage.service(name)["spec"] == {"predictor": {"theirs": True}}
 
 
+async def test_a_name_that_is_taken_rejects_nothing_and_is_used_once_it_is_free() -> None:
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    await stage.look()
+    [new] = stage.all(INFERENCE_SERVICE) - {old}
+    stage.api.remove(INFERENCE_SERVICE, "payments", new)
+    stage.api.put(INFERENCE_SERVICE, {"metadata": {"name": new, "namespace": "payments"}, "spec": {"theirs": True}})
+    for _ in range(30):
+        await stage.insist()
+        stage.now += timedelta(minutes=1)
+    assert stage.status["rejected"] == []
+    assert [one["reason"] for one in stage.status["conditions"] if one["type"] == "Stalled"] == [Reason.NAME_CONFLICT]
+    assert "was made by somebody else" in stage.status["message"]
+    stage.api.remove(INFERENCE_SERVICE, "payments", new)
+    assert await stage.until_progressing() == new
+
+
 async def test_what_an_earlier_deployment_of_this_name_left_is_waited_for() -> None:
     stage = Stage()
     await stage.look()

@@ -513,3 +513,24 @@ def test_promoted_by_order_no_look_is_waited_for() -> None:
     scene.run(300)
     assert (scene.writes, verdict(scene)) == (0, Verdict.PASS)
     assert "1 of 2 replicas" in scene.status.message
+
+
+def test_a_rollout_that_freezes_in_a_pause_by_a_person_keeps_what_was_left_of_its_times() -> None:
+    scene = judged({10: "5m"}, onFailure="Freeze", deadline="2h")
+    counts(scene, (400, 2))
+    scene.run(100)
+    assert scene.status.rollout is not None
+    deadline, hold = scene.status.rollout.deadline_at, scene.status.rollout.next_at
+    assert deadline is not None
+    assert hold is not None
+    scene.order(Verb.PAUSE, scene.candidate).run(590)
+    counts(scene, (400, 60))
+    scene.run(410)
+    frozen = scene.status.rollout.paused
+    assert frozen is not None
+    assert (frozen.reason, frozen.since) != (Reason.PAUSED, scene.moment(1000))
+    stood = frozen.since - scene.moment(1000)
+    assert (frozen.deadline_at, frozen.next_at) == (deadline + stood, hold + stood)
+    scene.measured.clear()
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    assert scene.status.rollout.deadline_at == deadline + seconds(1000)

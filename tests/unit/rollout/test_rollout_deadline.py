@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,20 +17,20 @@ from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import seconds
 
 DOWN = Problem(Reason.REGISTRY_UNAVAILABLE, "no answer")
-LATE = "not promoted within 1h: waiting for no answer"
+LATE = "not promoted within 1h: waiting for the registry to answer (no answer)"
 
 
-def stuck(on: str, length: float = 3599, steps: Any = None, **settings: Any) -> Scene:
+def stuck(on: str, length: float = 3599, steps: Any = None, weight: int = 10, **settings: Any) -> Scene:
     """A rollout with a deadline of an hour that the registry keeps in its first step."""
-    return held_up(length, steps, deadline="1h", onInconclusive=on, **settings)
+    return held_up(length, steps, weight, deadline="1h", onInconclusive=on, **settings)
 
 
-def held_up(length: float, steps: Any = None, **settings: Any) -> Scene:
+def held_up(length: float, steps: Any = None, weight: int = 10, **settings: Any) -> Scene:
     """A rollout that the registry keeps in its first step."""
     rollout = {"steps": steps or [{"weight": 10, "hold": "5m"}, {"weight": 50, "hold": "5m"}], **settings}
     scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
     scene.run(60)
-    assert scene.weight == 10
+    assert scene.weight == weight
     scene.down = DOWN
     scene.run(length - 60)
     return scene
@@ -74,8 +75,94 @@ def test_rollback_takes_the_candidate_back() -> None:
 def test_promote_gives_it_everything() -> None:
     scene = stuck("Promote")
     assert scene.weight == 10
-    scene.run(1)
+    scene.down = None
+    scene.wait(1).settle()
     assert stable_version(scene) == "v2"
+
+
+def first_percent() -> Scene:
+    """Late in the step with the smallest share, which it has held."""
+    scene = stuck("Promote", steps=[{"weight": 1, "hold": "5m"}], weight=1)
+    scene.down = None
+    return scene
+
+
+def registry_down() -> Scene:
+    scene = first_percent()
+    scene.down = DOWN
+    return scene
+
+
+def nobody_declares_it() -> Scene:
+    scene = first_percent()
+    scene.target = Problem(Reason.VERSION_NOT_FOUND, "there is no version 99")
+    return scene
+
+
+def stable_down() -> Scene:
+    scene = first_percent()
+    scene.become_ready = False
+    scene.ready(scene.stable, 0)
+    return scene
+
+
+def never_had_a_request() -> Scene:
+    rollout = {"deadline": "1h", "onInconclusive": "Promote"}
+    scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
+    scene.down = DOWN
+    scene.run(3599)
+    scene.down = None
+    return scene
+
+
+@pytest.mark.parametrize("begin", [registry_down, nobody_declares_it, stable_down, never_had_a_request])
+def test_promote_overrides_nothing_that_is_for_a_person_to_override(begin: Callable[[], Scene]) -> None:
+    scene = begin()
+    share = scene.weight
+    scene.wait(1).settle()
+    assert (scene.weight, stable_version(scene)) == (share, "v1")
+    assert scene.condition(ConditionType.PAUSED) == ("True", Reason.DEADLINE_EXCEEDED)
+    scene.order(Verb.PROMOTE, scene.candidate).run(10)
+    assert stable_version(scene) == "v2", "a person may"
+
+
+def test_promote_at_the_deadline_gives_everything_from_the_smallest_share() -> None:
+    scene = first_percent()
+    scene.wait(1).settle()
+    assert stable_version(scene) == "v2"
+
+
+def growing() -> Scene:
+    """Past its deadline, waiting for the replicas of all the traffic."""
+    rollout = {"steps": [{"weight": 25, "hold": "2h"}], "deadline": "1h", "onInconclusive": "Promote"}
+    sections: dict[str, Any] = {"rollout": rollout, "serving": {"minReplicas": 4, "startupDeadline": "3h"}}
+    scene = healthy(1, **sections).declare(2, **sections)
+    scene.run(60)
+    scene.become_ready = False
+    scene.run(3600)
+    assert scene.status.phase is Phase.PROMOTING
+    return scene
+
+
+def test_what_was_given_at_the_deadline_waits_for_its_replicas_and_can_be_paused() -> None:
+    scene = growing()
+    scene.order(Verb.PAUSE, scene.candidate).run(600)
+    assert (scene.weight, scene.status.phase) == (25, Phase.PAUSED)
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    scene.ready(scene.candidate, 4).run(10)
+    assert stable_version(scene) == "v2"
+
+
+def test_it_is_not_given_any_more_when_something_comes_in_the_way_before_the_replicas_are_there() -> None:
+    scene = growing()
+    scene.target = Problem(Reason.VERSION_NOT_FOUND, "there is no version 99")
+    scene.settle()
+    scene.ready(scene.candidate, 4).run(60)
+    assert (scene.weight, stable_version(scene)) == (25, "v1")
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.paused is not None
+    assert scene.status.rollout.paused.reason is Reason.DEADLINE_EXCEEDED
+    assert not scene.status.rollout.skip
 
 
 @pytest.mark.parametrize("asks", [0, 1])
@@ -94,14 +181,16 @@ def test_promote_does_not_pass_a_step_that_asks_for_approval(asks: int) -> None:
 def test_promote_does_not_pass_a_later_step_that_asks_for_approval_either() -> None:
     steps = [{"weight": weight, "hold": "5m", "approval": weight == 50} for weight in (10, 50, 80)]
     scene = stuck("Promote", steps=steps)
-    scene.run(1)
+    scene.down = None
+    scene.wait(1).settle()
     assert (scene.status.phase, scene.weight) == (Phase.PAUSED, 10)
 
 
 def test_promote_passes_a_step_that_is_approved() -> None:
     steps = [{"weight": 10, "hold": "5m", "approval": True}, {"weight": 50, "hold": "5m"}]
     scene = stuck("Promote", steps=steps)
-    scene.order(Verb.APPROVE, scene.candidate).run(1)
+    scene.down = None
+    scene.wait(1).order(Verb.APPROVE, scene.candidate).settle()
     assert stable_version(scene) == "v2"
 
 

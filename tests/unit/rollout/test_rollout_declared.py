@@ -177,7 +177,7 @@ def test_a_spec_that_cannot_be_read_touches_nothing() -> None:
     assert (scene.status.rollout, scene.status.candidate) == (waiting, before.candidate)
     assert scene.condition(ConditionType.CANDIDATE_READY) == ("True", Reason.CANDIDATE_READY)
     assert scene.status.url == before.url
-    assert scene.status.message.endswith("serving v1")
+    assert scene.status.message.endswith("; serving v1 90 %, v2 10 %")
     assert scene.told[-1] == Reason.INVALID_SPEC
 
 
@@ -237,6 +237,20 @@ def test_what_a_person_paused_stays_so_after_a_suspension() -> None:
     rollout = {"steps": [{"weight": 10, "hold": "5m"}]}
     scene.declare(2, rollout=rollout, suspend=True).run(60)
     assert scene.declare(2, rollout=rollout).run(3600).status.phase is Phase.PAUSED
+
+
+def test_replicas_lost_in_a_pause_by_a_person_have_their_whole_deadline_after_a_suspension() -> None:
+    sections: dict[str, Any] = {"rollout": {"steps": [{"weight": 10, "hold": "5m"}]}}
+    scene = rolling({10: "5m"})
+    scene.run(60)
+    scene.order(Verb.PAUSE, scene.candidate).run(60)
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).run(60)
+    scene.declare(2, **sections, suspend=True).run(3600)
+    scene.declare(2, **sections).run(599)
+    assert scene.outcomes() == [("v1", "Promoted")]
+    scene.run(1)
+    assert scene.outcomes() == [("v2", "RolledBack"), ("v1", "Promoted")]
 
 
 def test_a_deployment_that_is_being_deleted_is_left_alone() -> None:
@@ -319,7 +333,7 @@ def test_a_rollout_is_taken_back_though_the_settings_lost_their_gateways(how: st
     if how == "abort":
         scene.order(Verb.ABORT, candidate)
     elif how == "crash":
-        scene.fail(candidate, Failure(Reason.CRASHED, "exit code 1", at=scene.now))
+        scene.fail(candidate, Failure(Reason.LOAD_FAILED, "exit code 1", at=scene.now))
     else:
         scene.declare(1)
     scene.settle()

@@ -13,6 +13,7 @@ from serin.rollout.health import NO_POD
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
+from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import resolved
@@ -668,3 +669,69 @@ def test_replicas_that_were_there_once_have_their_whole_deadline_when_one_of_the
     assert (scene.weight, scene.route.accepted) == (100, False)
     scene.ready(scene.candidate, 1).run(599)
     assert rejected(scene) == []
+
+
+def test_a_revision_that_is_retried_is_not_rejected_for_what_its_draining_pods_say_of_the_last_time() -> None:
+    scene = rolling(STEPS, traffic={"timeout": "60s"})
+    scene.run(60)
+    candidate = scene.candidate
+    scene.become_ready = False
+    scene.fail(candidate, crash(scene, hopeless=True)).run(10)
+    assert rejected(scene) == [("v2", Reason.CRASHED)]
+    # The cause is mended, and the pods, which drain, have not been started again yet.
+    scene.order(Verb.RETRY, candidate).settle()
+    assert (scene.candidate, rejected(scene)) == (candidate, [])
+    scene.failures.clear()
+    scene.ready(candidate, 1).run(10)
+    assert scene.weight == 10
+
+
+def test_a_revision_that_is_retried_and_fails_again_is_rejected_again() -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    candidate = scene.candidate
+    scene.become_ready = False
+    scene.fail(candidate, crash(scene, hopeless=True)).run(10)
+    scene.order(Verb.RETRY, candidate).run(10)
+    scene.fail(candidate, crash(scene, hopeless=True)).settle()
+    assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
+
+
+def test_no_deadline_runs_while_what_would_make_the_replicas_is_refused() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.wait(300)
+    scene.obstacles = (Problem(Reason.BACKEND_REFUSED, "admission webhook denied the request"),)
+    scene.run(86400)
+    assert (scene.status.phase, rejected(scene)) == (Phase.FAILED, [])
+    scene.obstacles = ()
+    scene.run(599)
+    assert rejected(scene) == []
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_a_candidate_that_nobody_could_make_has_its_whole_deadline_when_it_is_there() -> None:
+    """One of the same name was being deleted, say, so that nothing could be written all the time."""
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.pods.pop(scene.candidate)
+    scene.wait(600).look()
+    assert (rejected(scene), scene.candidate in scene.pods) == ([], True)
+    scene.run(599)
+    assert rejected(scene) == []
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_a_candidate_that_is_made_anew_before_its_deadline_has_no_more_time() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.settle()
+    scene.wait(599)
+    scene.pods.pop(scene.candidate)
+    scene.settle()
+    scene.run(1)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]

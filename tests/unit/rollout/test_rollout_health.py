@@ -75,3 +75,26 @@ def test_a_store_that_is_away_is_no_reason_against_a_revision_that_it_gave_befor
 def test_downloads_that_fail_do_not_hide_a_crash_on_trial() -> None:
     health = Health(ready_since=(START,), failures=(NO_STORE, FELL))
     assert hopeless(health, START) == replace(FELL, reason=Reason.CRASHED)
+
+
+@pytest.mark.parametrize(
+    ("trial_since", "started_at", "counts"),
+    [
+        (None, None, True),
+        (None, START, True),
+        (None, START + seconds(0.9), True),
+        (None, START + seconds(1), False),
+        (START, START - seconds(60), True),
+        (START + seconds(1), START - seconds(60), False),
+    ],
+)
+def test_a_start_that_failed_repeatedly_counts_in_the_rollout_in_which_it_did(
+    trial_since: datetime | None, started_at: datetime | None, *, counts: bool
+) -> None:
+    loops = replace(FELL, reason=Reason.CONTAINER_CONFIG_ERROR, hopeless=True)
+    assert hopeless(Health(failures=(loops,)), trial_since, started_at) == (loops if counts else None)
+
+
+def test_a_failure_that_tells_no_moment_is_one_of_now() -> None:
+    lasts = replace(FELL, at=None, hopeless=True)
+    assert hopeless(Health(failures=(lasts,)), START, START) == lasts

@@ -587,6 +587,39 @@ def test_of_orders_given_together_the_most_careful_one_counts(together: tuple[Ve
     assert scene.status.phase is phase
 
 
+TOGETHER = ("Refused", "it was ordered together with abort, which counts: order it again")
+
+
+def test_a_retry_that_was_given_together_with_an_abort_starts_nothing() -> None:
+    """Both came while the operator was down; the abort was the last word."""
+    scene = running()
+    candidate = scene.candidate
+    scene.order(Verb.ABORT, candidate, "1").run(60)
+    scene.order(Verb.RETRY, candidate, "1").order(Verb.ABORT, candidate, "2").run(60)
+    assert result(scene, Verb.ABORT) == ("Refused", "no rollout is running")
+    assert result(scene, Verb.RETRY) == TOGETHER
+    assert (scene.status.candidate, rejected(scene)) == (None, [("v2", Reason.ABORTED)])
+    scene.order(Verb.RETRY, candidate, "2").settle()
+    assert (result(scene, Verb.RETRY)[0], scene.candidate) == ("Done", candidate)
+
+
+def test_an_abort_that_ends_the_rollout_is_not_made_good_by_a_retry_beside_it() -> None:
+    scene = running()
+    scene.order(Verb.ABORT, scene.candidate).order(Verb.RETRY, scene.candidate).run(60)
+    assert result(scene, Verb.RETRY) == TOGETHER
+    assert rejected(scene) == [("v2", Reason.ABORTED)]
+
+
+@pytest.mark.parametrize("whose", ["fraud-v9-x", "stable"])
+def test_an_abort_for_another_revision_takes_nothing_from_a_retry(whose: str) -> None:
+    scene = running()
+    candidate = scene.candidate
+    scene.order(Verb.ABORT, candidate, "1").run(60)
+    late = roles_of(scene).get(whose, whose)
+    scene.order(Verb.RETRY, candidate).order(Verb.ABORT, late, "2").settle()
+    assert (result(scene, Verb.RETRY)[0], scene.candidate) == ("Done", candidate)
+
+
 def test_a_late_order_cannot_hit_the_wrong_version() -> None:
     scene = running()
     late = scene.candidate
@@ -650,6 +683,7 @@ def test_a_first_version_can_be_paused_and_keeps_its_replicas(*, routed: bool) -
     scene.run(10 if routed else 5)
     scene.order(Verb.PAUSE, scene.candidate).run(60)
     assert (scene.status.phase, scene.kstatus) == (Phase.PAUSED, "InProgress")
+    assert scene.status.message == "v1: waiting for somebody to resume it (paused)", "nothing else works"
     plan = scene.look().plan
     assert plan is not None
     assert [one.min_replicas for one in plan.revisions] == [4]

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
+from serin.rollout.decide import decide
 from serin.rollout.goal import goal_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
+from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
 from serin.rollout.standing import standing_of
@@ -201,3 +204,150 @@ def lacking_evidence_and_approval() -> Scene:
 def test_what_is_waited_for_and_until_when(begin: Callable[[], Scene], phase: Phase, words: str) -> None:
     scene = begin()
     assert (scene.status.phase, words in scene.status.message) == (phase, True), scene.status.message
+
+
+@pytest.mark.parametrize(
+    ("down", "target", "words"),
+    [
+        (Reason.REGISTRY_UNAVAILABLE, None, "the registry to answer (refused since noon)"),
+        (Reason.REGISTRY_REFUSED, None, "the registry to answer (refused since noon)"),
+        (None, Reason.RESOLVING, "the registry to answer (refused since noon)"),
+        (None, Reason.VERSION_NOT_FOUND, "a declaration that can be met (refused since noon)"),
+    ],
+)
+def test_what_comes_in_the_way_is_waited_for_in_a_sentence(
+    down: Reason | None, target: Reason | None, words: str
+) -> None:
+    scene = rolling(STEPS)
+    scene.run(60)
+    if down is not None:
+        scene.down = Problem(down, "refused since noon")
+    if target is not None:
+        scene.target = Problem(target, "refused since noon")
+    scene.run(300)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.waiting_for == words
+
+
+NO_ROOM = Failure(Reason.UNSCHEDULABLE, "pod a cannot be scheduled: insufficient memory")
+DOWN = "no replica of the stable v1 is ready: pod a cannot be scheduled: insufficient memory"
+
+
+def half() -> Scene:
+    scene = rolling({50: "5m"})
+    scene.run(60)
+    return scene
+
+
+def paused() -> Scene:
+    scene = half()
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    return scene
+
+
+def baking() -> Scene:
+    scene = rolling({}, rollout={"bake": "10m"})
+    scene.run(60)
+    assert scene.status.message.endswith("v1 is kept warm")
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("begin", "phase", "available"),
+    [(half, Phase.PROGRESSING, "v2 50 %"), (paused, Phase.PAUSED, "v2 50 %"), (baking, Phase.BAKING, "v2 100 %")],
+)
+def test_a_stable_revision_that_dies_in_a_rollout_is_told_once(
+    begin: Callable[[], Scene], phase: Phase, available: str
+) -> None:
+    scene = begin()
+    scene.told.clear()
+    ready = scene.condition(ConditionType.READY)
+    scene.become_ready = False
+    scene.fail(scene.stable, NO_ROOM).run(60)
+    assert (scene.status.phase, scene.status.message.endswith(f"; {DOWN}")) == (phase, True), scene.status.message
+    assert "warm" not in scene.status.message
+    assert told(scene, ConditionType.AVAILABLE) == ("True", Reason.STABLE_UNAVAILABLE, f"{available}; {DOWN}")
+    assert scene.condition(ConditionType.READY) == ready, "in a bake the declared version has all traffic"
+    assert scene.told == [Reason.STABLE_UNAVAILABLE]
+    scene.ready(scene.stable, 1).run(10)
+    assert (DOWN in scene.status.message, scene.told) == (False, [Reason.STABLE_UNAVAILABLE])
+    assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+
+
+def test_a_version_in_use_that_dies_is_an_event_and_one_that_starts_is_none() -> None:
+    scene = healthy()
+    assert scene.told == []
+    scene.become_ready = False
+    scene.fail(scene.stable, NO_ROOM).settle()
+    decision = scene.ready(scene.stable, 1).settle()
+    assert (decision.events, scene.told) == ((), [Reason.STABLE_UNAVAILABLE])
+    observed = scene.ready(scene.stable, 0).observed()
+    (event,) = decide(observed, scene.now).events
+    assert (event.kind, event.message) == ("Warning", DOWN)
+
+
+def test_a_candidate_that_dies_in_the_bake_is_not_told_as_the_stable_one() -> None:
+    scene = baking()
+    scene.become_ready = scene.accepts = False
+    scene.told.clear()
+    scene.ready(scene.candidate, 0).settle()
+    assert scene.told == []
+    assert scene.condition(ConditionType.AVAILABLE) == ("False", Reason.STABLE_UNAVAILABLE), "nobody answers"
+
+
+WRONG = Problem(Reason.ALIAS_NOT_FOUND, "there is no alias champion")
+
+
+@pytest.mark.parametrize(
+    ("weight", "alive", "words"),
+    [
+        (50, True, "; serving v1 50 %, v2 50 %"),
+        (1, True, "; serving v1 99 %, v2 1 %"),
+        (0, True, "; serving v1"),
+        (50, False, f"; {DOWN}; traffic: v1 50 %, v2 50 %"),
+        (0, False, f"; {DOWN}"),
+    ],
+)
+def test_a_problem_tells_who_serves_meanwhile(weight: int, *, alive: bool, words: str) -> None:
+    """Also in a shadow, whose candidate is in the traffic without a share."""
+    scene = rolling({}, rollout={"steps": [{"weight": weight, "mirror": 20, "hold": "5m"}]})
+    scene.run(60)
+    assert len(scene.status.traffic) == 2
+    scene.become_ready = False
+    if not alive:
+        scene.fail(scene.stable, NO_ROOM)
+    scene.target = WRONG
+    scene.settle()
+    assert scene.status.message == WRONG.message + words
+
+
+def test_a_step_whose_share_is_not_what_the_gateway_gives_says_so() -> None:
+    scene = rolling({25: "5m"})
+    scene.run(60)
+    assert "step 1/1: 25 % to v2, waiting for" in scene.status.message
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).settle()
+    assert "step 1/1: 25 % to v2, which the gateway gives 0 %, waiting for" in scene.status.message
+
+
+@pytest.mark.parametrize("spec_of", [spec(2, suspend=True), Problem(Reason.INVALID_SPEC, "spec.novel: unknown")])
+def test_shares_are_told_as_the_gateway_has_them_also_where_nothing_is_done(
+    spec_of: ModelDeploymentSpec | Problem,
+) -> None:
+    scene = half()
+    scene.spec = spec_of
+    scene.route = replace(scene.route, weights={scene.stable: 80, scene.candidate: 20})
+    scene.settle()
+    assert [(one.version, one.weight) for one in scene.status.traffic] == [("v1", 80), ("v2", 20)]
+    assert scene.status.message.endswith("serving v1 80 %, v2 20 %")
+
+
+@pytest.mark.parametrize("spec_of", [spec(2, suspend=True), Problem(Reason.INVALID_SPEC, "spec.novel: unknown")])
+def test_a_version_in_use_that_dies_is_an_event_also_where_nothing_is_done(
+    spec_of: ModelDeploymentSpec | Problem,
+) -> None:
+    scene = half()
+    scene.spec = spec_of
+    scene.settle()
+    scene.ready(scene.stable, 0).settle()
+    assert scene.told[-1] == Reason.STABLE_UNAVAILABLE
