@@ -230,9 +230,9 @@ class RolloutStatus(StatusModel):
         description="Requests with this header and the value stable or candidate reach that one, once step 1 runs.",
     )
     waiting_for: str = Field(default="", description="What the next move waits for.")
-    # Text, as it only tells: an older operator that does not know the word must read the rest.
+    # Text, as it only tells: an operator that does not know the word yet must read the rest.
     waiting_reason: str | None = Field(
-        default=None, description="The same in one word of the closed set of reasons: what moves it on is another."
+        default=None, description="Why it does not move on by now, in one word of the closed set of reasons."
     )
 
 
