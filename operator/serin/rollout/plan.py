@@ -41,9 +41,11 @@ def least_replicas(spec: ModelDeploymentSpec, memory: Memory, observed: Observed
     if role is memory.candidate and rollout is not None:
         least = replicas_for(spec, role, rollout, now)
         aim = stage_of(memory, observed, spec, now)
-        settled = aim is None or routed(memory, observed, aim)
-        # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before.
-        return least if settled else max(least, role.replicas)
+        route, ready = observed.serving.route, observed.serving.health(role.revision).ready
+        settled = route.spares(role.revision) if aim is None else routed(memory, observed, aim)
+        # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before, also
+        # in a rollout that has just ended.
+        return least if settled else max(least, role.replicas, ready)
     base = rollout.base if rollout is not None and role is memory.stable else None
     return max(crowd(spec, base), crowd(spec, role.floor))
 

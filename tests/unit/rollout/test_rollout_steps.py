@@ -199,6 +199,24 @@ def test_more_replicas_are_needed_at_once_when_they_are_declared_in_a_rollout() 
     assert scene.weight == 50
 
 
+def test_what_is_declared_again_keeps_its_replicas_until_the_gateway_takes_its_requests_away() -> None:
+    """v2 has everything when v1 is declared, and v2 again before the gateway has noticed."""
+    rollout = {"steps": [{"weight": 10, "hold": "1m"}], "bake": "1h"}
+    scene = healthy(1, rollout=rollout, serving={"minReplicas": 4})
+    scene.declare(2, rollout=rollout, serving={"minReplicas": 4}).run(120)
+    candidate = scene.candidate
+    assert scene.weight == 100
+    scene.accepts = False
+    scene.declare(1, rollout=rollout, serving={"minReplicas": 4}).look()
+    decision = scene.declare(2, rollout=rollout, serving={"minReplicas": 4}).settle()
+    assert (scene.candidate, scene.weight, replicas(decision, candidate)) == (candidate, 0, 4)
+    scene.become_ready = False
+    assert replicas(scene.ready(candidate, 3).settle(), candidate) == 4, "one of them fell out"
+    scene.accepts = scene.become_ready = True
+    decision = scene.accept().settle()
+    assert (scene.weight, replicas(decision, candidate)) == (10, 1)
+
+
 def test_the_previous_revision_stays_warm_then_goes() -> None:
     scene = rolling({}, rollout={"keepPrevious": "10m"}, serving={"minReplicas": 2})
     old = scene.stable
