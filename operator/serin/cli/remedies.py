@@ -96,6 +96,8 @@ BY_REASON: dict[str, str] = {
     "Forbidden": "The operator's ClusterRole lacks what the message names: upgrade or correct the chart's rbac.",
     "StableUnavailable": "The stable revision's pods say what is wrong: kubectl get pods "
     "-l serin.dev/modeldeployment={name}. serin promote hands everything to a ready candidate.",
+    "StatusLost": "Declare the version that the message says is in use, with the spec.serving that it had. Once it is "
+    "Healthy, declare the other one again.",
     "SecretNotFound": "The platform team has to create the Secret that the ModelRegistry names.",
     "InvalidSecret": "The platform team has to put the keys that the message names into the Secret.",
 }
