@@ -34,16 +34,19 @@ from serin.rollout.goal import goal_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
 from serin.rollout.health import overdue
+from serin.rollout.looks import next_look
 from serin.rollout.lost import lost
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.orders import abort
 from serin.rollout.orders import carry_out
 from serin.rollout.pause import pause
 from serin.rollout.pause import suspend
 from serin.rollout.pause import unsuspend
 from serin.rollout.plan import plan_of
+from serin.rollout.plan import withdrawal_of
 from serin.rollout.report import report
 from serin.rollout.report import shares
 from serin.rollout.retire import retire
@@ -66,7 +69,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return Decision(status=observed.status)
     memory = Memory.of(observed.status)
     if isinstance(observed.spec, Problem):
-        return _told(memory, observed, None, observed.spec, now)
+        return _without_spec(memory, observed, observed.spec, now)
     spec = observed.spec
     if spec.suspend:
         suspended = _suspended()
@@ -103,6 +106,27 @@ def decide(observed: Observed, now: datetime) -> Decision:
         look_again_at=now
         if earns(memory, observed) or new_to_us(memory, observed) or _freed(memory, goal)
         else next_moment(memory, observed, spec, now),
+    )
+
+
+def _without_spec(memory: Memory, observed: Observed, problem: Problem, now: datetime) -> Decision:
+    """Nothing moves forward. What takes requests from a candidate that fails, or that nobody wants, needs no spec."""
+    rollout = memory.rollout
+    if rollout is not None and rollout.paused is not None and rollout.paused.reason is Reason.SUSPENDED:
+        return _told(memory, observed, None, problem, now)
+    memory = abort(memory, observed, now)
+    memory = make_good(memory, observed, now)
+    failure = failure_of(memory, observed, None, now)
+    if failure is not None and memory.stable is not None:
+        memory = give_up(memory, observed, failure.reason, failure.message, now)
+    memory = weigh(memory, observed, now)
+    look = next_look(memory.rollout)
+    told = _told(memory, observed, None, problem, now)
+    return replace(
+        told,
+        plan=withdrawal_of(memory, observed, now),
+        events=(*memory.events, *told.events),
+        look_again_at=look if look is not None and look > now else None,
     )
 
 
@@ -267,13 +291,13 @@ def _may_have_everything(memory: Memory, rollout: RolloutStatus, observed: Obser
     return not asks and answers and serves and rollout.step > 0
 
 
-def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Failure | None:
+def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Failure | None:
     """Why the candidate is given up, in its own pods' words where they have any; None while there is hope."""
     if memory.candidate is None or memory.rollout is None:
         return None
     health = observed.serving.health(memory.candidate.revision)
     failure = hopeless(health, memory.rollout.trial_since, memory.rollout.started_at)
-    if failure is not None:
+    if failure is not None or spec is None:
         return failure
     deadline = startup_deadline(memory, spec)
     # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.

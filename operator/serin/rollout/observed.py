@@ -112,8 +112,12 @@ class Route:
     """The gateway accepted this very generation of it."""
     since: datetime | None = None
     """When a gateway said so last, as far as it tells."""
+    timeout: str | None = None
     refusal: str | None = None
     """The gateway's own words where it refused this generation."""
+    gateways: tuple[GatewayRef, ...] = ()
+    """Those that it is attached to."""
+    hostnames: tuple[str, ...] = ()
 
     @property
     def shares(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from serin.api.kinds import HTTP_ROUTE
+from serin.api.modeldeployment import GatewayRef
 from serin.rollout.course import ALL
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.observed import Match
@@ -119,6 +120,8 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
     return Route(
         exists=True,
         **_rules(live, revision),
+        gateways=_gateways(parents, live.namespace),
+        hostnames=tuple(live.spec.get("hostnames") or ()),
         since=_since(live),
         accepted=bool(answers) and all(answer == "" for answer in answers),
         refusal="; ".join(str(refusal) for refusal in refusals) or None,
@@ -142,21 +145,22 @@ def _newest(parent: Json) -> int:
 
 
 def _rules(live: Live, revision: Callable[[str], str]) -> dict[str, Any]:
-    """Weights, matches and mirror of a route. What is not of the form that is written here was changed by hand."""
+    """What is written by :func:`render_route`, read back. What is not of that form was changed by hand."""
     weights: dict[str, int] = {}
     matches: list[Match] = []
-    mirror = None
+    mirror, timeout = None, None
     for rule in live.spec.get("rules") or []:
         backends = {revision(one["name"]): one.get("weight", 1) for one in rule.get("backendRefs") or []}
         headers = [header for match in rule.get("matches") or [] for header in match.get("headers") or []]
         exact = tuple((one["name"], one["value"]) for one in headers if one.get("type", "Exact") == "Exact")
         ids = next((one["value"] for one in headers if one["name"].lower() == REQUEST_ID), None)
         mirror = _mirror(rule, ids, revision) or mirror
+        timeout = (rule.get("timeouts") or {}).get("request", timeout)
         if exact:
             matches += [Match(exact, name) for name in backends]
         else:
             weights |= backends
-    return {"weights": weights, "matches": tuple(matches), "mirror": mirror}
+    return {"weights": weights, "matches": tuple(matches), "mirror": mirror, "timeout": timeout}
 
 
 def _mirror(rule: Json, ids: str | None, revision: Callable[[str], str]) -> Mirror | None:
@@ -169,6 +173,17 @@ def _mirror(rule: Json, ids: str | None, revision: Callable[[str], str]) -> Mirr
 
 
 _PERCENTS = {share_of_ids(percent): percent for percent in range(1, ALL)}
+
+
+def _gateways(parents: list[Json], namespace: str) -> tuple[GatewayRef, ...]:
+    """Not validated: whatever a hand wrote there is no reason to read nothing of the route."""
+    return tuple(
+        GatewayRef.model_construct(
+            name=parent["name"], namespace=parent.get("namespace", namespace), section_name=parent.get("sectionName")
+        )
+        for parent in parents
+        if parent.get("kind", "Gateway") == "Gateway"
+    )
 
 
 def _since(live: Live) -> datetime | None:
