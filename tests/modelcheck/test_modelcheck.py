@@ -81,7 +81,12 @@ def _rejections_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def _holds_are_skipped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(steps, "span", _nothing)
+    real = steps._established
+
+    def established(rollout: Any, aim: Any, now: Any) -> Any:
+        return real(rollout, aim, now).model_copy(update={"next_at": now})
+
+    patch.setattr(steps, "_established", established)
 
 
 def _nobody_drains(patch: pytest.MonkeyPatch) -> None:
@@ -152,7 +157,7 @@ SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_abort_is_ignored, "one step", 1, 0, "aborted and still gets requests"),
     (_pause_is_ignored, "one step", 1, 0, "for a rollout that is paused"),
     (_rejections_are_forgotten, "one step", 0, 1, "where nothing is due"),
-    (_holds_are_skipped, "one step", 0, 0, "has held 0 s of 20s"),
+    (_holds_are_skipped, "one step", 0, 0, "has held 10 s of 20s"),
     (_nobody_drains, "one step", 0, 0, "after its last request"),
     (_one_replica_is_enough, "one step", 0, 0, "has 1 of 2 replicas"),
     (_the_gateway_is_not_waited_for, "one step", 0, 0, "stage"),

@@ -87,6 +87,7 @@ class Reason(StrEnum):
     BACKEND_UNAVAILABLE = "BackendUnavailable"
     FORBIDDEN = "Forbidden"
     STABLE_UNAVAILABLE = "StableUnavailable"
+    STATUS_LOST = "StatusLost"
 
     # Of a ModelRegistry.
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 (a word, not a secret)
@@ -164,6 +165,7 @@ SENTENCES: dict[Reason, str] = {
     "keeps serving.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
     Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",
+    Reason.STATUS_LOST: "The status was emptied while a revision serves: nothing changes until that is declared.",
     Reason.SECRET_NOT_FOUND: "A Secret that the ModelRegistry names does not exist in the operator's namespace.",
     Reason.INVALID_SECRET: "A Secret that the ModelRegistry names lacks the keys that are needed.",
     Reason.REACHABLE: "The last poll of the registry succeeded.",

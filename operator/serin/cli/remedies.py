@@ -108,6 +108,8 @@ BY_REASON: dict[str, str] = {
     "Forbidden": "The operator's ClusterRole lacks what the message names: upgrade or correct the chart's rbac.",
     "StableUnavailable": "Replicas of {stable} that are ready again; their pods say what is wrong: kubectl get pods "
     "-n {namespace} -l serin.dev/modeldeployment={name}.",
+    "StatusLost": "Declare the version that the message says is in use, with the spec.serving that it had. Once it is "
+    "Healthy, declare the other one again.",
     "SecretNotFound": "The platform team has to create the Secret that the ModelRegistry names.",
     "InvalidSecret": "The platform team has to put the keys that the message names into the Secret.",
 }

@@ -17,6 +17,7 @@ from serin.api.rollout import OnInconclusive
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
+from serin.api.status import Retiring
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.rollout.aim import awaits_approval
@@ -34,18 +35,23 @@ from serin.rollout.goal import goal_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
 from serin.rollout.health import overdue
+from serin.rollout.looks import next_look
+from serin.rollout.lost import lost
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.orders import abort
 from serin.rollout.orders import carry_out
 from serin.rollout.pause import pause
 from serin.rollout.pause import suspend
 from serin.rollout.pause import unsuspend
 from serin.rollout.plan import plan_of
+from serin.rollout.plan import withdrawal_of
 from serin.rollout.report import report
 from serin.rollout.report import shares
 from serin.rollout.retire import retire
+from serin.rollout.schedule import LOOK_AGAIN
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.settle import settle
@@ -53,6 +59,7 @@ from serin.rollout.standing import waiting_for
 from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
 from serin.rollout.steps import earns
+from serin.rollout.steps import new_to_us
 from serin.rollout.steps import skip
 
 
@@ -64,20 +71,19 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return Decision(status=observed.status)
     memory = Memory.of(observed.status)
     if isinstance(observed.spec, Problem):
-        memory = memory.route(shares(memory, observed), observed.serving.route)
-        status = report(memory, observed, None, observed.spec, now)
-        return Decision(status=status, events=tuple(_complaints(observed, status)))
+        return _without_spec(memory, observed, observed.spec, now)
     spec = observed.spec
     if spec.suspend:
         suspended = _suspended()
-        memory = suspend(memory, suspended, now).route(shares(memory, observed), observed.serving.route)
-        status = report(memory, observed, spec, suspended, now)
-        return Decision(status=status, events=tuple(_complaints(observed, status)))
+        return _told(suspend(memory, suspended, now), observed, spec, suspended, now)
     memory = unsuspend(memory, now)
 
     goal = goal_of(observed, spec, memory, now)
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
+    gone = lost(memory, goal, observed)
+    if gone is not None:
+        return replace(_told(memory, observed, spec, gone, now), look_again_at=now + LOOK_AGAIN)
     memory = make_good(memory, observed, now)
     goal = _held(memory, goal, observed)
     memory = _follow(memory, goal, observed, spec, now)
@@ -101,9 +107,39 @@ def decide(observed: Observed, now: datetime) -> Decision:
         events=(*memory.events, *_complaints(observed, status)),
         may_wait=_only_waits(Memory.of(observed.status), memory, stays=_stays(plan, observed)),
         look_again_at=now
-        if earns(memory, observed) or _freed(memory, goal)
+        if earns(memory, observed) or new_to_us(memory, observed) or _freed(memory, goal)
         else next_moment(memory, observed, spec, now),
     )
+
+
+def _without_spec(memory: Memory, observed: Observed, problem: Problem, now: datetime) -> Decision:
+    """Nothing moves forward. What takes requests from a candidate that fails, or that nobody wants, needs no spec."""
+    rollout = memory.rollout
+    if rollout is not None and rollout.paused is not None and rollout.paused.reason is Reason.SUSPENDED:
+        return _told(memory, observed, None, problem, now)
+    memory = abort(memory, observed, now)
+    memory = make_good(memory, observed, now)
+    failure = failure_of(memory, observed, None, now)
+    if failure is not None and memory.stable is not None:
+        memory = give_up(memory, observed, failure.reason, failure.message, now)
+    memory = weigh(memory, observed, now)
+    look = next_look(memory.rollout)
+    told = _told(memory, observed, None, problem, now)
+    return replace(
+        told,
+        plan=withdrawal_of(memory, observed, now),
+        events=(*memory.events, *told.events),
+        look_again_at=look if look is not None and look > now else None,
+    )
+
+
+def _told(
+    memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, problem: Problem, now: datetime
+) -> Decision:
+    """Nothing is changed, and why."""
+    memory = memory.route(shares(memory, observed), observed.serving.route)
+    status = report(memory, observed, spec, problem, now)
+    return Decision(status=status, events=tuple(_complaints(observed, status)))
 
 
 def _asked_anew(
@@ -209,6 +245,10 @@ def _start(memory: Memory, goal: Revision | Problem, observed: Observed, now: da
     settled = memory.stable is not None and memory.stable.revision == goal.revision
     if settled or memory.candidate is not None or memory.rejection(goal.revision) is not None:
         return memory
+    if memory.stable is None:
+        # Of a rollout that nobody remembers: what it was given is answered.
+        others = (name for name in observed.serving.route.weights if name != goal.revision)
+        memory = replace(memory, retiring=(*memory.retiring, *(Retiring(revision=name) for name in others)))
     memory = memory.start(goal.model_copy(update={"since": now}), observed.rollout, now)
     if not warning or memory.rollout is None:
         return memory
@@ -254,13 +294,13 @@ def _may_have_everything(memory: Memory, rollout: RolloutStatus, observed: Obser
     return not asks and answers and serves and rollout.step > 0
 
 
-def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Failure | None:
+def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Failure | None:
     """Why the candidate is given up, in its own pods' words where they have any; None while there is hope."""
     if memory.candidate is None or memory.rollout is None:
         return None
     health = observed.serving.health(memory.candidate.revision)
     failure = hopeless(health, memory.rollout.trial_since, memory.rollout.started_at)
-    if failure is not None:
+    if failure is not None or spec is None:
         return failure
     deadline = startup_deadline(memory, spec)
     # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.

@@ -112,6 +112,7 @@ class Route:
     """The gateway accepted this very generation of it."""
     since: datetime | None = None
     """When a gateway said so last, as far as it tells."""
+    timeout: str | None = None
     refusal: str | None = None
     """The gateway's own words where it refused this generation."""
     gateways: tuple[GatewayRef, ...] = ()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 from serin.api.base import GROUP
 from serin.api.modeldeployment import ModelDeploymentSpec
@@ -78,12 +79,18 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What an order is carried out upon."""
+class Moment:
+    """What an order is carried out upon, as far as that takes no spec."""
 
     observed: Observed
-    spec: ModelDeploymentSpec
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Scene(Moment):
+    """What an order is carried out upon."""
+
+    spec: ModelDeploymentSpec
     aborted: frozenset[str]
     """Revisions for which abort was given together with it."""
 
@@ -109,18 +116,30 @@ def ordered(verb: Verb, revision: str, values: Mapping[str, str], handled: Mappi
 def carry_out(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Everything that was ordered and not handled yet, and what became of it."""
     orders = tuple(_new(observed.orders, memory.handled))
-    scene = Scene(observed, spec, now, frozenset(one.revision for one in orders if one.verb is Verb.ABORT))
+    scene = Scene(observed, now, spec, frozenset(one.revision for one in orders if one.verb is Verb.ABORT))
     for order in orders:
-        try:
-            memory, message = _DO[order.verb](memory, order, scene)
-            result = "Done"
-        except Refused as refusal:
-            message, result = str(refusal), "Refused"
-        told = Handled.model_validate(
-            {"value": order.value, "at": now, "by": order.by, "result": result, "message": message}
-        )
-        memory = replace(memory, handled={**memory.handled, order.verb.value: told})
+        memory = _carried(memory, order, partial(_DO[order.verb], memory, order, scene), now)
     return memory
+
+
+def abort(memory: Memory, observed: Observed, now: datetime) -> Memory:
+    """Of what was ordered only that: it takes no spec, and waits for none that can be read."""
+    for order in _new(observed.orders, memory.handled):
+        if order.verb is Verb.ABORT:
+            memory = _carried(memory, order, partial(_abort, memory, order, Moment(observed, now)), now)
+    return memory
+
+
+def _carried(memory: Memory, order: Order, do: Callable[[], Carried], now: datetime) -> Memory:
+    try:
+        memory, message = do()
+        result = "Done"
+    except Refused as refusal:
+        message, result = str(refusal), "Refused"
+    told = Handled.model_validate(
+        {"value": order.value, "at": now, "by": order.by, "result": result, "message": message}
+    )
+    return replace(memory, handled={**memory.handled, order.verb.value: told})
 
 
 def _new(values: Mapping[str, str], handled: Mapping[str, Handled]) -> Iterator[Order]:
@@ -143,7 +162,7 @@ def _under_way(memory: Memory, order: Order) -> tuple[Revision, RolloutStatus]:
     return candidate, rollout
 
 
-def _abort(memory: Memory, order: Order, scene: Scene) -> Carried:
+def _abort(memory: Memory, order: Order, scene: Moment) -> Carried:
     candidate, _ = _under_way(memory, order)
     if memory.stable is None:
         raise Refused(f"{candidate.version} is the first version: there is none to go back to")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
+from serin.api.modeldeployment import Traffic
 from serin.api.status import Revision
 from serin.rollout.aim import replicas_for
 from serin.rollout.course import crowd
@@ -32,6 +33,25 @@ def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         ),
         route=_route(memory, observed, spec, now),
         keep=frozenset(leaving.revision for leaving in memory.retiring),
+    )
+
+
+def withdrawal_of(memory: Memory, observed: Observed, now: datetime) -> ServingPlan | None:
+    """The route without what was given up, where no spec says what else shall be: all the rest stays as it is."""
+    stable, live = memory.stable, observed.serving.route
+    if stable is None or memory.candidate is not None or not any(live.reaches(old.revision) for old in memory.retiring):
+        return None
+    return ServingPlan(
+        name=observed.name,
+        namespace=observed.namespace,
+        uid=observed.uid,
+        route=PlannedRoute(
+            hostnames=live.hostnames,
+            gateways=live.gateways,
+            timeout=live.timeout or Traffic().timeout,
+            weights=weights(memory, observed, 0, now),
+        ),
+        keep=frozenset({one.revision for one in memory.revisions()} | {old.revision for old in memory.retiring}),
     )
 
 

@@ -18,6 +18,7 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
+from serin.rollout.revision import version_in
 from serin.rollout.standing import awaited
 from serin.rollout.standing import standing_of
 from serin.rollout.standing import wanted_replicas
@@ -66,7 +67,12 @@ def shares(memory: Memory, observed: Observed) -> tuple[Share, ...]:
     copies = {route.mirror.revision: route.mirror.percent} if route.mirror is not None else {}
     percents = {**dict.fromkeys(copies, 0), **route.shares}
     return tuple(
-        Share(revision=revision, version=versions.get(revision, "?"), weight=weight, mirror=copies.get(revision))
+        Share(
+            revision=revision,
+            version=versions.get(revision) or version_in(revision),
+            weight=weight,
+            mirror=copies.get(revision),
+        )
         for revision, weight in sorted(percents.items(), key=lambda item: (-item[1], item[0]))
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Serving
@@ -23,6 +24,8 @@ HASH_LENGTH = 8
 DNS_LABEL_LENGTH = 63
 KSERVE_NAME_OVERHEAD = 12
 
+_NAMED = re.compile(rf"-(v\d+)-[0-9a-f]{{{HASH_LENGTH}}}$")
+
 _POD_FIELDS = (
     "backend",
     "runtime",
@@ -38,6 +41,12 @@ _POD_FIELDS = (
 def version_label(version: int) -> str:
     """How a version is shown: v12."""
     return f"v{version}"
+
+
+def version_in(name: str) -> str:
+    """The version in a revision's name, v12; "?" for a name of another form."""
+    found = _NAMED.search(name)
+    return found[1] if found is not None else "?"
 
 
 def revision_name(name: str, namespace: str, resolved: Resolved, serving: Serving) -> str | Problem:

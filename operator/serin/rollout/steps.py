@@ -46,7 +46,7 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     """The stage by which the requests shall be routed now; None while the candidate shall get nothing. Never more than
     what it has earned."""
     rollout, candidate = memory.rollout, memory.candidate
-    if rollout is None or candidate is None:
+    if rollout is None or candidate is None or new_to_us(memory, observed):
         return None
     serving = observed.serving
     # Where the stable revision has none either nothing is gained by moving everything to that and back.
@@ -75,6 +75,15 @@ def earns(memory: Memory, observed: Observed) -> bool:
         return False
     passes = rollout.verdict is Verdict.PASS and before.verdict is not Verdict.PASS
     return passes or (before.step, before.step_started_at) != (rollout.step, rollout.step_started_at)
+
+
+def new_to_us(memory: Memory, observed: Observed) -> bool:
+    """Whether a first version, whose replicas are ready already, is to be remembered before it gets requests: a route
+    that no status explains is that of a status that was lost."""
+    candidate, known = memory.candidate, observed.status.candidate
+    if memory.stable is not None or candidate is None or (known is not None and known.revision == candidate.revision):
+        return False
+    return observed.serving.health(candidate.revision).ready > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,21 +157,22 @@ def _newest(parent: Json) -> int:
 
 
 def _rules(live: Live, revision: Callable[[str], str]) -> dict[str, Any]:
-    """Weights, matches and mirror of a route. What is not of the form that is written here was changed by hand."""
+    """What is written by :func:`render_route`, read back. What is not of that form was changed by hand."""
     weights: dict[str, int] = {}
     matches: list[Match] = []
-    mirror = None
+    mirror, timeout = None, None
     for rule in live.spec.get("rules") or []:
         backends = {revision(one["name"]): one.get("weight", 1) for one in rule.get("backendRefs") or []}
         headers = [header for match in rule.get("matches") or [] for header in match.get("headers") or []]
         exact = tuple((one["name"], one["value"]) for one in headers if one.get("type", "Exact") == "Exact")
         ids = next((one["value"] for one in headers if one["name"].lower() == REQUEST_ID), None)
         mirror = _mirror(rule, ids, revision) or mirror
+        timeout = (rule.get("timeouts") or {}).get("request", timeout)
         if exact:
             matches += [Match(exact, name) for name in backends]
         else:
             weights |= backends
-    return {"weights": weights, "matches": tuple(matches), "mirror": mirror}
+    return {"weights": weights, "matches": tuple(matches), "mirror": mirror, "timeout": timeout}
 
 
 def _mirror(rule: Json, ids: str | None, revision: Callable[[str], str]) -> Mirror | None:

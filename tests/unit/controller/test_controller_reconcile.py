@@ -300,6 +300,36 @@ async def test_a_step_is_taken_after_one_look_at_what_is() -> None:
     assert stage.api.reads == ["get ModelDeployment fraud", "list Pod"]
 
 
+@pytest.mark.parametrize("most", [1, 4], ids=["a fixed size", "an autoscaler"])
+async def test_a_spec_that_cannot_be_read_keeps_nobody_from_taking_the_traffic_back(most: int) -> None:
+    """Of everything else nothing is written, and nothing is deleted."""
+    stage = Stage(serving={"minReplicas": 1, "maxReplicas": most})
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    stage.declare(2, novel={"of": "a later release"})
+    before, scalers = stage.api.of(HTTP_ROUTE, *KEY)["spec"], stage.all(AUTOSCALER)
+    await stage.look()
+    stage.api.put(
+        MODEL_DEPLOYMENT,
+        {
+            **stage.api.of(MODEL_DEPLOYMENT, *KEY),
+            "metadata": {"name": "fraud", "namespace": "payments", "annotations": {"serin.dev/abort": new}},
+        },
+    )
+    stage.api.written.clear()
+    await stage.look()
+    assert stage.api.written == ["patch HTTPRoute fraud", "status ModelDeployment fraud"]
+    after = stage.api.of(HTTP_ROUTE, *KEY)["spec"]
+    assert (after["hostnames"], after["parentRefs"]) == (before["hostnames"], before["parentRefs"])
+    assert [rule["timeouts"] for rule in after["rules"]] == [before["rules"][0]["timeouts"]]
+    assert stage.shares() == {old: 100}
+    stage.world()
+    stage.now += timedelta(hours=1)
+    await stage.settle()
+    assert (stage.all(INFERENCE_SERVICE), stage.all(AUTOSCALER)) == ({old, new}, scalers)
+
+
 async def test_a_failed_candidate_stays_until_its_rejection_is_written() -> None:
     """Gone before it is remembered as rejected, it would be made again, and fail again."""
     stage = Stage()

@@ -31,7 +31,7 @@ SILENT = ClusterError(
     'Internal error occurred: failed calling webhook "defaulter.kserve-webhook-server": failed to call webhook: '
     'Post "https://kserve-webhook-server-service.kserve.svc:443/mutate?timeout=10s": dial tcp: connection refused',
 )
-BAD_TIMEOUT = "120000ms"
+BAD_TIMEOUT = "45s"
 
 
 class PickyApi(FakeApi):
@@ -106,7 +106,7 @@ def nothing(kind: Kind, name: str, body: Json) -> ClusterError | None:
 
 
 def bad_timeout(kind: Kind, name: str, body: Json) -> ClusterError | None:
-    """The HTTPRoute's schema, as far as timeouts go."""
+    """A cluster that lets no request take so long."""
     rules = (body.get("spec") or {}).get("rules") or []
     if kind is HTTP_ROUTE and any(rule.get("timeouts", {}).get("request") == BAD_TIMEOUT for rule in rules):
         return ClusterError(422, f'HTTPRoute "{name}" is invalid: spec.rules[0].timeouts.request: Invalid value')
@@ -302,7 +302,7 @@ async def test_a_mirror_that_the_route_cannot_carry_is_told_and_traffic_is_moved
     assert reason == Reason.GATEWAY_API_TOO_OLD
     assert message == (
         "the cluster's Gateway API does not know spec.rules[2].filters[0].requestMirror.percent: "
-        "install Gateway API 1.3 or newer, or mirror 100 %; serving v1"
+        "install Gateway API 1.3 or newer, or mirror 100 %; serving v1 90 %, v2 10 %"
     )
     assert stage.shares() == {old: 90, new: 10}
     stage.crash(new)

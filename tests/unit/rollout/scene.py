@@ -91,6 +91,7 @@ def routed(planned: PlannedRoute, *, accepted: bool) -> Route:
     """The route as it is once it is written."""
     return Route(
         exists=True,
+        timeout=planned.timeout,
         weights=dict(planned.weights),
         matches=planned.matches,
         mirror=planned.mirror,

@@ -231,3 +231,12 @@ def test_who_else_speaks_of_a_route_changes_nothing(others: list[Json], *, first
 def test_gateways_that_copy_everything_are_known_by_their_controller(parents: list[Json], *, copies: bool) -> None:
     assert copies_all(answered(*parents)) == copies
     assert not copies_all(None)
+
+
+@pytest.mark.parametrize("mirror", [None, Mirror("fraud-v2-b", 20)])
+def test_the_timeout_is_read_back_as_it_was_written(mirror: Mirror | None) -> None:
+    body = rendered(planned({"fraud-v1-a": 100}, mirror=mirror, timeout="7s"))
+    assert observed(body).timeout == "7s"
+    for rule in body["spec"]["rules"]:
+        del rule["timeouts"]
+    assert observed(body).timeout is None
