@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from e2e.stack.progress import CommandFailedError
 from e2e.stack.progress import StackError
 from e2e.stack.progress import run_logged
 from e2e.stack.progress import say
@@ -26,8 +27,17 @@ _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeo
 _CA_IN_BUILD = "/run/serin/ca.pem"
 
 
+# What buildah says of a layer that is not what it was when it was built.
+_CHANGED = "integrity checksum failed"
+
+
 class NoBuilderError(StackError):
     """Nothing on this machine can build an image."""
+
+
+class DamagedStoreError(CommandFailedError):
+    """Something has changed a file of a layer that was built before, as a machine does that writes a certificate of its
+    own into every bundle it finds."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,9 @@ class Builder(Protocol):
 
     def load(self, reference: str, archive: Path) -> None:
         """Make an image that was built before usable as a base."""
+
+    def forget(self) -> None:
+        """Let go of everything that was built before: something has changed it since."""
 
 
 def find_builder(store: Path) -> Builder:
@@ -107,6 +120,9 @@ class Docker:
         if not _succeeds(["docker", "image", "inspect", reference]):
             subprocess.run(["docker", "load", "-q", "-i", archive], check=True)
 
+    def forget(self) -> None:
+        """The engine keeps its own store whole."""
+
 
 class Buildah:
     """`buildah build` with a store of its own, so that nobody else's images are touched."""
@@ -128,12 +144,21 @@ class Buildah:
             argv = [*self._command, "build", *options, str(build.context)]
             run_logged(argv, what=f"building {build.name}", log=build.log)
         push = [*self._command, "push", build.reference, f"docker-archive:{build.archive}:{build.reference}"]
-        run_logged(push, what=f"saving {build.name}", log=build.log)
+        try:
+            run_logged(push, what=f"saving {build.name}", log=build.log)
+        except CommandFailedError as error:
+            if _CHANGED in str(error):
+                raise DamagedStoreError(str(error)) from error
+            raise
 
     def load(self, reference: str, archive: Path) -> None:
         """Make an image that was built before usable as a base."""
         if not _succeeds([*self._command, "inspect", "--type", "image", reference]):
             subprocess.run([*self._command, "pull", "-q", f"docker-archive:{archive}"], check=True)
+
+    def forget(self) -> None:
+        """Remove all images of our store."""
+        subprocess.run([*self._command, "rmi", "--all", "--force"], check=True, capture_output=True)
 
 
 def _build_options(build: Build, secrets: Path) -> list[str]:

@@ -19,6 +19,7 @@ from e2e import tools
 from e2e.stack import debian
 from e2e.stack.builders import Build
 from e2e.stack.builders import Builder
+from e2e.stack.builders import DamagedStoreError
 from e2e.stack.builders import find_builder
 from e2e.stack.progress import say
 
@@ -98,12 +99,21 @@ def _build(name: str, image: Image, context: Path, archive: ImageArchive) -> Non
     cache = archive.path.parent
     builder = find_builder(cache / "storage")
     log = cache / "log" / f"{archive.path.stem}.log"
-    base = None if image.tool else _base(builder, cache)
-    say(f"building image {name} (once, until its content changes)")
     # A killed build must not leave half an archive under the final name.
     unfinished = archive.path.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
-    builder.build(Build(name, context, image.dockerfile, archive.reference, unfinished, log, base))
+
+    def attempt() -> None:
+        base = None if image.tool else _base(builder, cache)
+        unfinished.unlink(missing_ok=True)
+        builder.build(Build(name, context, image.dockerfile, archive.reference, unfinished, log, base))
+
+    say(f"building image {name} (once, until its content changes)")
+    try:
+        attempt()
+    except DamagedStoreError:
+        say("something has changed what was built before: building it afresh")
+        builder.forget()
+        attempt()
     unfinished.rename(archive.path)
     _prune(cache, name)
     say(f"built {archive.reference} ({archive.path.stat().st_size / 1e6:.0f} MB)")

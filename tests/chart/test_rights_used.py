@@ -143,10 +143,13 @@ def rights(requests: list[Request]) -> set[Right]:
 
 def live_a_life(plane: ControlPlane, scene: Scene) -> None:
     """Everything the operator does."""
-    # Declared before it starts, so that it asks for the registry, the Secret and the namespace by name.
+    # Declared before it starts, so that it asks for the Secret and the namespace by name.
     deployed = scene.deploy(version=1)
     scene.operator.start()
     deployed.phase("Healthy")
+    # A registry that no list has shown is asked for by name.
+    scene.deploy("lost", version=1, model={"registry": "nowhere"}).reason("RegistryNotFound")
+    scene.kube.delete(MODEL_DEPLOYMENT, scene.namespace, "lost")
     deployed.declare(2)
     deployed.healthy(2)
     _crash(scene, deployed)

@@ -114,7 +114,8 @@ def route_write(state: State, look: Look, sent: Sent) -> None:
         free = {"resume", "promote", "abort"} & set(new_orders(look, memory))
         unsuspended = memory.rollout.paused.reason is Reason.SUSPENDED and not look.parent.suspended
         given = weights.get(memory.candidate.revision, 0)
-        if not free and not unsuspended and given > memory.rollout.weight and stable:
+        answers = any(service.ready for name, service in look.services if name == stable)
+        if answers and not free and not unsuspended and given > memory.rollout.weight and stable:
             raise Broken(f"{given} % for a rollout that is paused at {memory.rollout.weight} %")
 
 

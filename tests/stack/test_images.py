@@ -6,6 +6,7 @@ import pytest
 
 from e2e.stack import images
 from e2e.stack.builders import Build
+from e2e.stack.builders import DamagedStoreError
 
 
 class Recorder:
@@ -16,9 +17,17 @@ class Recorder:
     def __init__(self) -> None:
         self.builds: list[Build] = []
         self.fails = False
+        self.damaged = 0
+        self.forgotten = 0
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
     def build(self, build: Build) -> None:
         self.builds.append(build)
+        if self.damaged:
+            self.damaged -= 1
+            raise DamagedStoreError("a layer is not what it was")
         build.archive.write_text(build.reference)
         if self.fails:
             raise RuntimeError("killed")
@@ -80,6 +89,19 @@ def test_a_build_that_was_killed_is_done_again(builder: Recorder) -> None:
     builder.fails = False
     assert images.build("image").path.exists()
     assert len(builder.builds) == 2
+
+
+def test_a_store_that_something_has_changed_is_built_afresh(builder: Recorder) -> None:
+    builder.damaged = 1
+    assert images.build("image").path.exists()
+    assert (len(builder.builds), builder.forgotten) == (2, 1)
+
+
+def test_a_store_that_stays_damaged_is_told(builder: Recorder) -> None:
+    builder.damaged = 2
+    with pytest.raises(DamagedStoreError):
+        images.build("image")
+    assert builder.forgotten == 1
 
 
 @pytest.mark.usefixtures("builder")

@@ -43,16 +43,23 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
     ahead = stages(rollout.course)
     if rollout.step > 0 and rollout.step_started_at is None:
         return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
-    end = Aim(len(ahead), EVERYTHING, last=True)
     if rollout.paused is not None:
         return None
     if rollout.skip:
-        return end
+        return Aim(len(ahead), EVERYTHING, last=True)
     if awaits_approval(rollout) or awaits_evidence(rollout):
         return None
     if rollout.next_at is not None and now < rollout.next_at:
         return None
-    return Aim(rollout.step + 1, ahead[rollout.step]) if rollout.step < len(ahead) else end
+    return following(rollout)
+
+
+def following(rollout: RolloutStatus) -> Aim:
+    """What comes after the step it is in."""
+    ahead = stages(rollout.course)
+    if rollout.step < len(ahead):
+        return Aim(rollout.step + 1, ahead[rollout.step])
+    return Aim(len(ahead), EVERYTHING, last=True)
 
 
 def awaits_approval(rollout: RolloutStatus) -> bool:

@@ -25,14 +25,8 @@ def give_up(memory: Memory, observed: Observed, reason: Reason, message: str, no
     rollout = memory.rollout
     if rollout is None or (rollout.paused is not None and rollout.paused.failed is not None):
         return memory
-    route = observed.serving.route
     if not stranded(memory, observed):
-        return memory.reject(reason, message, route, now)
-    candidate = memory.candidate
-    if candidate is None or route.shares[candidate.revision] != rollout.weight:
-        # Paused it would be taken back to the step that it is in, and the gateway acts by the next one already, which
-        # is not established while the stable revision is down.
-        return memory
+        return memory.reject(reason, message, observed.serving.route, now)
     return replace(memory, rollout=pause(rollout, Reason.STABLE_UNAVAILABLE, message, now, failed=reason))
 
 

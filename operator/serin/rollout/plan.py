@@ -8,6 +8,7 @@ from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Traffic
 from serin.api.status import Revision
+from serin.rollout.aim import needed
 from serin.rollout.aim import replicas_for
 from serin.rollout.course import crowd
 from serin.rollout.decision import PlannedRevision
@@ -61,6 +62,9 @@ def least_replicas(spec: ModelDeploymentSpec, memory: Memory, observed: Observed
     if role is memory.candidate and rollout is not None:
         least = replicas_for(spec, role, rollout, now)
         aim = stage_of(memory, observed, spec, now)
+        if aim is not None:
+            # Also of a step that it is not in yet, where nobody else answers.
+            least = max(least, needed(spec, rollout, aim.stage))
         route, ready = observed.serving.route, observed.serving.health(role.revision).ready
         settled = route.spares(role.revision) if aim is None else routed(memory, observed, aim)
         # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before, also

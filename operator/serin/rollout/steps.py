@@ -22,6 +22,7 @@ from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.rollout.aim import Aim
 from serin.rollout.aim import aim_of
+from serin.rollout.aim import following
 from serin.rollout.aim import needed
 from serin.rollout.aim import stage_in
 from serin.rollout.course import ALL
@@ -63,6 +64,10 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     written = ours and aim is not None and carries(memory, observed, aim)
     if aim is not None and (written or obstacle_to(aim, memory, observed, spec, now) is None):
         return aim
+    if stranded(memory, observed) and carries(memory, observed, following(rollout)):
+        # Not established, for nothing is while the stable revision is down; but whoever pauses it now, or the deadline,
+        # would take requests that are answered to where nobody is.
+        return following(rollout)
     return Aim(rollout.step, stage_in(rollout)) if rollout.step_started_at is not None else None
 
 
