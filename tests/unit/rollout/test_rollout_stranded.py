@@ -328,3 +328,47 @@ def test_no_registry_keeps_everything_from_coming_back() -> None:
     scene.ready(scene.candidate, 0).run(2)
     scene.ready(scene.candidate, 2).run(10)
     assert scene.status.phase is Phase.BAKING
+
+
+def on_the_way(**rollout: Any) -> Scene:
+    """The gateway acts by the route of the first step, nobody has looked since, and the replicas of v1 are gone."""
+    sections: dict[str, Any] = {
+        "rollout": {"steps": [{"weight": 50, "hold": "1h"}], **rollout},
+        "serving": {"minReplicas": 2},
+    }
+    scene = healthy(1, **sections)
+    scene.accepts = False
+    scene.declare(2, **sections).run(30)
+    # It knows the candidate now, and has the next route before it.
+    scene.accept().run(1)
+    assert scene.route.shares == {scene.stable: 50, scene.candidate: 50}
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step == 0
+    scene.become_ready = False
+    scene.accept().fail(scene.stable, NO_ROOM)
+    return scene
+
+
+@pytest.mark.parametrize("end", ["Hold", "Rollback", "Promote"])
+def test_a_deadline_takes_nothing_that_is_answered_to_nobody_before_the_step_is_known(end: str) -> None:
+    scene = on_the_way(deadline="1m", onInconclusive=end)
+    before, sizes = scene.route, dict(scene.pods)
+    scene.run(3600)
+    assert scene.route == before
+    assert {name: len(pods) for name, pods in scene.pods.items()} == {name: len(pods) for name, pods in sizes.items()}
+    assert paused(scene) is not None
+    back(scene)
+    if end == "Rollback":
+        assert scene.route.shares == {scene.stable: 100}
+        assert rejected(scene)[0][:2] == ("v2", Reason.DEADLINE_EXCEEDED)
+    else:
+        assert scene.status.phase is Phase.PAUSED
+
+
+def test_a_pause_takes_nothing_that_is_answered_to_nobody() -> None:
+    scene = on_the_way()
+    before = scene.route
+    scene.order(Verb.PAUSE, scene.candidate).run(3600)
+    assert (scene.route, scene.status.phase) == (before, Phase.PAUSED)
+    scene.order(Verb.ABORT, scene.candidate).settle()
+    assert scene.route.shares == {scene.stable: 100}, "whoever orders it has been told"
