@@ -30,8 +30,9 @@ def size(
     if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
         return rollout, candidate
     # One that got everything only moments ago may have lost some of what it shall keep for that.
-    had = max(observed.serving.health(stable.revision).ready, stable.floor or 0, rollout.base or 0)
-    most = max(had, min(_shown(rollout, candidate, stable, observed, spec), spec.serving.most_replicas))
+    kept, ready = (rollout.base, stable.floor), observed.serving.health(stable.revision).ready
+    shown = _shown(rollout, candidate, stable, observed, spec)
+    most = max(number for number in (ready, *kept, shown) if number is not None)
     if most != rollout.base:
         # More are asked for only now: their startup deadline begins.
         rollout = rollout.model_copy(update={"base": most, "waiting_since": None})
@@ -41,13 +42,13 @@ def size(
 
 def _shown(
     rollout: RolloutStatus, candidate: Revision, stable: Revision, observed: Observed, spec: ModelDeploymentSpec
-) -> int:
-    """Replicas for everything, from those for the larger share, where one more or less counts least; 0 for unknown."""
+) -> int | None:
+    """Replicas for everything, from those for the larger share, where one more or less counts least."""
     if rollout.step_started_at is None:
-        return 0
+        return None
     serving, to_candidate, to_stable = observed.serving, rollout.weight + (rollout.mirror or 0), ALL - rollout.weight
     if to_candidate >= to_stable:
         share, ready, asked = to_candidate, serving.health(candidate.revision).ready, candidate.replicas
     else:
         share, ready, asked = to_stable, serving.health(stable.revision).ready, crowd(spec, rollout.base)
-    return math.ceil(ready * ALL / share) if ready > asked else 0
+    return min(math.ceil(ready * ALL / share), spec.serving.most_replicas) if ready > asked else None

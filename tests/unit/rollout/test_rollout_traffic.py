@@ -327,6 +327,7 @@ def test_traffic_that_grows_while_a_step_holds_is_provided_for() -> None:
         ({"weight": 50}, (4, 2), 5, 2, 5),
         ({"weight": 80}, (4, 4), 5, 4, 5),
         ({"weight": 80}, (4, 4), 4, 5, 7),
+        ({"weight": 57}, (4, 3), 4, 4, 8),
         ({"weight": 20}, (4, 1), 4, 3, 4),
         ({"weight": 20}, (4, 1), 5, 1, 7),
         ({"weight": 49}, (4, 2), 4, 3, 4),
