@@ -13,6 +13,7 @@ from tests.modelcheck.core import PLANS
 from tests.modelcheck.core import REPLICAS
 from tests.modelcheck.core import verdict
 from tests.modelcheck.explore import Counterexample
+from tests.modelcheck.explore import alone
 from tests.modelcheck.explore import explore
 from tests.modelcheck.explore import fresh
 from tests.modelcheck.explore import in_use
@@ -23,6 +24,9 @@ BOUNDS = """Bounds: one ModelDeployment with versions 1 to 3 (those nobody has s
 anything is due; people act at most {people} times and things fail at most {faults} times in a history. Pods, gateway,
 time and the operator go on in any order. Several ModelDeployments share nothing, as decide() keeps nothing between two
 calls: one is enough. Writes of the status that only tell something are left out."""
+
+# With a share of the requests and a deadline, and with all of them and checks.
+ALONE = ("roll back", "judged")
 
 
 def main() -> int:
@@ -81,7 +85,8 @@ def _pair(text: str) -> tuple[int, int]:
 def _runs(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[str, int, int], State], tuple[int, int]]]:
     for plan in [arguments.plan] if arguments.plan else PLANS:
         for bound in arguments.bounds:
-            yield from ((plan, start, bound) for start in (in_use, fresh))
+            starts = (in_use, fresh, alone) if plan in ALONE else (in_use, fresh)
+            yield from ((plan, start, bound) for start in starts)
 
 
 def _say(text: str) -> None:

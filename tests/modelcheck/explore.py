@@ -9,7 +9,9 @@ from dataclasses import field
 
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
+from serin.rollout.course import stages
 from tests.modelcheck.core import VERSIONS
+from tests.modelcheck.core import course
 from tests.modelcheck.core import name
 from tests.modelcheck.nature import accepted
 from tests.modelcheck.nature import decided
@@ -70,12 +72,15 @@ def in_use(plan: str, people: int, faults: int) -> State:
 
 
 def alone(plan: str, people: int, faults: int) -> State:
-    """v2 bakes, and the last replica of v1 has just gone."""
-    state = in_use(plan, 0, 0)
-    while phase_of(state) is not Phase.BAKING:
+    """v2 has its largest share, and the last replica of v1 has just gone."""
+    state, last = in_use(plan, 0, 0), len(stages(course(plan)))
+    while (rollout := memory_of(state.memory).rollout) is None or rollout.step < last:
         after = _works(state)
-        length = due(state)
-        state = after if after != state or length is None else later(state, length)
+        if after == state:
+            length = due(state)
+            assert length is not None, f"it waits for somebody:\n{describe(state)}"
+            after = later(state, length)
+        state = after
     stable = state.service(name(1))
     assert stable is not None
     return with_service(state, name(1), stable._replace(pods=()))._replace(people=people, faults=faults)

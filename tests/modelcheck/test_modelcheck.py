@@ -12,6 +12,7 @@ import pytest
 
 from serin.rollout import aim
 from serin.rollout import decide
+from serin.rollout import give_up
 from serin.rollout import memory
 from serin.rollout import naming
 from serin.rollout import orders
@@ -24,6 +25,7 @@ from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
 from tests.modelcheck.core import verdict
 from tests.modelcheck.explore import Counterexample
+from tests.modelcheck.explore import alone
 from tests.modelcheck.explore import explore
 from tests.modelcheck.explore import fresh
 from tests.modelcheck.explore import in_use
@@ -47,6 +49,9 @@ def _decided_anew() -> Iterator[None]:
         (in_use, "whole", 0, 0),
         (in_use, "hold", 0, 0),
         (in_use, "judged", 0, 0),
+        (alone, "judged", 0, 0),
+        (alone, "roll back", 0, 0),
+        (alone, "one step", 0, 1),
         (fresh, "one step", 1, 0),
         (fresh, "at once", 0, 1),
     ],
@@ -153,6 +158,15 @@ def _the_deadline_overrides_everything(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_may_have_everything", lambda *_: True)
 
 
+def _the_stable_one_is_thought_to_answer(patch: pytest.MonkeyPatch) -> None:
+    for module in (give_up, decide, steps):
+        patch.setattr(module, "stranded", lambda *_: False)
+
+
+def _what_was_put_off_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "make_good", lambda memory, *_: memory)
+
+
 SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_abort_is_ignored, "one step", 1, 0, "aborted and still gets requests"),
     (_pause_is_ignored, "one step", 1, 0, "for a rollout that is paused"),
@@ -170,6 +184,8 @@ SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_evidence_is_not_waited_for, "judged", 0, 1, "without evidence"),
     (_a_pass_counts_for_ever, "judged", 0, 1, "without evidence, no more being measured"),
     (_failures_are_forgiven, "judged", 0, 1, "was seen to be bad, and goes on"),
+    (_the_stable_one_is_thought_to_answer, "roll back", 0, 1, "answers, and nobody will"),
+    (_what_was_put_off_is_forgotten, "roll back", 0, 1, "was put off, and"),
     (_the_deadline_overrides_everything, "promote", 0, 0, "stage 2 after stage 0"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -208,6 +209,55 @@ def test_a_check_with_freeze_freezes_and_a_crash_then_is_not_forgotten() -> None
     found = paused(scene)
     assert found is not None
     assert (found.reason, found.failed) == (Reason.STABLE_UNAVAILABLE, Reason.CRASHED), "no look freezes it again"
+
+
+def test_a_crash_that_shows_after_a_frozen_rollout_was_resumed_is_a_crash() -> None:
+    """Who resumes has seen a check that failed, and nothing else."""
+    scene = drifts(stranded(onFailure="Freeze"))
+    back(scene)
+    at = scene.now
+    scene.measured.clear()
+    scene.wait(60).order(Verb.RESUME, scene.candidate).settle()
+    scene.fail(scene.candidate, Failure(Reason.LOAD_FAILED, CRASHED, at=at), ready=1).settle()
+    assert [reason for _, reason, _ in rejected(scene)] == [Reason.CRASHED]
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_share_that_is_not_a_step_yet_stays_too(*, accepted: bool) -> None:
+    scene = beginning()
+    stable = scene.stable
+    scene.fail(stable, NO_ROOM)
+    scene.route = replace(scene.route, accepted=accepted)
+    crashes(scene, hopeless=True).run(3600)
+    found = paused(scene)
+    assert found is not None
+    assert (scene.weight, found.failed) == (50, Reason.LOAD_FAILED)
+    scene.order(Verb.RESUME, scene.candidate).look()
+    assert scene.status.rollout is not None
+    assert (scene.weight, scene.status.rollout.step, scene.status.rollout.trial_since) == (50, 0, None)
+    back(scene)
+    assert (scene.route.shares, len(scene.status.rejected)) == ({stable: 100}, 1)
+
+
+def test_nothing_more_is_given_in_such_a_pause() -> None:
+    """Also to one that a person has promoted before."""
+    scene = stranded(50)
+    scene.order(Verb.PROMOTE, scene.candidate).settle()
+    crashes(scene)
+    assert paused(scene) is not None
+    scene.ready(scene.candidate, 2).run(60)
+    assert scene.weight == 50
+
+
+def beginning() -> Scene:
+    """v2 has its first share by the route, and the gateway has not said so."""
+    sections: dict[str, Any] = {"rollout": {"steps": [{"weight": 50, "hold": "1h"}]}, "serving": {"minReplicas": 2}}
+    scene = healthy(1, **sections).declare(2, **sections)
+    scene.run(9)
+    scene.accepts = scene.become_ready = False
+    scene.run(1)
+    assert (scene.weight, scene.status.rollout and scene.status.rollout.step) == (50, 0)
+    return scene
 
 
 # declarations
