@@ -299,7 +299,9 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | N
     if memory.candidate is None or memory.rollout is None:
         return None
     health = observed.serving.health(memory.candidate.revision)
-    failure = hopeless(health, memory.rollout.trial_since, memory.rollout.started_at)
+    # Pods of a first try may be older than the rollout's record: their operator may have crashed before it wrote that.
+    tried = any(entry.revision == memory.candidate.revision for entry in memory.history)
+    failure = hopeless(health, memory.rollout.trial_since, memory.rollout.started_at if tried else None)
     if failure is not None or spec is None:
         return failure
     deadline = startup_deadline(memory, spec)

@@ -57,17 +57,14 @@ def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
     if memory.stable is not None and serving.route.exists and not serving.route.knows(candidate.revision):
         # Also where somebody took it out of the route by hand: it comes back as it came in.
         return None
-    # A pause takes back what is not established, but not to where nobody answers.
-    waits = rollout.paused is not None and rollout.paused.failed is not None
-    going = rollout.model_copy(update={"paused": None}) if waits else rollout
-    aim = None if earns(memory, observed) else aim_of(going, now)
+    aim = None if earns(memory, observed) else aim_of(rollout, now)
     # What comes in the way after the route was written, such as a registry that goes, takes nothing back. A route
     # without the stable revision is none of ours, but one that a hand wrote.
     ours = memory.stable is None or memory.stable.revision in serving.route.weights
     written = ours and aim is not None and carries(memory, observed, aim)
-    if aim is not None and (written or (not waits and obstacle_to(aim, memory, observed, spec, now) is None)):
+    if aim is not None and (written or obstacle_to(aim, memory, observed, spec, now) is None):
         return aim
-    if stranded(memory, observed) and carries(memory, observed, following(rollout)):
+    if ours and stranded(memory, observed) and carries(memory, observed, following(rollout)):
         # Not established, for nothing is while the stable revision is down; but whoever pauses it now, or the deadline,
         # would take requests that are answered to where nobody is.
         return following(rollout)

@@ -168,6 +168,11 @@ def test_an_order_is_not_taken_back_by_the_keyboard(api: ApiServer, kubeconfig: 
     assert watching.wait(SECONDS), given.communicate(timeout=SECONDS)
     assert api.patches
     given.send_signal(signal.SIGINT)
-    out, err = given.communicate(timeout=SECONDS)
+    try:
+        out, err = given.communicate(timeout=SECONDS / 4)
+    except subprocess.TimeoutExpired:
+        # Python drops one that comes while it clears an object away; a person presses again.
+        given.send_signal(signal.SIGINT)
+        out, err = given.communicate(timeout=SECONDS)
     assert given.returncode == 130, (out, err)
     assert b"the order stands" in err

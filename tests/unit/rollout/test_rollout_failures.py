@@ -735,3 +735,12 @@ def test_a_candidate_that_is_made_anew_before_its_deadline_has_no_more_time() ->
     scene.settle()
     scene.run(1)
     assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]
+
+
+def test_pods_that_are_older_than_the_record_of_their_rollout_fail_it_all_the_same() -> None:
+    """They were made by an operator that crashed before it wrote that the rollout began."""
+    scene = healthy().declare(2)
+    before = scene.now
+    scene.wait(60).look()
+    scene.fail(scene.candidate, Failure(Reason.LOAD_FAILED, "ended", at=before, hopeless=True)).settle()
+    assert [one.version for one in scene.status.rejected] == ["v2"]
