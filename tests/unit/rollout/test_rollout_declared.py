@@ -24,6 +24,7 @@ from serin.rollout.decide import decide
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Platform
 from serin.rollout.observed import Problem
+from serin.rollout.observed import Route
 from serin.rollout.observed import Runtime
 from serin.rollout.orders import Verb
 from serin.rollout.revision import KSERVE_NAME_OVERHEAD
@@ -343,6 +344,16 @@ def test_a_rollout_is_taken_back_though_the_settings_lost_their_gateways(how: st
     assert scene.status.url == "http://fraud.payments.models.test"
     scene.run(60)
     assert list(scene.pods) == [stable]
+
+
+def test_a_route_that_was_deleted_is_not_made_again_without_a_gateway() -> None:
+    scene = healthy()
+    scene.platform = NOWHERE
+    scene.route = Route()
+    plan = scene.look().plan
+    assert plan is not None
+    assert plan.route is None
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.GATEWAY_NOT_CONFIGURED)
 
 
 def test_nothing_moves_forward_without_a_gateway_that_is_declared() -> None:

@@ -279,6 +279,20 @@ def test_the_next_rollout_is_sized_by_what_the_last_one_left_also_where_some_of_
     assert replicas(scene) == {"v1": (8, 10)}
 
 
+def test_what_gets_everything_back_again_has_the_whole_time_again() -> None:
+    scene = halfway()
+    scene.become_ready = True
+    scene.order(Verb.ABORT, scene.candidate).settle()
+    rollout = {"steps": [{"weight": 50, "hold": "1h"}], "readiness": {"stableFor": "0s"}}
+    scene.declare(3, rollout=rollout, serving=AUTO).run(60)
+    assert scene.weight == 50
+    scene.order(Verb.ABORT, scene.candidate, "again").settle()
+    scene.run(359)
+    assert replicas(scene)["v1"] == (8, 10)
+    scene.run(1)
+    assert replicas(scene)["v1"] == (2, 10)
+
+
 @pytest.mark.parametrize(("most", "least"), [(10, 8), (5, 5)])
 def test_going_back_to_one_whose_replicas_are_gone_takes_as_many_as_it_had(most: int, least: int) -> None:
     """The one in use is broken, and does not tell how many the traffic needs."""
