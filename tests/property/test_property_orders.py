@@ -128,6 +128,10 @@ class Ordered(base.Rollouts):
 
     # checks
 
+    def is_aborted(self) -> bool:
+        candidate = self.status.candidate
+        return candidate is not None and self.new_orders().get("abort") == candidate.revision
+
     def route_is_earned(self, weights: dict[str, int]) -> None:
         status, orders = self.status, self.new_orders()
         for name in self.forgiven(status):

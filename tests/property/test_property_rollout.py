@@ -214,6 +214,7 @@ class Rollouts(RuleBasedStateMachine):
     def witness(self, verb: str, name: str, value: object) -> None:
         """Everything the operator writes is looked at before it takes effect."""
         if verb == "route":
+            self.who_answers_goes_on(cast("dict[str, int]", value))
             self.route_is_earned(cast("dict[str, int]", value))
         elif verb == "delete":
             self.nobody_needs(name)
@@ -221,6 +222,19 @@ class Rollouts(RuleBasedStateMachine):
             self.capacity_stays(name, cast("int", value))
         else:
             self.memory_is_kept(cast("ModelDeploymentStatus", value))
+
+    def who_answers_goes_on(self, weights: dict[str, int]) -> None:
+        """Requests that somebody answers do not all go to where nobody is ready, unless a person says so."""
+        route = self.operator.seen.route
+        if route is None or route.by_hand or not route.observed().accepted or self.is_aborted():
+            return
+        shares = ({name for name, weight in one.items() if weight > 0} for one in (route.weights, weights))
+        before, after = ({name for name in names if self.ready(name)} for names in shares)
+        assert after or not before, f"{before} answers, and nobody will"
+
+    def is_aborted(self) -> bool:
+        """Whether somebody ordered to end the rollout, whoever answers then."""
+        return False
 
     def route_is_earned(self, weights: dict[str, int]) -> None:
         status = self.status
