@@ -49,6 +49,20 @@ class Write:
         return f"{self.method} {self.path} ({self.code or 'not forwarded'})"
 
 
+Moment = Callable[[list[Write]], bool]
+"""Whether, after these writes, the next is the one that the fault is for."""
+
+
+def numbered(number: int) -> Moment:
+    """The write of that number, from 1; none for 0."""
+    return lambda writes: len(writes) + 1 == number
+
+
+def after_a_deletion(writes: list[Write]) -> bool:
+    """The first write after one that deleted something."""
+    return bool(writes) and (writes[-1].method, writes[-1].code) == ("DELETE", 200)
+
+
 @dataclass
 class Upstream:
     """The API server as the operator's user sees it, with what never changes of it."""
@@ -74,7 +88,7 @@ class Proxy:
         self._namespace = namespace
         self._kill = kill
         self._fault = CLEAN
-        self._number = 0
+        self._moment = numbered(0)
         self._reads: Counter[str] = Counter()
         self._writes_of: Counter[str] = Counter()
         self._old: dict[str, bytes] = {}
@@ -94,9 +108,9 @@ class Proxy:
         """Listen no longer."""
         await self._runner.cleanup()
 
-    def arm(self, fault: Fault, number: int) -> None:
-        """From now on writes count, and the fault happens; ``number`` is that of the write it is for."""
-        self._fault, self._number = fault, number
+    def arm(self, fault: Fault, moment: Moment) -> None:
+        """From now on writes count, and the fault happens; ``moment`` chooses the write it is for."""
+        self._fault, self._moment = fault, moment
         self.writes.clear()
         self._armed_at = asyncio.get_running_loop().time()
         if fault.watch:
@@ -155,7 +169,7 @@ class Proxy:
             what = f"{request.method} {request.path}"
             self._writes_of[what] += 1
             return fault.write if self._writes_of[what] % 2 else Deed.PASS
-        if len(self.writes) + 1 == self._number and not self.done.is_set():
+        if not self.done.is_set() and self._moment(self.writes):
             return fault.write
         return Deed.PASS
 

@@ -21,7 +21,9 @@ from tests.crashes.normal import differences
 from tests.crashes.normal import events
 from tests.crashes.normal import going
 from tests.crashes.normal import state
+from tests.crashes.proxy import Moment
 from tests.crashes.proxy import Write
+from tests.crashes.proxy import numbered
 from tests.crashes.scene import Scene
 from tests.crashes.workloads import WORKLOADS
 
@@ -58,10 +60,19 @@ def name_of(workload: str, fault: Fault, number: int) -> str:
     return f"{workload}:{fault.name}:{number}" if number else f"{workload}:{fault.name}"
 
 
-async def run(house: House, workload: str, fault: Fault = CLEAN, number: int = 0, like: Ending | None = None) -> Result:
-    """Do it. ``like``: what it must end like; without one it is a run to measure others by."""
+async def run(
+    house: House,
+    workload: str,
+    fault: Fault = CLEAN,
+    number: int = 0,
+    like: Ending | None = None,
+    *,
+    moment: Moment | None = None,
+) -> Result:
+    """Do it. ``like``: what it must end like; without one it is a run to measure others by. The write that the fault is
+    for is chosen by its number, or by ``moment``."""
     result = Result(name_of(workload, fault, number))
-    scene = Scene(house, fault, number)
+    scene = Scene(house, fault, moment or numbered(number))
     began = time.monotonic()
     try:
         await scene.open()
@@ -105,13 +116,17 @@ async def _end(scene: Scene, like: Ending | None) -> list[str]:
 
 
 def _late(scene: Scene, count: int) -> list[Write]:
-    """Writes after so many, but for an event, which may come right after the status that it tells of, and for one more
-    try of the write whose answer was lost."""
+    """Writes after so many, but for an event, which may come right after the status that it tells of, for one more
+    try of the write whose answer was lost, and, where watches break, for one try of each write to what is gone: by its
+    answer the operator hears of that first."""
     unanswered = scene.proxy.unanswered
+    gone: set[str] = set()
     late = []
     for write in scene.proxy.writes[count:]:
         if unanswered is not None and (write.method, write.path) == (unanswered.method, unanswered.path):
             unanswered = None
+        elif scene.fault.watch and write.code == 404 and write.path not in gone:
+            gone.add(write.path)
         elif EVENT.plural not in write.path:
             late.append(write)
     return late

@@ -23,6 +23,7 @@ from serin.api.kinds import Kind
 from tests.crashes.faults import Fault
 from tests.crashes.house import House
 from tests.crashes.process import Process
+from tests.crashes.proxy import Moment
 from tests.crashes.proxy import Proxy
 from tests.crashes.view import Past
 from tests.integration.pods import Act
@@ -40,7 +41,7 @@ CALM_SECONDS = 0.3
 class Scene:
     """One run's namespace. ``begin`` arms the fault that the run is for."""
 
-    def __init__(self, house: House, fault: Fault, number: int) -> None:
+    def __init__(self, house: House, fault: Fault, moment: Moment) -> None:
         self.namespace = "run-" + "".join(random.choices(string.ascii_lowercase, k=8))  # noqa: S311 (a name)
         self.fault = fault
         self.begun_at = 0
@@ -51,7 +52,7 @@ class Scene:
         self.cpu = 0.0
         self.log = house.folder / f"{self.namespace}.log"
         self._house = house
-        self._number = number
+        self._moment = moment
         self._process: Process | None = None
         self._closing = False
         self._keeper: asyncio.Task[None] | None = None
@@ -97,7 +98,7 @@ class Scene:
                 [f"{kind.path(None)}" for kind in (MODEL_DEPLOYMENT, INFERENCE_SERVICE, HTTP_ROUTE, WORKLOAD, POD)]
             )
         self.begun_at = self.past.latest()
-        self.proxy.arm(self.fault, self._number)
+        self.proxy.arm(self.fault, self._moment)
         if self.fault.restarts:
             await self.kill()
 
