@@ -82,6 +82,7 @@ class LiveRoute:
             matches=self.matches,
             mirror=self.mirror,
             accepted=self.accepted == self.generation,
+            pending=0 < self.accepted < self.generation > self.refused,
             refusal="no" if self.refused == self.generation else None,
         )
 

@@ -110,6 +110,8 @@ class Route:
     mirror: Mirror | None = None
     accepted: bool = False
     """The gateway accepted this very generation of it."""
+    pending: bool = False
+    """The gateway accepted the generation before it, and has not answered for this one yet."""
     since: datetime | None = None
     """When a gateway said so last, as far as it tells."""
     timeout: str | None = None

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
+from serin.api.status import ConditionType
 from serin.rollout.aim import aim_of
 from serin.rollout.looks import next_look
 from serin.rollout.looks import passes_until
@@ -18,6 +19,9 @@ from serin.rollout.steps import spread_at
 
 # What is missing may be made at any time, and not every maker tells us.
 LOOK_AGAIN = timedelta(minutes=1)
+# A gateway that works answers within seconds. One that accepted the route before and says nothing of the one that
+# followed is waited for only after this long.
+ANSWER = timedelta(minutes=1)
 
 
 def next_moment(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> datetime | None:
@@ -32,9 +36,21 @@ def startup_deadline(memory: Memory, spec: ModelDeploymentSpec) -> datetime | No
     return memory.rollout.waiting_since + span(spec.serving.startup_deadline)
 
 
+def answer_due(observed: Observed, now: datetime) -> datetime:
+    """Until when the gateway may leave a route unanswered that moves no requests."""
+    told = (
+        condition.last_transition_time
+        for condition in observed.status.conditions
+        if condition.type is ConditionType.TRAFFIC_ROUTED and condition.status == "False"
+    )
+    return next(told, now) + ANSWER
+
+
 def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Iterator[datetime]:
     if observed.unmet is not None:
         yield now + LOOK_AGAIN
+    if observed.serving.route.pending:
+        yield answer_due(observed, now)
     rollout = memory.rollout
     if rollout is not None:
         yield from (moment for moment in (rollout.next_at, rollout.deadline_at) if moment is not None)

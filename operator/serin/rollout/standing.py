@@ -31,6 +31,7 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import least_replicas
+from serin.rollout.schedule import answer_due
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.steps import Wait
 from serin.rollout.steps import gateway_answer
@@ -71,7 +72,7 @@ def standing_of(
         return _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
     rejection = memory.rejection(goal.revision)
     if rejection is not None:
-        return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}")
+        return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}", now)
     return _steady(memory, observed, spec, now)
 
 
@@ -179,9 +180,9 @@ def _late(memory: Memory, spec: ModelDeploymentSpec, now: datetime) -> bool:
     return deadline is not None and deadline <= now
 
 
-def _rolled_back(memory: Memory, observed: Observed, rejected: str) -> Standing:
+def _rolled_back(memory: Memory, observed: Observed, rejected: str, now: datetime) -> Standing:
     message = f"{rejected}{_serving(memory, observed)}"
-    if memory.stable is not None and not _has_everything(memory.stable, observed):
+    if memory.stable is not None and not _has_everything(memory.stable, memory, observed, now):
         return Standing(Phase.ROLLING_BACK, Reason.ROLLING_BACK, message)
     return Standing(Phase.ROLLED_BACK, Reason.ROLLED_BACK, message, stalled=True)
 
@@ -199,7 +200,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
             Reason.STABLE_UNAVAILABLE,
             without_replicas(stable, observed),
         )
-    if not _has_everything(stable, observed):
+    if not _has_everything(stable, memory, observed, now):
         return Standing(
             Phase.PROMOTING,
             Reason.WAITING_FOR_GATEWAY,
@@ -214,9 +215,16 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
     return Standing(Phase.HEALTHY, Reason.HEALTHY, f"{stable.version} has all traffic", settled=True)
 
 
-def _has_everything(stable: Revision, observed: Observed) -> bool:
-    route = observed.serving.route
-    return route.accepted and route.shares == {stable.revision: ALL}
+def _has_everything(stable: Revision, memory: Memory, observed: Observed, now: datetime) -> bool:
+    """Whether all requests go to it. Once told, it stays so for a while in which the gateway has yet to answer for a
+    route that moves none of them: without the revision that was retired, say. To clients that is no news, and nobody
+    is to wait for it again."""
+    route, before = observed.serving.route, observed.status
+    if route.shares != {stable.revision: ALL}:
+        return False
+    told = before.phase in (Phase.HEALTHY, Phase.ROLLED_BACK) and before.observed_generation == observed.generation
+    had = {share.revision: share.weight for share in memory.traffic if share.weight > 0} == route.shares
+    return route.accepted or (route.pending and told and had and now < answer_due(observed, now))
 
 
 def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> str:

@@ -128,6 +128,8 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
         return Route()
     parents = live.spec.get("parentRefs") or []
     answers = [_answer(parent, live) for parent in parents]
+    older = [_answer(parent, live, last=True) for parent in parents]
+    accepted = bool(answers) and all(answer == "" for answer in answers)
     refusals = [answer for answer in answers if answer not in (None, "")]
     return Route(
         exists=True,
@@ -135,7 +137,8 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
         gateways=_gateways(parents, live.namespace),
         hostnames=tuple(live.spec.get("hostnames") or ()),
         since=_since(live),
-        accepted=bool(answers) and all(answer == "" for answer in answers),
+        accepted=accepted,
+        pending=not accepted and not refusals and bool(older) and all(answer == "" for answer in older),
         refusal="; ".join(str(refusal) for refusal in refusals) or None,
     )
 
@@ -209,14 +212,15 @@ def _since(live: Live) -> datetime | None:
     return max(map(datetime.fromisoformat, times), default=None)
 
 
-def _answer(parent: Json, live: Live) -> str | None:
-    """What the gateway says of this generation: "" accepted, None not yet anything, otherwise its refusal.
+def _answer(parent: Json, live: Live, *, last: bool = False) -> str | None:
+    """What the gateway says of this generation, or with ``last`` of that which it answered for last: "" accepted, None
+    not yet anything, otherwise its refusal.
 
     Others may speak for the same gateway: a controller that was replaced, or one for policies, which has conditions of
     its own and none of the gateway's (Kuadrant). One that accepts is enough.
     """
     said = [
-        _verdict(status, parent, live.generation)
+        _verdict(status, parent, _newest(status) if last else live.generation)
         for status in live.status.get("parents") or []
         if _same_parent(status.get("parentRef") or {}, parent, live.namespace)
     ]

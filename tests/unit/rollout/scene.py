@@ -87,8 +87,8 @@ def declared(spec: ModelDeploymentSpec | Problem) -> Declared:
     )
 
 
-def routed(planned: PlannedRoute, *, accepted: bool) -> Route:
-    """The route as it is once it is written."""
+def routed(planned: PlannedRoute, *, accepted: bool, before: Route) -> Route:
+    """The route as it is once it is written, in place of the one before."""
     return Route(
         exists=True,
         timeout=planned.timeout,
@@ -98,6 +98,7 @@ def routed(planned: PlannedRoute, *, accepted: bool) -> Route:
         gateways=planned.gateways,
         hostnames=planned.hostnames,
         accepted=accepted,
+        pending=not accepted and (before.accepted or before.pending),
     )
 
 
@@ -187,7 +188,7 @@ class Scene:
 
     def accept(self) -> Scene:
         """The gateway accepts the route as it is."""
-        self.route = replace(self.route, accepted=True, refusal=None)
+        self.route = replace(self.route, accepted=True, pending=False, refusal=None)
         return self
 
     # the operator
@@ -280,9 +281,10 @@ class Scene:
         if plan is None:
             return
         if plan.route is not None:
-            route = routed(plan.route, accepted=self.accepts)
-            said = {"accepted": self.route.accepted, "since": self.route.since, "refusal": self.route.refusal}
-            if replace(route, **said) != self.route:  # type: ignore[arg-type]
+            route = routed(plan.route, accepted=self.accepts, before=self.route)
+            answers = ("accepted", "pending", "since", "refusal")
+            said = {name: getattr(self.route, name) for name in answers}
+            if replace(route, **said) != self.route:
                 self.route = route
                 self.writes += 1
         for planned in plan.revisions:

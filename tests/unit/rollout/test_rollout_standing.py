@@ -19,6 +19,7 @@ from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
+from serin.rollout.schedule import ANSWER
 from serin.rollout.standing import standing_of
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
@@ -108,6 +109,84 @@ def test_before_anything_is_known() -> None:
 
 def told(scene: Scene, kind: ConditionType) -> tuple[str, Reason, str]:
     return next((one.status, one.reason, one.message) for one in scene.status.conditions if one.type is kind)
+
+
+def promoted() -> Scene:
+    """The version before is taken off the route a minute after the promotion."""
+    scene = rolling({10: "0s"}, rollout={"keepPrevious": "1m"})
+    scene.run(30)
+    assert scene.status.phase is Phase.HEALTHY
+    return scene
+
+
+def rejected() -> Scene:
+    """The candidate is taken off the route, where it has nothing yet."""
+    scene = rolling({0: "5m", 10: "5m"})
+    scene.run(60)
+    return scene.fail(scene.candidate, Failure(Reason.LOAD_FAILED, "ended", at=scene.now))
+
+
+@pytest.mark.parametrize(
+    ("begin", "phase", "after"),
+    [(promoted, Phase.HEALTHY, Phase.PROMOTING), (rejected, Phase.ROLLED_BACK, Phase.ROLLING_BACK)],
+)
+def test_what_moves_no_request_is_no_news(begin: Callable[[], Scene], phase: Phase, after: Phase) -> None:
+    """Not while a gateway that accepted the route before may be about to answer; afterwards it is said."""
+    scene = begin()
+    route, scene.accepts = scene.route, False
+    for _ in range(120):
+        if scene.route == route:
+            scene.run(1)
+    assert scene.route != route
+    assert (scene.route.pending, scene.route.shares) == (True, route.shares)
+    asked = next(one for one in scene.status.conditions if one.type is ConditionType.TRAFFIC_ROUTED)
+    assert (asked.status, asked.reason) == ("False", Reason.WAITING_FOR_GATEWAY)
+    before, writes = scene.kstatus, scene.writes
+    assert (scene.status.phase, before) == (phase, "Current" if phase is Phase.HEALTHY else "Failed")
+    scene.run((asked.last_transition_time + ANSWER - scene.now).total_seconds() - 1)
+    assert (scene.status.phase, scene.kstatus, scene.writes) == (phase, before, writes)
+    scene.run(1)
+    assert (scene.status.phase, scene.kstatus, scene.writes) == (after, "InProgress", writes + 1)
+    scene.accept().settle()
+    assert scene.status.phase is phase
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scene: replace(scene.route, pending=False),
+        lambda scene: replace(scene.route, pending=False, refusal="no"),
+        lambda scene: Route(),
+    ],
+)
+def test_a_gateway_that_takes_its_word_back_is_waited_for(change: Callable[[Scene], Route]) -> None:
+    scene = healthy()
+    scene.accepts = False
+    scene.route = replace(change(scene), accepted=False)
+    scene.look()
+    assert (scene.status.phase, scene.kstatus) == (Phase.PROMOTING, "InProgress")
+
+
+def test_requests_that_were_elsewhere_are_news() -> None:
+    """The gateway had accepted the route that somebody edited: until it accepts the right one, it goes by that."""
+    scene = healthy()
+    scene.route = replace(scene.route, weights={**scene.route.weights, "fraud-v9-0": 0, scene.stable: 50})
+    scene.accepts = False
+    scene.settle()
+    assert scene.route.pending
+    assert scene.status.phase is Phase.PROMOTING
+
+
+def test_another_declaration_is_ready_when_the_gateway_has_answered_for_it() -> None:
+    scene = healthy()
+    scene.accepts = False
+    scene.declare(1, traffic={"hostnames": ["other.example.com"]})
+    before = scene.status
+    assert scene.look().may_wait
+    scene.status = before
+    scene.look()
+    assert scene.route.pending
+    assert (scene.status.phase, scene.kstatus) == (Phase.PROMOTING, "InProgress")
 
 
 @pytest.mark.parametrize(

@@ -42,28 +42,41 @@ def observed(parents: list[Json], answers: list[Json], backends: list[Json] | No
 
 
 @pytest.mark.parametrize(
-    ("parents", "answers", "accepted", "refused"),
+    ("parents", "answers", "accepted", "refused", "pending"),
     [
-        ([PUBLIC], [], False, False),
-        ([PUBLIC], [fine(PUBLIC)], True, False),
-        ([PUBLIC], [fine(PUBLIC, 2)], False, False),
-        ([PUBLIC], [says(PUBLIC, Accepted="True")], False, False),
-        ([PUBLIC], [says(PUBLIC, Accepted="NotAllowedByListeners", ResolvedRefs="True")], False, True),
-        ([PUBLIC], [says(PUBLIC, Accepted="True", ResolvedRefs="BackendNotFound")], False, True),
-        ([PUBLIC], [says(PUBLIC, 2, Accepted="NotAllowedByListeners", ResolvedRefs="True")], False, False),
-        ([PUBLIC, INNER], [fine(PUBLIC)], False, False),
-        ([PUBLIC, INNER], [fine(PUBLIC), fine(INNER)], True, False),
-        ([PUBLIC, INNER], [fine(PUBLIC), says(INNER, Accepted="NoMatchingParent", ResolvedRefs="True")], False, True),
-        ([LISTENER], [fine(PUBLIC)], False, False),
-        ([LISTENER], [fine(LISTENER)], True, False),
-        ([{**PUBLIC, "namespace": "payments"}], [fine({"name": "public"})], True, False),
-        ([PUBLIC], [fine({"name": "public"})], False, False),
-        ([], [fine(PUBLIC)], False, False),
+        ([PUBLIC], [], False, False, False),
+        ([PUBLIC], [fine(PUBLIC)], True, False, False),
+        ([PUBLIC], [fine(PUBLIC, 2)], False, False, True),
+        ([PUBLIC], [says(PUBLIC, Accepted="True")], False, False, False),
+        ([PUBLIC], [says(PUBLIC, Accepted="NotAllowedByListeners", ResolvedRefs="True")], False, True, False),
+        ([PUBLIC], [says(PUBLIC, Accepted="True", ResolvedRefs="BackendNotFound")], False, True, False),
+        ([PUBLIC], [says(PUBLIC, 2, Accepted="NotAllowedByListeners", ResolvedRefs="True")], False, False, False),
+        ([PUBLIC, INNER], [fine(PUBLIC)], False, False, False),
+        ([PUBLIC, INNER], [fine(PUBLIC), fine(INNER)], True, False, False),
+        (
+            [PUBLIC, INNER],
+            [fine(PUBLIC), says(INNER, Accepted="NoMatchingParent", ResolvedRefs="True")],
+            False,
+            True,
+            False,
+        ),
+        ([PUBLIC, INNER], [fine(PUBLIC), fine(INNER, 2)], False, False, True),
+        ([PUBLIC, INNER], [fine(PUBLIC, 2), says(INNER, 2, Accepted="No", ResolvedRefs="True")], False, False, False),
+        ([LISTENER], [fine(PUBLIC)], False, False, False),
+        ([LISTENER], [fine(LISTENER)], True, False, False),
+        ([{**PUBLIC, "namespace": "payments"}], [fine({"name": "public"})], True, False, False),
+        ([PUBLIC], [fine({"name": "public"})], False, False, False),
+        ([], [fine(PUBLIC)], False, False, False),
     ],
 )
-def test_accepted(parents: list[Json], answers: list[Json], *, accepted: bool, refused: bool) -> None:
+def test_accepted(parents: list[Json], answers: list[Json], *, accepted: bool, refused: bool, pending: bool) -> None:
     route = observed(parents, answers)
-    assert (route.exists, route.accepted, route.refusal is not None) == (True, accepted, refused)
+    assert (route.exists, route.accepted, route.refusal is not None, route.pending) == (
+        True,
+        accepted,
+        refused,
+        pending,
+    )
 
 
 def test_a_refusal_names_the_gateway_and_its_words() -> None:
