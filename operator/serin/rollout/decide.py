@@ -98,6 +98,8 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = retire(memory, observed, spec, now)
     memory = settle(memory, observed, spec, now)
     goal, observed = _asked_anew(memory, goal, observed, spec, now)
+    goes_on = _freed(memory, goal)
+    goal = _next(memory, goal)
     memory = memory.route(shares(memory, observed), observed.serving.route)
     status = report(memory, observed, spec, goal, now)
     plan = plan_of(memory, observed, spec, now)
@@ -107,7 +109,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         events=(*memory.events, *_complaints(observed, status)),
         may_wait=_only_waits(Memory.of(observed.status), memory, stays=_stays(plan, observed)),
         look_again_at=now
-        if earns(memory, observed) or new_to_us(memory, observed) or _freed(memory, goal)
+        if earns(memory, observed) or new_to_us(memory, observed) or goes_on
         else next_moment(memory, observed, spec, now),
     )
 
@@ -208,19 +210,27 @@ def _held(memory: Memory, goal: Revision | Problem, observed: Observed) -> Revis
 
 
 def _freed(memory: Memory, goal: Revision | Problem) -> bool:
-    """Whether what was declared need not wait any more: the candidate was promoted by order just now."""
-    return isinstance(goal, Problem) and goal.reason is Reason.STABLE_UNAVAILABLE and memory.candidate is None
+    """Whether what was declared need not wait any more: the rollout before it has ended just now."""
+    if isinstance(goal, Problem):
+        return goal.reason is Reason.STABLE_UNAVAILABLE and memory.candidate is None
+    stable = memory.stable
+    tried = (stable is not None and stable.revision == goal.revision) or memory.rejection(goal.revision) is not None
+    return memory.candidate is None and not tried
+
+
+def _next(memory: Memory, goal: Revision | Problem) -> Revision | Problem:
+    """What is declared, or that it is next: it has its gates to pass before it is tried."""
+    if isinstance(goal, Problem) or not _freed(memory, goal):
+        return goal
+    return Problem(Reason.RESOLVING, f"{goal.version} is declared and comes next")
 
 
 def _goes_on(memory: Memory, goal: Revision) -> bool:
     """Whether the rollout that runs, if one does, stays as it is with this declaration."""
-    candidate, stable = memory.candidate, memory.stable
-    settled = stable is not None and stable.revision == goal.revision
-    unwanted = settled or memory.rejection(goal.revision) is not None
-    if unwanted and memory.rollout is not None and memory.rollout.undo:
-        # What is declared is what a person takes back, or what was taken back before.
+    if memory.rollout is not None and memory.rollout.undo:
+        # What is in use is what a person wants to be rid of: that comes before anything else that is declared.
         return True
-    return candidate is None or candidate.revision == goal.revision
+    return memory.candidate is None or memory.candidate.revision == goal.revision
 
 
 def _follow(

@@ -69,7 +69,9 @@ def standing_of(
     if observed.obstacles:
         return _problem(observed.obstacles[0], memory, observed)
     if spec is not None and memory.candidate is not None and memory.rollout is not None:
-        return _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
+        rolling = _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
+        after = _after(memory, memory.rollout, goal)
+        return replace(rolling, message=f"{rolling.message}{after}")
     rejection = memory.rejection(goal.revision)
     if rejection is not None:
         return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}", now)
@@ -127,15 +129,15 @@ def _rolling(
     # It lost its replicas, say, or somebody edited the route.
     really = "" if given == rollout.weight else f", which the gateway gives {given} %"
     share = f"step {rollout.progress}: {rollout.weight} % to {candidate.version}{really}"
-    if rollout.undo:
-        return Standing(
-            Phase.ROLLING_BACK, Reason.UNDONE, f"going back to {candidate.version}: waiting for {waiting}{stable}"
-        )
+    back = f"going back to {candidate.version}"
     if rollout.paused is not None:
         needs_somebody = rollout.paused.reason is not Reason.PAUSED
+        what = f"{back}:" if rollout.undo else f"{share},"
         return Standing(
-            Phase.PAUSED, rollout.paused.reason, f"{share}, waiting for {waiting}{stable}", stalled=needs_somebody
+            Phase.PAUSED, rollout.paused.reason, f"{what} waiting for {waiting}{stable}", stalled=needs_somebody
         )
+    if rollout.undo:
+        return Standing(Phase.ROLLING_BACK, Reason.UNDONE, f"{back}: waiting for {waiting}{stable}")
     aim = aim_of(rollout, now)
     if aim is not None and aim.last and (rollout.skip or rollout.step > 0):
         return Standing(Phase.PROMOTING, Reason.PROMOTING, f"{candidate.version}: waiting for {waiting}{stable}")
@@ -149,6 +151,14 @@ def _rolling(
             Phase.BAKING, Reason.BAKING, f"{candidate.version} has all traffic, waiting for {waiting}{warm}"
         )
     return Standing(Phase.PROGRESSING, Reason.PROGRESSING, f"{share}, waiting for {waiting}{stable}")
+
+
+def _after(memory: Memory, rollout: RolloutStatus, goal: Revision) -> str:
+    """What an undo puts off."""
+    known = {role.revision for role in (memory.stable, memory.candidate) if role is not None}
+    if not rollout.undo or goal.revision in known or memory.rejection(goal.revision) is not None:
+        return ""
+    return f"; {goal.version}, which is declared, comes after that"
 
 
 def _first(

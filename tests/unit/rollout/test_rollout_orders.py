@@ -414,15 +414,57 @@ def test_undo_goes_on_while_what_is_declared_was_taken_back_before() -> None:
     assert rejected(scene) == [("v2", Reason.UNDONE), ("v3", Reason.ABORTED)]
 
 
-def test_undo_is_given_up_for_a_version_that_is_declared_then() -> None:
+def undoing_while_another_is_declared() -> Scene:
+    """What is in use is what a person wants to be rid of: the one that was declared meanwhile is tried after that."""
     scene = promoted(cold=True)
     scene.become_ready = False
     scene.order(Verb.UNDO, scene.stable).settle()
-    gone = scene.candidate
+    back = scene.candidate
     scene.declare(3).settle()
-    assert scene.outcomes()[0] == ("v1", Outcome.SUPERSEDED)
-    assert scene.candidate != gone
-    assert scene.status.fallback is not None, "v1 can still be gone back to"
+    assert (scene.candidate, scene.status.phase) == (back, Phase.ROLLING_BACK)
+    assert "going back to v1" in scene.status.message
+    assert scene.status.message.endswith("v3, which is declared, comes after that")
+    return scene
+
+
+def test_undo_comes_before_a_version_that_is_declared_meanwhile() -> None:
+    scene = undoing_while_another_is_declared()
+    scene.ready(scene.candidate, 1).run(10)
+    assert (version(scene), rejected(scene)) == ("v1", [("v2", Reason.UNDONE)])
+    candidate = scene.status.candidate
+    assert candidate is not None
+    assert (candidate.version, scene.status.phase) == ("v3", Phase.DEPLOYING)
+
+
+@pytest.mark.parametrize("by", ["an order", "the deadline"])
+def test_undo_that_does_not_come_to_an_end_makes_way(by: str) -> None:
+    scene = undoing_while_another_is_declared()
+    if by == "an order":
+        scene.order(Verb.ABORT, scene.candidate).settle()
+    else:
+        scene.run(600)
+    assert (version(scene), [one for one, _ in rejected(scene)]) == ("v2", ["v1"])
+    candidate = scene.status.candidate
+    assert candidate is not None
+    assert candidate.version == "v3"
+
+
+def test_what_is_taken_back_is_not_said_to_come_after_that() -> None:
+    scene = promoted(cold=True)
+    scene.become_ready = False
+    scene.order(Verb.UNDO, scene.stable).settle()
+    assert "declared" not in scene.status.message
+
+
+def test_an_undo_stands_still_when_it_is_paused() -> None:
+    scene = promoted(cold=True)
+    scene.become_ready = False
+    scene.order(Verb.UNDO, scene.stable).settle()
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    assert scene.status.phase is Phase.PAUSED
+    assert scene.status.message.startswith("going back to v1: waiting for somebody to resume, promote or abort it")
+    scene.order(Verb.RESUME, scene.candidate).settle()
+    assert scene.status.phase is Phase.ROLLING_BACK
 
 
 def test_undo_with_fewer_replicas_than_it_needs_waits_for_them() -> None:
