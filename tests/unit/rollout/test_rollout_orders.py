@@ -463,8 +463,8 @@ def test_an_undo_stands_still_when_it_is_paused() -> None:
     scene.order(Verb.PAUSE, scene.candidate).settle()
     assert scene.status.phase is Phase.PAUSED
     assert scene.status.message.startswith("going back to v1: waiting for somebody to resume, promote or abort it")
-    scene.order(Verb.RESUME, scene.candidate).settle()
-    assert scene.status.phase is Phase.ROLLING_BACK
+    resumed = scene.order(Verb.RESUME, scene.candidate).settle()
+    assert resumed.status.phase is Phase.ROLLING_BACK
 
 
 def test_undo_with_fewer_replicas_than_it_needs_waits_for_them() -> None:
