@@ -143,9 +143,15 @@ def test_kserves_controller_makes_children_and_reports(kserve: ControlPlane) -> 
     deployment = "/apis/apps/v1/namespaces/default/deployments/served-predictor"
     wait_for("its Deployment", lambda: kserve.api.missing(deployment), 30)
     assert kserve.api.get(deployment)["spec"]["replicas"] == 2
-    wait_for("its status", lambda: None if "status" in kserve.api.get(path) else "none", 30)
-    conditions = {c["type"]: c["status"] for c in kserve.api.get(path)["status"]["conditions"]}
-    assert conditions["Ready"] == "False", "there is no node"
+
+    def not_ready() -> str | None:
+        """There is no node; before KServe has looked at the Deployment it says Unknown."""
+        conditions = {
+            one["type"]: one["status"] for one in kserve.api.get(path).get("status", {}).get("conditions", ())
+        }
+        return None if conditions.get("Ready") == "False" else f"{conditions}"
+
+    wait_for("its status", not_ready, 30)
 
 
 def test_a_program_that_cannot_start_is_named_with_its_log(plane: ControlPlane) -> None:
