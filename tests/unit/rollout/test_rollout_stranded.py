@@ -73,7 +73,7 @@ def version(scene: Scene) -> str:
 @pytest.mark.parametrize("weight", [1, 50, 100])
 def test_a_failure_takes_nothing_to_where_nobody_answers_and_is_made_good_later(weight: int) -> None:
     scene = crashes(stranded(weight))
-    scene.run(86400)
+    scene.run(3600)
     assert (scene.weight, scene.status.rejected) == (weight, ())
     assert (scene.status.phase, scene.kstatus) == (Phase.PAUSED, "Failed")
     assert scene.condition(ConditionType.PAUSED) == ("True", Reason.STABLE_UNAVAILABLE)
