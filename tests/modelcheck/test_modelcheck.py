@@ -170,7 +170,7 @@ def _what_was_put_off_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 SEEDS: list[tuple[Seed, str, int, int, str]] = [
     (_abort_is_ignored, "one step", 1, 0, "aborted and still gets requests"),
     (_pause_is_ignored, "one step", 1, 0, "for a rollout that is paused"),
-    (_rejections_are_forgotten, "one step", 0, 1, "where nothing is due"),
+    (_rejections_are_forgotten, "one step", 0, 1, "failed, and gets requests"),
     (_holds_are_skipped, "one step", 0, 0, "has held 10 s of 20s"),
     (_nobody_drains, "one step", 0, 0, "after its last request"),
     (_one_replica_is_enough, "one step", 0, 0, "has 1 of 2 replicas"),
