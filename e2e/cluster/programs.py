@@ -149,6 +149,8 @@ def apiserver_arguments(pki: Path, audit_policy: Path, audit_log: Path) -> list[
         f"--service-account-signing-key-file={pki / 'service-account.key'}",
         f"--audit-policy-file={audit_policy}",
         f"--audit-log-path={audit_log}",
+        # MiB. By default it begins a new file after 100, which tests reach: who reads on would miss what follows.
+        "--audit-log-maxsize=10000",
     ]
 
 
