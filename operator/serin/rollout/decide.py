@@ -220,9 +220,9 @@ def _freed(memory: Memory, goal: Revision | Problem) -> bool:
 
 def _next(memory: Memory, goal: Revision | Problem) -> Revision | Problem:
     """What is declared, or that it is next: it has its gates to pass before it is tried."""
-    if isinstance(goal, Problem) or not _freed(memory, goal):
-        return goal
-    return Problem(Reason.RESOLVING, f"{goal.version} is declared and comes next")
+    if isinstance(goal, Revision) and _freed(memory, goal):
+        return Problem(Reason.RESOLVING, f"{goal.version} is declared and comes next")
+    return goal
 
 
 def _goes_on(memory: Memory, goal: Revision) -> bool:

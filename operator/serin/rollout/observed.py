@@ -111,7 +111,7 @@ class Route:
     accepted: bool = False
     """The gateway accepted this very generation of it."""
     pending: bool = False
-    """The gateway accepted the generation before it, and has not answered for this one yet."""
+    """The gateway accepted the generation that it answered for last, and has not answered for this one yet."""
     since: datetime | None = None
     """When a gateway said so last, as far as it tells."""
     timeout: str | None = None
