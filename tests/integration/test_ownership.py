@@ -11,6 +11,8 @@ from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import NAMESPACE as NAMESPACE_KIND
+from serin.api.kinds import REVISION_LABEL
+from serin.api.kinds import WORKLOAD
 from tests.integration.kube import Json
 from tests.integration.scene import Deployed
 from tests.integration.scene import Scene
@@ -85,6 +87,8 @@ def test_inference_service_of_somebody_else(scene: Scene) -> None:
 
 def test_children_that_were_left_behind(scene: Scene) -> None:
     """Deleted with --cascade=orphan: they belong to nobody now, so not to the next one of the name either."""
+    # The garbage collector learns of new kinds twice a minute: what it does not know it does not leave behind.
+    deleted(scene, scene.healthy("before"))
     first = scene.healthy()
     name = first.status["stable"]["revision"]
     scene.kube.delete(MODEL_DEPLOYMENT, scene.namespace, "fraud", propagation="Orphan")
@@ -134,6 +138,34 @@ def test_deleted_and_made_again_in_one_breath(scene: Scene) -> None:
             if "deletionTimestamp" not in one["metadata"]
         }
         assert owners == {again.body["metadata"]["uid"]}
+
+
+def test_a_revision_waits_for_what_its_former_self_left(scene: Scene) -> None:
+    """The garbage collector is slow: the old Deployment and its ready pods have the names and labels of the new ones.
+
+    Counted as the new one's, they would get traffic and then go.
+    """
+    deployed = scene.healthy(rollout={"keepPrevious": "0s"})
+    first = deployed.status["stable"]["revision"]
+    workload = f"{first}-predictor"
+    lingers = {"metadata": {"finalizers": ["example.com/lingers"]}}
+    scene.kube.patch(WORKLOAD, scene.namespace, workload, lingers)
+    deployed.declare(2)
+    second = deployed.healthy(2)["stable"]["revision"]
+
+    def doomed() -> bool:
+        left = scene.kube.get(WORKLOAD, scene.namespace, workload)
+        return left is not None and "deletionTimestamp" in left["metadata"]
+
+    eventually(doomed, "the garbage collector has come for the Deployment")
+    assert scene.ready_pods() == 2, "both are ready, one is about to go"
+    deployed.declare(1)
+    deployed.until(lambda now: now["candidate"]["revision"] == first, "version 1 is the candidate")
+    always(lambda: scene.revisions() == [second], "the first revision is not made again", 1.0)
+    assert set(deployed.weights()) == {f"{second}-predictor"}
+
+    scene.kube.patch(WORKLOAD, scene.namespace, workload, {"metadata": {"finalizers": None}})
+    assert deployed.healthy(1)["stable"]["revision"] == first
 
 
 def test_deleted_in_the_middle_of_a_rollout(scene: Scene) -> None:

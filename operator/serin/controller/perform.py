@@ -18,6 +18,7 @@ from datetime import timedelta
 import structlog
 
 from serin.api.kinds import HTTP_ROUTE
+from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.cluster.client import CONFLICT
@@ -31,6 +32,7 @@ from serin.controller.queue import Key
 from serin.controller.refusals import Blocked
 from serin.controller.refusals import conflict
 from serin.controller.refusals import contested
+from serin.controller.refusals import left
 from serin.controller.refusals import told
 from serin.controller.refusals import whose
 from serin.errors import ClusterError
@@ -46,7 +48,7 @@ from serin.serving.live import live
 
 log = structlog.get_logger(__name__)
 
-# A webhook that is back before is not worth a word.
+# What passes before is not worth a word.
 SILENCE = timedelta(minutes=1)
 
 
@@ -56,6 +58,8 @@ class Done:
 
     route: bool = False
     others: int = 0
+    waits: bool = False
+    """Something is still to be made, when something else is gone."""
 
 
 class Performer:
@@ -67,7 +71,7 @@ class Performer:
         self._backend = backend
         self._fights = Fights()
         self._silent: dict[Key, datetime] = {}
-        """Since when a webhook that is needed does not answer."""
+        """Since when something is waited for that mostly passes: a webhook that does not answer, what is left."""
 
     def forget(self, key: Key) -> None:
         """The ModelDeployment is gone."""
@@ -96,18 +100,19 @@ class Performer:
             else:
                 others += await _noting(self._ensure(plan, write, known, now), blocked)
         self._complain(key, blocked, now)
-        return Done(route=route, others=others)
+        return Done(route=route, others=others, waits=bool(blocked))
 
     def _complain(self, key: Key, blocked: list[Blocked], now: datetime) -> None:
-        """Raise the first refusal. A webhook that does not answer has given none: KServe's is away whenever KServe is
-        upgraded, which is told when it lasts."""
-        silences = [one.silence for one in blocked if one.silence is not None]
-        since = self._silent.setdefault(key, now) if silences else self._silent.pop(key, now)
-        verdicts = [one for one in blocked if one.silence is None]
+        """Raise the first refusal. What mostly passes within a minute is told when it lasts: KServe's webhook is away
+        whenever KServe is upgraded, and the garbage collector takes its time."""
+        passing = [one for one in blocked if one.silence is not None or one.waits]
+        since = self._silent.setdefault(key, now) if passing else self._silent.pop(key, now)
+        verdicts = blocked if now - since >= SILENCE else [one for one in blocked if one not in passing]
         if verdicts:
             raise verdicts[0]
-        if silences:
-            raise blocked[0] if now - since >= SILENCE else silences[0]
+        for one in passing:
+            if one.silence is not None:
+                raise one.silence
 
     def surplus(self, plan: ServingPlan, only: frozenset[str] | None) -> tuple[tuple[Kind, Live], ...]:
         """What is there, as far as the cache knows, that the plan does not need. ``only``: of these revisions alone,
@@ -192,6 +197,10 @@ class Performer:
 
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
+        if manifest.after is not None:
+            if await self._meet(plan, manifest):
+                return
+            raise left(kind, manifest.name, manifest.after)
         log.info("object is created", kind=kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             written = await self._client.create(kind, plan.namespace, manifest.body)
@@ -202,11 +211,11 @@ class Performer:
             raise
         self._children.put(kind, written)
 
-    async def _meet(self, plan: ServingPlan, manifest: Manifest) -> None:
-        """An object of the name exists although the cache has none: look whose it is."""
+    async def _meet(self, plan: ServingPlan, manifest: Manifest) -> bool:
+        """An object of the name may exist although the cache has none: look whose it is. True where it is ours."""
         present = await self._read(manifest.kind, plan.namespace, manifest.name)
         if present is None:
-            return
+            return False
         metadata = present["metadata"]
         owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
         if owner is not None and owner["uid"] == plan.uid:
@@ -218,12 +227,12 @@ class Performer:
                     manifest.kind, plan.namespace, manifest.name, labels, version=version
                 )
                 self._children.put(manifest.kind, written)
-            return
-        if owner is not None and owner.get("kind") == "ModelDeployment" and owner.get("name") == plan.name:
-            # Of the deleted ModelDeployment of this name: the garbage collector is about to take it.
-            return
-        if "deletionTimestamp" not in metadata:
+            return True
+        # That of the deleted ModelDeployment of this name is about to be taken by the garbage collector.
+        former = owner is not None and (owner.get("kind"), owner.get("name")) == (MODEL_DEPLOYMENT.kind, plan.name)
+        if not former and "deletionTimestamp" not in metadata:
             raise Blocked(conflict(manifest.kind, manifest.name, whose(metadata, owner)))
+        return False
 
     async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
         """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""

@@ -117,6 +117,8 @@ class Reconciler:
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
                 told = decide(replace(observed, obstacles=(blocked.problem,)), now)
                 decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
+        if done.waits:
+            decision = replace(decision, look_again_at=_earliest(decision.look_again_at, now + AFTER_REFUSAL))
         waits = plan is not None and not refused and decision.may_wait
         if waits and (until := self._hold(key, now, asked=done.route)) is not None:
             return Outcome("requeue_after", until)

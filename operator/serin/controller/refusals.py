@@ -33,12 +33,16 @@ NAMED = 3
 
 
 class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status tells)
-    """A write was refused for a reason that people have to know. ``silence``: what may pass before they have to."""
+    """A write was refused for a reason that people have to know. ``silence``: what may pass before they have to.
 
-    def __init__(self, problem: Problem, silence: ClusterError | None = None) -> None:
+    ``waits``: nothing was refused, what comes before it takes its time.
+    """
+
+    def __init__(self, problem: Problem, silence: ClusterError | None = None, *, waits: bool = False) -> None:
         super().__init__(problem.message)
         self.problem = problem
         self.silence = silence
+        self.waits = waits
 
 
 def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Exception:
@@ -82,6 +86,15 @@ def conflict(kind: Kind, name: str, owner: str) -> Problem:
         f"{kind.kind} {name} exists and {owner}: it is not taken over; "
         "delete it, or give the ModelDeployment another name",
     )
+
+
+def left(kind: Kind, name: str, what: str) -> Blocked:
+    """The object is made anew when ``what`` of its former self is gone, which is a matter of moments."""
+    text = (
+        f"{kind.kind} {name} is made when {what} of a former one is gone: see whether the cluster's garbage collector "
+        "runs (kube-controller-manager), or delete it"
+    )
+    return Blocked(Problem(Reason.NAME_CONFLICT, text), waits=True)
 
 
 def whose(metadata: Json, owner: Json | None) -> str:

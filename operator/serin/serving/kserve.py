@@ -16,6 +16,7 @@ from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import MANAGED_BY
 from serin.api.kinds import MANAGER
 from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import POD
 from serin.api.kinds import REVISION_LABEL
 from serin.api.kinds import VERSION_LABEL
 from serin.api.kinds import WORKLOAD
@@ -84,14 +85,17 @@ class KServe:
         writes: list[Manifest | Scale] = []
         for planned in plan.revisions:
             made = live.of(INFERENCE_SERVICE).get(planned.revision)
-            writes.append(Manifest(INFERENCE_SERVICE, inference_service(plan, planned, made), unwanted=_unwanted(made)))
+            left = _left(planned.revision, live) if made is None else None
+            body = inference_service(plan, planned, made)
+            writes.append(Manifest(INFERENCE_SERVICE, body, unwanted=_unwanted(made), after=left))
             workload = planned.revision + SERVICE_SUFFIX
             autoscaled = planned.max_replicas > planned.min_replicas
             if autoscaled:
                 writes.append(Manifest(AUTOSCALER, autoscaler(plan, planned, workload)))
             # An autoscaler takes up to 15 s to see a new minimum (its sync period): what is missing is added at once.
             present = workloads.get(workload)
-            if present is not None and not (autoscaled and present.spec["replicas"] >= planned.min_replicas):
+            enough = present is None or (autoscaled and present.spec["replicas"] >= planned.min_replicas)
+            if not enough and left is None:
                 writes.append(Scale(workload, planned.min_replicas))
         route = None
         if plan.route is not None:
@@ -138,8 +142,25 @@ def _health(service: Live, live: LiveObjects) -> Health:
     if wrong is not None:
         # Its pods may be ready, but they come and go with the requests, and the route would name no Service of theirs.
         return Health(failures=(wrong,))
+    workload = live.of(WORKLOAD).get(service.name + SERVICE_SUFFIX)
+    if workload is not None and workload.owner not in (None, service.uid):
+        # Of a former InferenceService of that name: the garbage collector takes it, and its pods, ready as they are.
+        return Health(without_pods=True)
     replicas = tuple(one for one in live.replicas if one.revision == service.name)
-    return health(replicas, live.of(WORKLOAD).get(service.name + SERVICE_SUFFIX), refusal(service))
+    return health(replicas, workload, refusal(service))
+
+
+def _left(revision: str, live: LiveObjects) -> str | None:
+    """What a former InferenceService of that name has left and the garbage collector is about to take. Its pods have
+    the labels of the next one's: made before they are gone, that would count them as its own.
+
+    A Deployment without an owner was left on purpose (``--cascade=orphan``): nobody takes it, and KServe goes on with
+    it.
+    """
+    workload = live.of(WORKLOAD).get(revision + SERVICE_SUFFIX)
+    if workload is not None:
+        return None if workload.owner is None else f"{WORKLOAD.kind} {workload.name}"
+    return next((f"{POD.kind} {one.name}" for one in live.replicas if one.revision == revision), None)
 
 
 def inference_service(plan: ServingPlan, planned: PlannedRevision, made: Live | None = None) -> Json:

@@ -168,15 +168,20 @@ class FakeApi:
 
 def kserve_controls(api: FakeApi) -> None:
     """KServe's part: a Deployment for every InferenceService, born with one replica, and none without."""
-    wanted = {
-        f"{name}-predictor": body for (kind, _, name), body in api.objects.items() if kind == INFERENCE_SERVICE.kind
-    }
-    for name, body in wanted.items():
-        metadata = body["metadata"]
-        if (WORKLOAD.kind, metadata["namespace"], name) not in api.objects:
-            labels = metadata["labels"]
-            own = {"name": name, "namespace": metadata["namespace"], "labels": labels}
-            api.put(WORKLOAD, {"metadata": own, "spec": {"replicas": 1}})
-    for kind, namespace, name in list(api.objects):
-        if kind == WORKLOAD.kind and name not in wanted:
-            api.remove(WORKLOAD, namespace, name)
+    collect(api)
+    for (kind, namespace, name), body in list(api.objects.items()):
+        workload = f"{name}-predictor"
+        if kind == INFERENCE_SERVICE.kind and (WORKLOAD.kind, namespace, workload) not in api.objects:
+            owner = {"uid": body["metadata"]["uid"], "controller": True}
+            own = {"name": workload, "namespace": namespace, "labels": body["metadata"]["labels"]}
+            api.put(WORKLOAD, {"metadata": {**own, "ownerReferences": [owner]}, "spec": {"replicas": 1}})
+
+
+def collect(api: FakeApi) -> None:
+    """The garbage collector's part: Deployments whose InferenceService is gone, and pods whose Deployment is."""
+    for kind, parent in ((WORKLOAD, INFERENCE_SERVICE), (POD, WORKLOAD)):
+        alive = {body["metadata"]["uid"] for (one, _, _), body in api.objects.items() if one == parent.kind}
+        for (one, namespace, name), body in list(api.objects.items()):
+            owners = body["metadata"].get("ownerReferences") or ()
+            if one == kind.kind and any(owner["uid"] not in alive for owner in owners):
+                api.remove(kind, namespace, name)

@@ -45,6 +45,7 @@ from serin.rollout.records import Question
 from serin.rollout.records import Records
 from serin.serving.kserve import KServe
 from tests.unit.controller.fake_api import FakeApi
+from tests.unit.controller.fake_api import collect
 from tests.unit.controller.fake_api import kserve_controls
 from tests.unit.rollout.scene import PLATFORM
 from tests.unit.rollout.scene import START
@@ -140,17 +141,19 @@ class Stage:
     def world(self) -> None:
         """KServe, the kubelets and the gateway do their work."""
         kserve_controls(self.api)
-        for (kind, namespace, name), body in list(self.api.objects.items()):
+        for (kind, _, _), body in list(self.api.objects.items()):
             if kind == WORKLOAD.kind:
-                self.pods(namespace, name, body["metadata"]["labels"], body["spec"]["replicas"])
+                self.pods(body)
             if kind == HTTP_ROUTE.kind:
                 self.accept(body)
 
-    def pods(self, namespace: str, name: str, labels: Json, count: int) -> None:
+    def pods(self, workload: Json) -> None:
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": self.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        for number in range(count):
-            if (POD.kind, namespace, f"{name}-{number}") not in self.api.objects:
-                metadata = {"name": f"{name}-{number}", "namespace": namespace, "labels": labels}
+        made = workload["metadata"]
+        for number in range(workload["spec"]["replicas"]):
+            own = {"name": f"{made['name']}-{number}", "namespace": made["namespace"], "labels": made["labels"]}
+            if (POD.kind, own["namespace"], own["name"]) not in self.api.objects:
+                metadata = {**own, "ownerReferences": [{"uid": made["uid"], "controller": True}]}
                 self.api.put(POD, {"metadata": metadata, "status": {"conditions": [ready]}})
 
     def accept(self, route: Json) -> None:
@@ -590,6 +593,42 @@ async def test_what_an_earlier_deployment_of_this_name_left_is_waited_for() -> N
     assert refused.value.status == 409
 
 
+async def test_a_revision_is_not_made_again_before_its_former_self_is_gone() -> None:
+    """Its Deployment and its pods are found by name and labels, and would be counted as the new one's."""
+    stage = Stage()
+    name = await stage.served()
+    uid = stage.service(name)["metadata"]["uid"]
+    stage.api.remove(INFERENCE_SERVICE, "payments", name)
+    for kind, left in ((WORKLOAD, f"{name}-predictor"), (POD, f"{name}-predictor-0")):
+        await stage.look()
+        assert stage.all(INFERENCE_SERVICE) == set()
+        assert stage.status["phase"] == "Failed"
+        stage.api.remove(kind, "payments", left)
+    await stage.insist()
+    assert stage.service(name)["metadata"]["uid"] != uid
+    assert stage.status["phase"] != "Healthy"
+    stage.world()
+    assert await stage.served() == name
+
+
+async def test_what_is_left_for_a_minute_is_told() -> None:
+    stage = Stage()
+    name = await stage.served()
+    stage.api.remove(INFERENCE_SERVICE, "payments", name)
+    waits = await stage.look()
+    assert "former" not in str(stage.status)
+    assert waits.look_again_at == stage.now + timedelta(minutes=1)
+    stage.now += timedelta(minutes=1)
+    told = await stage.look()
+    assert told.look_again_at == stage.now + timedelta(minutes=1)
+    ready = next(one for one in stage.status["conditions"] if one["type"] == "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "NameConflict")
+    assert f"is made when Deployment {name}-predictor of a former one is gone" in ready["message"]
+    assert "kube-controller-manager" in ready["message"]
+    collect(stage.api)
+    assert await stage.served() == name
+
+
 async def test_edits_by_hand_are_put_back() -> None:
     stage = Stage()
     name = await stage.served()
@@ -633,6 +672,7 @@ async def test_objects_deleted_by_hand_are_made_again_even_if_the_watch_missed_i
     revision = await stage.served()
     name = revision if kind is INFERENCE_SERVICE else "fraud"
     stage.api.remove(kind, "payments", name)
+    collect(stage.api)
     # Nothing tells the caches; another change leads to a write, whose answer does.
     stage.declare(1, traffic={"timeout": "31s"}, serving={"overrides": None})
     if kind is INFERENCE_SERVICE:

@@ -18,6 +18,7 @@ from serin.controller.refusals import Blocked
 from serin.controller.refusals import told
 from serin.errors import ClusterError
 from tests.unit.controller.fake_api import FakeApi
+from tests.unit.controller.fake_api import collect
 from tests.unit.controller.test_controller_reconcile import KEY
 from tests.unit.controller.test_controller_reconcile import Stage
 
@@ -184,6 +185,7 @@ async def test_a_route_that_is_refused_keeps_nothing_else_from_being_put_back() 
     stage.picky.refusal = bad_timeout
     stage.declare(1, traffic={"timeout": BAD_TIMEOUT})
     stage.api.remove(INFERENCE_SERVICE, "payments", old)
+    collect(stage.api)
     await stage.look()
     assert stage.all(INFERENCE_SERVICE) == {old}
     reason, message = stage.stalled

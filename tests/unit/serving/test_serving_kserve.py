@@ -78,6 +78,11 @@ def child(kind: Kind, name: str, spec: Json | None = None, owner: str | None = "
     return replace(made, **changes)
 
 
+def deployment(revision: str, **changes: Any) -> Live:
+    made = child(WORKLOAD, f"{revision}-predictor", {"replicas": 1}, owner=f"uid-of-{revision}")
+    return replace(made, **changes)
+
+
 def cluster(*children: tuple[Kind, Live], replicas: tuple[Replica, ...] = ()) -> LiveObjects:
     objects: dict[Kind, dict[str, Live]] = {}
     for kind, one in children:
@@ -256,13 +261,14 @@ def test_the_route_is_written_whole() -> None:
 def test_a_fixed_number_of_replicas_is_a_scale_once_the_workload_exists() -> None:
     backend, wanted = KServe(), plan(planned(OLD, 3))
     assert backend.render(wanted, LiveObjects()).scales == ()
-    present = cluster((WORKLOAD, child(WORKLOAD, f"{OLD}-predictor", {"replicas": 1}, owner="isvc")))
+    present = cluster((INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD)), (WORKLOAD, deployment(OLD)))
     assert [(one.workload, one.replicas) for one in backend.render(wanted, present).scales] == [(f"{OLD}-predictor", 3)]
 
 
 def test_a_range_of_replicas_is_an_autoscaler() -> None:
     scaled = replace(planned(OLD, 2, 6), scaling=Scaling(metric=ScalingMetric.MEMORY, target=70))
-    present = cluster((WORKLOAD, child(WORKLOAD, f"{OLD}-predictor", {"replicas": 4}, owner="isvc")))
+    workload = replace(deployment(OLD), spec={"replicas": 4})
+    present = cluster((INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD)), (WORKLOAD, workload))
     rendered = KServe().render(plan(scaled), present)
     assert rendered.scales == (), "between its bounds the autoscaler decides"
     made = next(one for one in rendered.objects if one.kind is AUTOSCALER)
@@ -300,10 +306,54 @@ def test_health_and_traffic_as_they_are() -> None:
     assert (dict(state.route.weights), state.route.accepted) == ({OLD: 90, NEW: 10}, True)
 
 
+@pytest.mark.parametrize(
+    ("owner", "ready"),
+    [
+        pytest.param(f"uid-of-{NEW}", 1, id="its own"),
+        pytest.param("uid-of-before", 0, id="of a former InferenceService, about to be collected"),
+        pytest.param(None, 1, id="left on purpose"),
+    ],
+)
+def test_pods_of_a_former_inference_service_do_not_count(owner: str | None, ready: int) -> None:
+    state = KServe().observe(
+        "uid-1",
+        cluster(
+            (INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW)),
+            (WORKLOAD, deployment(NEW, owner=owner)),
+            replicas=(Replica(NEW, "a", READY),),
+        ),
+    )
+    assert state.health(NEW).ready == ready
+
+
+@pytest.mark.parametrize(
+    ("left", "after"),
+    [
+        pytest.param(cluster(), None, id="nothing"),
+        pytest.param(cluster((WORKLOAD, deployment(NEW))), f"Deployment {NEW}-predictor", id="its Deployment"),
+        pytest.param(cluster(replicas=(Replica(NEW, "pod-1"),)), "Pod pod-1", id="its pods"),
+        pytest.param(cluster(replicas=(Replica(OLD, "pod-1"),)), None, id="pods of another revision"),
+        pytest.param(
+            cluster((WORKLOAD, deployment(NEW, owner=None)), replicas=(Replica(NEW, "pod-1"),)),
+            None,
+            id="what was left on purpose",
+        ),
+        pytest.param(
+            cluster((INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW)), (WORKLOAD, deployment(NEW))),
+            None,
+            id="it is still there",
+        ),
+    ],
+)
+def test_a_revision_is_made_after_what_its_former_self_left(left: LiveObjects, after: str | None) -> None:
+    rendered = KServe().render(plan(planned(NEW, 2)), left)
+    assert [one.after for one in rendered.objects] == [after]
+    assert rendered.scales == () or after is None, "what is about to go is not scaled"
+
+
 def test_a_workload_that_may_make_no_pods_tells_why() -> None:
     told = 'pods "fraud-" is forbidden: error looking up service account: token=abcdef'
-    workload = child(WORKLOAD, f"{NEW}-predictor", {"replicas": 1}, owner="isvc")
-    refused = replace(workload, status={"conditions": [{"type": "ReplicaFailure", "message": told}]})
+    refused = replace(deployment(NEW), status={"conditions": [{"type": "ReplicaFailure", "message": told}]})
     state = KServe().observe(
         "uid-1",
         cluster(
