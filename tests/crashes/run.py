@@ -12,6 +12,8 @@ import aiohttp
 
 from bench.kube import RefusedError
 from serin.api.kinds import EVENT
+from serin.cluster.client import CONFLICT
+from serin.cluster.client import NOT_FOUND
 from tests.crashes import oracles
 from tests.crashes.faults import CLEAN
 from tests.crashes.faults import Fault
@@ -117,16 +119,17 @@ async def _end(scene: Scene, like: Ending | None) -> list[str]:
 
 def _late(scene: Scene, count: int) -> list[Write]:
     """Writes after so many, but for an event, which may come right after the status that it tells of, for one more
-    try of the write whose answer was lost, and, where watches break, for one try of each write to what is gone: by its
-    answer the operator hears of that first."""
+    try of the write whose answer was lost, and for one refused try of each write where the operator can only hear by
+    that: to what is gone where watches break, by an old version where old lists are shown."""
     unanswered = scene.proxy.unanswered
-    gone: set[str] = set()
+    refusals = ({NOT_FOUND} if scene.fault.watch else set()) | ({CONFLICT} if scene.fault.stale else set())
+    refused: set[str] = set()
     late = []
     for write in scene.proxy.writes[count:]:
         if unanswered is not None and (write.method, write.path) == (unanswered.method, unanswered.path):
             unanswered = None
-        elif scene.fault.watch and write.code == 404 and write.path not in gone:
-            gone.add(write.path)
+        elif write.code in refusals and write.path not in refused:
+            refused.add(write.path)
         elif EVENT.plural not in write.path:
             late.append(write)
     return late
