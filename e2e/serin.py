@@ -75,6 +75,8 @@ def _values(references: Mapping[str, str]) -> dict[str, Any]:
             "domain": DOMAIN,
             "gateways": [{"name": gateway.GATEWAY, "namespace": gateway.NAMESPACE}],
             "prometheusUrl": monitoring.URL,
+            # The one proxy is on the node of the gateway's controller, which only a scenario ends.
+            "proxyLagSeconds": 5,
         },
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -72,6 +73,12 @@ class Settings(BaseSettings):
     requests_per_second: float = Field(default=400, gt=0, description="Requests to the API server in the long run.")
     request_burst: int = Field(default=800, ge=1, description="Requests to the API server at once.")
     resync_seconds: float = Field(default=600, gt=0, description="How often everything is looked at without a cause.")
+    proxy_lag_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="How long the proxies of a gateway may take to follow what it accepted: a revision that gets no "
+        "requests any more keeps its pods for at least as long.",
+    )
     http_host: str = Field(default="0.0.0.0", description="Address of metrics and probes.")  # noqa: S104 (a pod's own)
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of metrics and probes.")
     prometheus_url: str | None = Field(
@@ -131,4 +138,5 @@ def platform(settings: Settings) -> Platform:
             )
             for runtime in settings.runtimes
         ),
+        proxy_lag=timedelta(seconds=settings.proxy_lag_seconds),
     )

@@ -87,7 +87,7 @@ def stage(plane: ControlPlane) -> Iterator[tuple[Played, Backstage]]:
 def operator(plane: ControlPlane, chart: Rendered, tmp_path: Path) -> Iterator[Operator]:
     settings = tmp_path / "settings.yaml"
     settings.write_text(chart.one("ConfigMap")["data"]["settings.yaml"])
-    operator = Operator(plane.user(USER), tmp_path, settings=str(settings))
+    operator = Operator(plane.user(USER), tmp_path, settings=str(settings), proxy_lag_seconds="0")
     yield operator
     operator.stop()
 

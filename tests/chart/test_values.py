@@ -105,6 +105,7 @@ CASES: list[tuple[Json, Check]] = [
     ({"settings.requestsPerSecond": 1000000}, setting("requests_per_second", 1000000)),
     ({"settings.requestBurst": 1000000}, setting("request_burst", 1000000)),
     ({"settings.resyncSeconds": 0.5}, setting("resync_seconds", 0.5)),
+    ({"settings.proxyLagSeconds": 0}, setting("proxy_lag_seconds", 0)),
     ({"settings.logLevel": "DEBUG"}, setting("log_level", "DEBUG")),
     ({"settings.logFormat": "text"}, setting("log_format", "text")),
     (

@@ -214,6 +214,7 @@ class Scene:
             "namespace": self.namespace,
             "http_host": "127.0.0.1",
             "http_port": "0",
+            "proxy_lag_seconds": "0",
             **dict(self.fault.settings),
         }
         return {f"SERIN_{name.upper()}": value for name, value in settings.items()}

@@ -73,7 +73,7 @@ def stage(plane: ControlPlane, backstage: Backstage) -> Iterator[Played]:
 
 @pytest.fixture(scope="session")
 def the_operator(plane: ControlPlane, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    operator = Operator(plane.user(OPERATOR), tmp_path_factory.mktemp("operator"))
+    operator = Operator(plane.user(OPERATOR), tmp_path_factory.mktemp("operator"), proxy_lag_seconds="0")
     yield operator
     operator.stop()
 

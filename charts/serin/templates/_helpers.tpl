@@ -60,6 +60,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "requests_per_second" .requestsPerSecond
   "request_burst" .requestBurst
   "resync_seconds" .resyncSeconds
+  "proxy_lag_seconds" .proxyLagSeconds
   "log_level" .logLevel
   "log_format" .logFormat
   "http_port" .httpPort

@@ -50,6 +50,7 @@ from serin.rollout.plan import plan_of
 from serin.rollout.plan import withdrawal_of
 from serin.rollout.report import report
 from serin.rollout.report import shares
+from serin.rollout.retire import drain_of
 from serin.rollout.retire import retire
 from serin.rollout.schedule import LOOK_AGAIN
 from serin.rollout.schedule import next_moment
@@ -242,7 +243,7 @@ def _follow(
         return memory
     if stable is None and candidate.revision in route.weights:
         # The first version already has the traffic, only the record of it is missing.
-        return memory.promote(now, spec)
+        return memory.promote(now, drain_of(observed, spec))
     if stable is not None and stable.revision == goal.revision:
         return memory.end(Outcome.REVERTED, Reason.REVERTED, f"{goal.version} was declared again", route, now)
     return memory.end(Outcome.SUPERSEDED, Reason.SUPERSEDED, f"{goal.version} was declared", route, now)

@@ -14,7 +14,6 @@ from datetime import datetime
 from datetime import timedelta
 
 from serin.api.analysis import CheckStatus
-from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.reasons import Reason
 from serin.api.status import HISTORY_LENGTH
@@ -186,13 +185,12 @@ class Memory:
         """The revision may be tried again."""
         return replace(self, rejected=tuple(old for old in self.rejected if old.revision != revision))
 
-    def promote(self, now: datetime, spec: ModelDeploymentSpec) -> Memory:
+    def promote(self, now: datetime, drain: timedelta) -> Memory:
         """The candidate, which has all traffic, becomes the stable revision; the one before stays warm, and the one
-        before that goes when its last requests are answered."""
+        before that goes when its last requests are answered, ``drain`` after the gateway lets go of it."""
         if self.candidate is None or self.rollout is None:
             return self
         candidate, stable, previous, rollout = self.candidate, self.stable, self.previous, self.rollout
-        timeout = span(spec.traffic.timeout)
         baked = bakes(rollout.course, rollout.step)
         since = (rollout.step_started_at if baked else None) or now
         message = f"{candidate.version} has all traffic"
@@ -205,7 +203,7 @@ class Memory:
                 promoted = promoted.undone(stable, now)
             kept = max(span(rollout.course.keep_previous), span(rollout.course.bake))
             # Until now a header reached it directly, also during the bake.
-            keeps = {"goes_at": max(since + kept, now + timeout)}
+            keeps = {"goes_at": max(since + kept, now + drain)}
             stable = _carrying(stable, rollout.base).model_copy(update=keeps)
         carrying = _carrying(candidate, rollout.base)
         promoted = replace(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from datetime import datetime
+from datetime import timedelta
 
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
@@ -43,6 +44,8 @@ class Platform:
     domain: str = "example.com"
     gateways: tuple[GatewayRef, ...] = ()
     runtimes: tuple[Runtime, ...] = ()
+    proxy_lag: timedelta = timedelta(0)
+    """How long the proxies of a gateway may go on by an older route after the gateway accepted a newer one."""
 
 
 @dataclass(frozen=True, slots=True)

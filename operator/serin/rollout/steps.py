@@ -35,6 +35,7 @@ from serin.rollout.naming import mirror
 from serin.rollout.naming import shares
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.retire import drain_of
 from serin.rollout.size import size
 
 # Contour accepts a route up to 0.6 s before its Envoys have it (seen on a loaded machine); it tells whole seconds.
@@ -190,7 +191,7 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
             return memory
         if aim.last:
             spread = spread_at(memory, observed)
-            return memory if spread is not None and now < spread else memory.promote(now, spec)
+            return memory if spread is not None and now < spread else memory.promote(now, drain_of(observed, spec))
         analysis = rollout.course.analysis
         carried = next_step(analysis, memory.analysis) if analysis is not None else ()
         memory = replace(memory, rollout=_established(rollout, aim, now), analysis=carried)

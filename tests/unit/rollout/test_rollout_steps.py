@@ -243,8 +243,12 @@ def test_the_previous_revision_stays_while_the_one_in_use_cannot_serve() -> None
     assert (scene.status.previous, old in scene.pods) == (None, False)
 
 
-def test_previous_is_kept_at_least_until_its_last_requests_are_answered() -> None:
-    scene = rolling({}, rollout={"keepPrevious": "0s"}, traffic={"timeout": "2m"})
+@pytest.mark.parametrize(("timeout", "lag"), [("2m", 0), ("2m", 60), ("1s", 120)])
+def test_previous_is_kept_at_least_until_no_proxy_sends_it_requests_and_its_last_are_answered(
+    timeout: str, lag: int
+) -> None:
+    scene = rolling({}, rollout={"keepPrevious": "0s"}, traffic={"timeout": timeout})
+    scene.platform = replace(scene.platform, proxy_lag=seconds(lag))
     old = scene.stable
     scene.run(10)
     scene.run(119)

@@ -81,12 +81,14 @@ def test_a_shadow_has_the_replicas_for_its_copies() -> None:
     assert scene.route.mirror == Mirror(scene.candidate, 60)
 
 
-def test_a_failed_shadow_gets_no_copies_and_drains() -> None:
+@pytest.mark.parametrize("lag", [0, 29, 60])
+def test_a_failed_shadow_gets_no_copies_and_drains(lag: int) -> None:
     scene = on(SHADOW)
+    scene.platform = replace(scene.platform, proxy_lag=seconds(lag))
     candidate = scene.candidate
     scene.declare(1).settle()
     assert (scene.route.mirror, scene.route.matches) == (None, ())
-    scene.run(29)
+    scene.run(max(29, lag - 1))
     assert candidate in scene.pods, "copies that are under way are answered, too"
     scene.run(1)
     assert candidate not in scene.pods
