@@ -57,7 +57,7 @@ def find_access(kubeconfig: str | None, context: str | None) -> Access:
     """
     paths = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
     try:
-        found = KubeConfigMerger(paths)
+        found = _Merged(paths)
     except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise KubeconfigError(f"the kubeconfig {paths} cannot be read: {in_one_line(error)}") from error
     if found.config is not None:
@@ -73,7 +73,7 @@ def contexts_of(kubeconfig: str | None) -> list[str]:
     """Names of the contexts. Raises KubeconfigError."""
     paths = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
     try:
-        found = KubeConfigMerger(paths).config
+        found = _Merged(paths).config
         return [] if found is None else [entry.value["name"] for entry in found["contexts"]]
     except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise KubeconfigError(f"the kubeconfig {paths} cannot be read: {in_one_line(error)}") from error
@@ -96,7 +96,7 @@ def _without_secrets(words: str) -> str:
     return ENTRY.sub("{...}", words) if "kube-config" in words else words
 
 
-def _of_context(found: KubeConfigMerger, paths: str, context: str | None) -> Access:
+def _of_context(found: _Merged, paths: str, context: str | None) -> Access:
     heard = _Heard()
     # A login helper that fails is only logged (kubernetes/config/kube_config.py _load_from_exec_plugin); the request
     # then goes out as nobody, and its 401 would tell nothing of the cause.
@@ -133,7 +133,7 @@ def _of_context(found: KubeConfigMerger, paths: str, context: str | None) -> Acc
     )
 
 
-def _user(found: KubeConfigMerger, name: str) -> Json:
+def _user(found: _Merged, name: str) -> Json:
     """What the kubeconfig says of the user; the loader has checked that much of it."""
     entry = found.config["users"].get_with_name(name, safe=True) if name else None
     user = entry.value.get("user") if entry is not None else None
@@ -173,6 +173,22 @@ def _of_pod() -> Access:
     except OSError:
         namespace = "default"
     return Access(configuration, namespace=namespace, user="")
+
+
+class _Merged(KubeConfigMerger):  # type: ignore[misc]
+    """Several files as kubectl reads them (client-go tools/clientcmd/loader.go Load): the first that names a current
+    context says which it is, and one that is empty says nothing. The Python client takes the last one's word, so that
+    an order would go to another cluster than kubectl's, and refuses an empty file."""
+
+    def load_config(self, path: str) -> None:
+        """Take one file more."""
+        with Path(path).open() as file:
+            if not any(line.partition("#")[0].strip() for line in file):
+                return
+        current = None if self.config is None else self.config.value.get("current-context")
+        super().load_config(path)
+        if current:
+            self.config.value["current-context"] = current
 
 
 class _Heard(logging.Handler):

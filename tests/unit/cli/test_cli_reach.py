@@ -137,6 +137,24 @@ def test_several_kubeconfigs_are_read_together(api: ApiServer, tmp_path: Path, m
     assert api.tokens[-1] == "Bearer secret-token"
 
 
+def test_the_first_of_several_kubeconfigs_says_the_current_context(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As kubectl has it. By the last one's word an order would go to another cluster than kubectl shows."""
+    api.put(objects.rolling())
+    mine: Json = json.loads(api.kubeconfig(tmp_path / "mine").read_text())
+    others = {**mine, "current-context": "nowhere"}
+    silent = {"contexts": [], "current-context": ""}
+    for name, config in (("others", others), ("silent", silent)):
+        (tmp_path / name).write_text(json.dumps(config))
+    (tmp_path / "empty").write_text("# nothing\n")
+    paths = ":".join(str(tmp_path / name) for name in ("empty", "silent", "mine", "others"))
+    monkeypatch.setenv("KUBECONFIG", paths)
+    assert run("pause", "fraud", "--no-wait").exit_code == 0
+    assert api.patches
+    assert "http://127.0.0.1:1 does not answer" in refused(run, "status", "--context", "nowhere")
+
+
 def helper(path: Path, script: str) -> Path:
     """A kubeconfig whose user logs in by a helper."""
     program = path / "login"
