@@ -106,6 +106,9 @@ def _of_context(found: _Merged, paths: str, context: str | None) -> Access:
     try:
         loader = KubeConfigLoader(found.config, active_context=context, config_base_path=None)
         loader.load_and_set(configuration)
+        if getattr(loader, "proxy", None):
+            # As kubectl has it (client-go tools/clientcmd/client_config.go): NO_PROXY is for the environment's proxy.
+            configuration.no_proxy = None
         current = loader.current_context["context"]
         user = current.get("user") or ""
         impersonated = tuple(_impersonated(_user(found, user)))
