@@ -117,6 +117,38 @@ def test_long_names_fold_and_cut_nothing_else(api: ApiServer, kubeconfig: Path) 
     ]
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60])
+def test_no_terminal_is_too_narrow_for_names_and_reasons(api: ApiServer, kubeconfig: Path, columns: int) -> None:
+    """What does not fit is for the terminal to wrap: columns that are left out are missed."""
+    body = objects.rejected()
+    body["metadata"] |= {"name": "fraud-detector-eu-west-1-with-more", "namespace": "payments"}
+    api.put(body)
+    for everywhere in ([], ["-A"]):
+        head, *rows = plain(on_a_terminal(kubeconfig, "status", *everywhere, columns=columns)[1])
+        assert head.split() == [
+            *["NAMESPACE"][: len(everywhere)],
+            "NAME",
+            "STABLE",
+            "CANDIDATE",
+            "WEIGHT",
+            "STEP",
+            "PHASE",
+        ]
+        assert "fraud " in rows[0]
+        assert [row.split()[-1] for row in rows if "v12" in row] == ["Progressing", "RolledBack"]
+    head, *rows = plain(on_a_terminal(kubeconfig, "history", body["metadata"]["name"], columns=columns)[1])
+    assert head.split() == ["ENDED", "VERSION", "OUTCOME", "TOOK", "WHY"]
+    assert rows[0].startswith("2026-11-17 09:30:00Z  v13      RolledBack  1h5m  LoadFailed: v13")
+
+
+def test_what_people_copy_is_folded_and_not_cut(api: ApiServer, kubeconfig: Path) -> None:
+    name = "fraud-detector-eu-west-1-with-more"
+    api.put(objects.deployment(name, url=f"http://{name}.payments.example.com"))
+    shown = plain(on_a_terminal(kubeconfig, "status", name, columns=40)[1])
+    assert "\u2026" not in "".join(shown)
+    assert f"http://{name}.payments.example.com" in "".join(line[11:] for line in shown if line.strip())
+
+
 def test_a_live_view_stays_up_to_date_and_leaves_the_last_state(api: ApiServer, kubeconfig: Path) -> None:
     api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
     code, got = on_a_terminal(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s")
