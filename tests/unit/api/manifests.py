@@ -111,6 +111,14 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     ),
     "policy beside a bake time": (rollout(policy="cautious", bake="1h"), ("spec.rollout.policy must stand alone",)),
     "policy beside a default": (rollout(policy="cautious", bake="0s"), ("spec.rollout.policy must stand alone",)),
+    "analysis of nothing": (
+        rollout(analysis={"minRequests": 1000}),
+        ("spec.rollout.analysis needs spec.rollout.analysis.checks: without one nothing is judged",),
+    ),
+    "analysis of an empty list": (
+        rollout(analysis={"checks": []}, onFailure="Freeze"),
+        ("spec.rollout.analysis needs spec.rollout.analysis.checks",),
+    ),
     "failure of no check": (
         rollout(onFailure="Rollback"),
         ("spec.rollout.onFailure says what happens when a check fails: set spec.rollout.analysis",),
