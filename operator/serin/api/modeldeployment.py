@@ -103,7 +103,8 @@ class Model(SpecModel):
         default=None,
         min_length=1,
         max_length=255,
-        pattern=r"^[0-9A-Za-z_-]+$",
+        # As mlflow/utils/validation.py has it: letters and digits of any script.
+        pattern=r"^[\p{L}\p{N}_-]+$",
         description=(
             "Alias of the registered model. It is followed: when it moves in the registry, a rollout of the version "
             "it points at starts. The version is pinned in status.resolved; a restart never changes it. "
