@@ -331,3 +331,11 @@ def test_a_gateway_has_to_come_from_somewhere(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("domain: models.acme")
     assert "GatewayNotConfigured" in rendered(SHORTEST, "--settings", str(file)).stderr
+
+
+@pytest.mark.parametrize("written", ["image: {repository: a/b}", "image: {repository: a/b}\nsettings:\n"])
+def test_values_of_the_chart_need_no_settings(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(written)
+    reached = manifest(traffic={"gateways": [{"name": "a", "namespace": "b"}]})
+    assert objects(rendered(reached, "--settings", str(file))) == objects(rendered(reached))
