@@ -32,6 +32,9 @@ HEADER_NAME = "!#$&'*+-.^_`|~"
 # The scheme and the credential; http.client refuses others, and its words would show them.
 AUTHORIZATION = re.compile(r"[!-~]+( [!-~]+)?")
 ENTRY = re.compile(r"\{.*\}", re.DOTALL)
+# What is logged of a login helper that failed on a terminal: its words went there, and the Python client looks for them
+# all the same (kubernetes/config/exec_provider.py run).
+SAID_ALREADY = "'NoneType' object has no attribute 'strip'"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -202,4 +205,5 @@ class _Heard(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(_without_secrets(record.getMessage()))
+        said = _without_secrets(record.getMessage())
+        self.messages.append("the login helper failed, in its own words above" if said == SAID_ALREADY else said)

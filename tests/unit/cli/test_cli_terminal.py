@@ -200,6 +200,23 @@ def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> N
     assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(shown.stdout)), ensure_ascii=False)
 
 
+def test_a_login_helper_that_fails_has_said_why(api: ApiServer, kubeconfig: Path, tmp_path: Path) -> None:
+    """It speaks to the person itself. The Python client then stumbles over the words that it has not got."""
+    program = tmp_path / "login"
+    program.write_text("#!/bin/sh\necho 'token has expired' >&2; exit 1\n")
+    program.chmod(0o700)
+    config = json.loads(kubeconfig.read_text())
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "IfAvailable"}
+    config["users"][0]["user"] = {"exec": login}
+    kubeconfig.write_text(json.dumps(config))
+    api.refuse("GET /apis/serin.dev", 401, "Unauthorized")
+    code, got = on_a_terminal(kubeconfig, "status", "fraud")
+    assert code == 1
+    told = " ".join("\n".join(plain(got)).split())
+    assert told.startswith("token has expired error: the API server")
+    assert "does not know you: Unauthorized; the login helper failed, in its own words above Log in again" in told
+
+
 def test_an_order_is_not_taken_back_by_the_keyboard(api: ApiServer, kubeconfig: Path) -> None:
     watching = threading.Event()
     api.on_watch = [watching.set]
