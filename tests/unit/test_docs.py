@@ -142,6 +142,15 @@ def test_values_of_the_install_page_are_the_charts(tmp_path: Path) -> None:
     assert "ClusterStorageContainer" in generate.render(f"--values={file}")
 
 
+def test_the_model_server_of_the_install_page_is_the_one_that_is_described() -> None:
+    """KServe's chart of the runtimes has an older one by default than its manifests (kserve v0.20
+    charts/kserve-runtime-configs/values.yaml, config/runtimes/kustomization.yaml)."""
+    (line,) = [line for line in commands(INSTALL) if line.startswith("helm install kserve-runtime-configs")]
+    (version,) = re.findall(r"public image of MLServer ([\d.]+),", (INSTALL.parent / "serve-a-model.md").read_text())
+    assert f"--set kserve.servingruntime.mlserver.tag={version}" in line
+    assert f"mlserver=={version} " in (ROOT / "images" / "mlserver" / "requirements.txt").read_text()
+
+
 @pytest.mark.parametrize("page", [ROOT / "README.md", generate.CHART / "README.md"], ids=["README", "chart"])
 def test_install_names_what_the_chart_cannot_guess(page: Path) -> None:
     """The whole command works, by the chart as it is: it names an image, of which there is no public one."""
