@@ -75,6 +75,30 @@ def test_wrong_value_is_refused(name: str, value: Any) -> None:
     assert "values don't meet the specifications of the schema" in refusal({name: value})
 
 
+def _says_something(default: Any) -> bool:
+    return not isinstance(default, dict) and default not in ("", [])
+
+
+# By null Helm takes a value away, and with it its default: a key is left without anything when what stood below it is
+# commented out. Of lists only the runtimes are needed: without tolerations a pod tolerates nothing.
+NEEDED = [one.name for one in generate.values() if _says_something(one.default) and one.name != "tolerations"]
+PARENTS = sorted({".".join(one.path[:length]) for one in generate.values() for length in range(1, len(one.path))})
+EMPTY = [one.name for one in generate.values() if one.default in ("", [])]
+
+
+@pytest.mark.parametrize("name", [*NEEDED, *PARENTS])
+def test_value_that_is_taken_away_is_refused(name: str) -> None:
+    told = refusal({name: None})
+    assert "values don't meet the specifications of the schema" in told
+    assert name.rpartition(".")[2] in told
+
+
+def test_what_is_empty_by_default_may_be_null() -> None:
+    assert "settings.gateways" in EMPTY
+    unnamed = {name: None for name in EMPTY if not name.endswith("image.repository")}
+    assert render(unnamed).objects == render().objects
+
+
 def test_every_object_is_closed() -> None:
     open_ones = [path for path, schema in _objects(SCHEMA) if schema.get("additionalProperties", True) is True]
     assert {path.rsplit(".", 1)[-1] for path in open_ones} == FREE

@@ -198,9 +198,9 @@ def test_no_gateway_anywhere(scene: Scene) -> None:
 
 def test_overrides_that_kserve_refuses(scene: Scene) -> None:
     deployed = scene.healthy()
-    deployed.patch({"serving": {"overrides": {"minReplicas": 3, "maxReplicas": 1}}})
+    deployed.patch({"serving": {"overrides": {"containerConcurrency": -1}}})
     ready = deployed.reason("BackendRefused")
-    assert "'MinReplicas' cannot be greater than MaxReplicas" in ready["message"]
+    assert "parallelism cannot be less than 0" in ready["message"]
     assert_v1_serves(deployed)
 
     deployed.patch({"serving": {"overrides": None}})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,13 @@ import yaml
 from pydantic import BaseModel
 
 from charts import generate
+from serin.api.crd import definitions
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modelregistry import ModelRegistrySpec
+from serin.controller.queue import Key
+from serin.controller.series import LABELS
+from serin.controller.telemetry import Telemetry
+from tests.unit.rollout.scene import healthy
 
 ROOT = generate.ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -81,11 +88,67 @@ def test_requests_say_what_their_body_is() -> None:
     assert [line for line in requests if "-H 'Content-Type: application/json'" not in line] == []
 
 
+def fields(schema: dict[str, Any], path: str = "") -> set[str]:
+    """Every field that people may name, as a path with [] for lists."""
+    found = {path.lstrip(".")}
+    for name, inner in schema.get("properties", {}).items():
+        found |= fields(inner, f"{path}.{name}")
+    return found | (fields(schema["items"], f"{path}[]") if "items" in schema else set())
+
+
+@every_page
+def test_fields_and_values_that_are_named_exist(page: Path) -> None:
+    schemas = [one["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for one in definitions().values()]
+    known = {field for schema in schemas for field in fields(schema)}
+    values = {".".join(one.path[:length]) for one in generate.values() for length in range(1, len(one.path) + 1)}
+    mine = r"(?:model|serving|traffic|rollout|suspend)"
+    for name in re.findall(rf"`((?:spec\.{mine}|status)\.[\w.\[\]]+)`", page.read_text()):
+        # Of other kinds, too: the gateway's class.
+        assert name in known or name == "status.supportedFeatures", name
+    for name in re.findall(
+        r"`((?:settings|metrics|networkPolicy|rbac|crds|storageInitializer)\.\w[\w.]*)`", page.read_text()
+    ):
+        assert name in values, name
+
+
+@every_page
+def test_verbs_of_make_that_are_named_exist(page: Path) -> None:
+    verbs = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {line.split()[1] for line in commands(page) if re.match(r"make [a-z0-9]", line)} <= verbs
+
+
+def test_metrics_are_those_of_the_page() -> None:
+    """Ours, whose names and labels people write into dashboards and alerts."""
+    telemetry, status = Telemetry(), healthy().status
+    telemetry.decided(Key("payments", "fraud"), status)
+    telemetry.ended(Key("payments", "fraud"), status.history[0])
+    telemetry.registry_polled("default", up=True, followed=1)
+    telemetry.watch_registries(lambda: {"default": datetime(2026, 1, 1, tzinfo=UTC)})
+    exported: dict[str, set[str]] = {}
+    for family in telemetry.registry.collect():
+        if family.name.startswith("serin_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            exported[name] = {label for one in family.samples for label in one.labels} - {"le"}
+    page = (ROOT / "docs" / "how-to" / "monitor.md").read_text()
+    rows = re.findall(r"^\| `(serin_\w+)` \|([^|]*)\|", page, re.MULTILINE)
+    both = {name: set(LABELS) if name.startswith("serin_modeldeployment_") else set() for name, _ in rows}
+    assert {name: set(re.findall(r"`(\w+)`", labels)) | both[name] for name, labels in rows} == exported
+
+
 def test_values_of_the_install_page_are_the_charts(tmp_path: Path) -> None:
     (values,) = [text for lang, text in blocks(INSTALL) if lang == "yaml" and text.startswith("# values.yaml")]
     file = tmp_path / "values.yaml"
     file.write_text(values)
     assert "ClusterStorageContainer" in generate.render(f"--values={file}")
+
+
+def test_the_model_server_of_the_install_page_is_the_one_that_is_described() -> None:
+    """KServe's chart of the runtimes has an older one by default than its manifests (kserve v0.20
+    charts/kserve-runtime-configs/values.yaml, config/runtimes/kustomization.yaml)."""
+    (line,) = [line for line in commands(INSTALL) if line.startswith("helm install kserve-runtime-configs")]
+    (version,) = re.findall(r"public image of MLServer ([\d.]+),", (INSTALL.parent / "serve-a-model.md").read_text())
+    assert f"--set kserve.servingruntime.mlserver.tag={version}" in line
+    assert f"mlserver=={version} " in (ROOT / "images" / "mlserver" / "requirements.txt").read_text()
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", generate.CHART / "README.md"], ids=["README", "chart"])

@@ -53,7 +53,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- dict
   "namespace" $.Release.Namespace
   "domain" .domain
-  "gateways" .gateways
+  "gateways" (.gateways | default list)
   "runtimes" $runtimes
   "artifacts_through_mlflow" $.Values.storageInitializer.enabled
   "workers" .workers

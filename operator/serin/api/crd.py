@@ -67,6 +67,11 @@ def rollout_rules(path: tuple[str, ...]) -> Rules:
                 "message": f"{where}.deadline must be above 0s; leave it out for none",
             },
             {
+                "rule": "!has(self.analysis) || self.analysis.checks.size() > 0",
+                "message": f"{where}.analysis needs {where}.analysis.checks: without one nothing is judged; "
+                "add one, or leave analysis out",
+            },
+            {
                 "rule": "!has(self.onFailure) || has(self.analysis)",
                 "message": f"{where}.onFailure says what happens when a check fails: set {where}.analysis, too",
             },

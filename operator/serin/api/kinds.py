@@ -16,6 +16,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 DEPLOYMENT_LABEL = f"{GROUP}/modeldeployment"
 REVISION_LABEL = f"{GROUP}/revision"
 VERSION_LABEL = f"{GROUP}/version"
+POD_LABELS = (DEPLOYMENT_LABEL, REVISION_LABEL, VERSION_LABEL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pydantic import Field
 from pydantic import model_validator
 
 from serin.api.base import SpecModel
+from serin.api.kinds import POD_LABELS
 from serin.api.quantities import LONGEST
 from serin.api.quantities import Duration
 from serin.api.quantities import FreeObject
@@ -38,6 +39,22 @@ RESERVED_ENV = (
     "MLSERVER_MODEL_IMPLEMENTATION",
     "MLSERVER_PARALLEL_WORKERS",
 )
+
+_BY_SERVING = "say it in spec.serving"
+# Members of KServe's predictor that no override may set, and what says it instead. With another storageUri something
+# else would serve than the status says, past the ModelRegistry's artifacts.allowed; of replicas, scaling and shares
+# KServe takes no notice (v0.20 deployment_reconciler.go, by the autoscaler class external; kserve#4074).
+RESERVED_OVERRIDES = {
+    ("model", "storageUri"): "spec.model says what is served, and artifacts.rewrite of the ModelRegistry where it is",
+    ("minReplicas",): _BY_SERVING,
+    ("maxReplicas",): _BY_SERVING,
+    ("scaleTarget",): _BY_SERVING,
+    ("scaleMetric",): _BY_SERVING,
+    ("scaleMetricType",): _BY_SERVING,
+    ("autoScaling",): _BY_SERVING,
+    ("canaryTrafficPercent",): "spec.rollout says how requests move",
+    **{("labels", label): "by it the operator knows its pods" for label in POD_LABELS},
+}
 
 
 DNS_PATTERN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
@@ -86,7 +103,8 @@ class Model(SpecModel):
         default=None,
         min_length=1,
         max_length=255,
-        pattern=r"^[0-9A-Za-z_-]+$",
+        # As mlflow/utils/validation.py has it: letters and digits of any script.
+        pattern=r"^[\p{L}\p{N}_-]+$",
         description=(
             "Alias of the registered model. It is followed: when it moves in the registry, a rollout of the version "
             "it points at starts. The version is pinned in status.resolved; a restart never changes it. "
@@ -220,7 +238,7 @@ class Serving(SpecModel):
         default=None,
         description=(
             "JSON merge patch (RFC 7386) over the backend's predictor, applied last: node selectors, tolerations, "
-            "GPUs, anything."
+            "GPUs, anything but the model's location, replicas and scaling, and the operator's labels."
         ),
     )
 

@@ -200,6 +200,9 @@ class Rollout(Settings):
                 raise ValueError(f"{name} must be at most {LONGEST}")
         if self.deadline is not None and seconds(self.deadline) == 0:
             raise ValueError("deadline must be above 0s; leave it out for none")
+        # Not of the analysis itself: a status has it too, and must be read whatever rule is new.
+        if self.analysis is not None and not self.analysis.checks:
+            raise ValueError("analysis needs checks: without one nothing is judged; add one, or leave analysis out")
         # Whether it was written, not what it says: the default written out would be ignored, too.
         if "on_failure" in self.model_fields_set and self.analysis is None:
             raise ValueError("onFailure says what happens when a check fails: set analysis, too")

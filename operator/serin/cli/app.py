@@ -93,6 +93,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    # kubectl's plugins are asked for help as kubectl is.
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Model versions on their way to users: see where they are, and say how they go on.",
     epilog="\b\nExit codes:\n" + "\n".join(f"  {code.value}  {meaning}" for code, meaning in MEANINGS.items()),
 )

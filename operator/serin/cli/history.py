@@ -16,6 +16,9 @@ from serin.cli.seen import Json
 from serin.cli.seen import Seen
 from serin.cli.seen import text
 
+# Less of a reason in a line is harder to read than what a terminal wraps.
+LEAST_WHY = 20
+
 STYLES = {"Promoted": "green", "RolledBack": "red", "Aborted": "red", "Undone": "yellow"}
 
 
@@ -47,13 +50,16 @@ def history(
 
 
 def _table(seen: Seen, *, width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("ENDED", "VERSION", "OUTCOME", "TOOK"):
+    head = ("ENDED", "VERSION", "OUTCOME", "TOOK")
+    rows = [_row(entry) for entry in seen.history]
+    widths = [max(len(title), *(len(row[at]) for row in rows)) for at, title in enumerate(head)]
+    table = terminal.columns(width, sum(widths) + terminal.GAP * len(head) + LEAST_WHY)
+    for column in head:
         table.add_column(column, no_wrap=True)
     # On a terminal the reason may take more than a line: it is what people come for.
     table.add_column("WHY", overflow="fold", max_width=width)
-    for entry in seen.history:
-        table.add_row(*_row(entry))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -17,7 +17,6 @@ from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
 from serin.api.modeldeployment import ModelDeploymentSpec
-from serin.cli.documents import named
 from serin.cli.exits import CommandError
 from serin.cli.names import NAMESPACE_RULE
 from serin.cli.names import is_namespace
@@ -38,16 +37,16 @@ class Manifest:
     spec: ModelDeploymentSpec
 
 
-def declared(found: list[Json], file: str) -> list[Manifest]:
+def declared(found: list[Json], source: str) -> list[Manifest]:
     """The ModelDeployments among the documents. Raises CommandError with everything that is wrong with them."""
     ours = [one for one in found if one.get("kind") == MODEL_DEPLOYMENT.kind]
     if not ours:
         kinds = ", ".join(sorted({str(one.get("kind")) for one in found})) or "nothing"
-        raise CommandError(f"{named(file)} declares no ModelDeployment; it has {kinds}")
+        raise CommandError(f"{source} declares no ModelDeployment; it has {kinds}")
     wrong = [complaint for one in ours for complaint in _wrong(one)]
     if wrong:
         raise CommandError(
-            f"{named(file)} is not valid:\n" + "\n".join(f"  {complaint}" for complaint in wrong),
+            f"{source} is not valid:\n" + "\n".join(f"  {complaint}" for complaint in wrong),
             "kubectl explain modeldeployment.spec tells what each field means.",
         )
     return [Manifest(one["metadata"]["name"], one["metadata"].get("namespace"), _spec(one["spec"])) for one in ours]

@@ -20,6 +20,8 @@ Json = dict[str, Any]
 
 KEY = "settings.yaml"
 """Key of the chart's ConfigMap."""
+VALUES = frozenset({"settings", "image"})
+"""By these the chart's values are known; an image they have to name, settings they need not."""
 GATEWAY = GatewayRef(name="public", namespace="gateways")
 
 
@@ -44,10 +46,10 @@ def _settings(found: Json, file: str) -> Json:
     """The settings as the operator reads them."""
     if found.get("kind") == "ConfigMap":
         return _inner(found.get("data"), file)
-    if isinstance(found.get("settings"), dict):
-        # The chart's values, which Helm users write in its manner.
-        # What is empty there is not set.
-        values = {_snake(name): value for name, value in found["settings"].items() if value not in ("", None)}
+    written = found.get("settings") or {}
+    if isinstance(written, dict) and found.keys() & VALUES:
+        # The chart's values, which Helm users write in its manner. What is empty there is not set.
+        values = {_snake(name): value for name, value in written.items() if value not in ("", None)}
         runtimes = values.get("runtimes") or list(Settings.model_fields["runtimes"].default)
         values["runtimes"] = [_snakes(one) for one in runtimes] if isinstance(runtimes, list) else runtimes
         return values

@@ -48,9 +48,9 @@ class Where:
 
         try:
             access = find_access(self.kubeconfig, self.context)
+            return Session(access, **({} if seconds is None else {"seconds": seconds}))
         except KubeconfigError as error:
             raise CommandError(str(error)) from error
-        return Session(access, **({} if seconds is None else {"seconds": seconds}))
 
     def namespace_of(self, session: Session) -> str:
         """The namespace that is asked for, or the context's. Raises CommandError."""

@@ -26,7 +26,10 @@ FLAVOR = "python_function"
 DIGEST = "0" * 64
 NAMESPACE = "default"
 
-File = Annotated[str, typer.Option("--filename", "-f", help="Manifest; - reads standard input.", show_default=False)]
+Files = Annotated[
+    list[str],
+    typer.Option("--filename", "-f", help="Manifest; - reads standard input; repeatable.", show_default=False),
+]
 SettingsFile = Annotated[
     str | None,
     typer.Option(
@@ -63,7 +66,7 @@ InNamespace = Annotated[
 
 
 def render(
-    filename: File,
+    filename: Files,
     settings: SettingsFile = None,
     version: Version = None,
     artifact_uri: Artifact = None,
@@ -81,12 +84,13 @@ def render(
     """
     # Imported here: --help of the other commands need not wait for the API's models.
     from serin.cli.documents import documents
+    from serin.cli.documents import named
     from serin.cli.manifest import declared
     from serin.cli.offline import platform_of
     from serin.cli.rehearse import rehearse
 
-    found = documents(filename)
-    manifests = declared(found, filename)
+    found = [one for file in filename for one in documents(file)]
+    manifests = declared(found, ", ".join(named(file) for file in filename))
     platform = platform_of(settings)
     for manifest in manifests:
         if version is not None and manifest.spec.model.version not in (None, version):

@@ -50,7 +50,7 @@ def screen(seen: Seen, now: datetime, trouble: Sequence[str] = ()) -> Renderable
 
 def _head(seen: Seen) -> RenderableType:
     head = Table.grid(expand=True)
-    head.add_column(ratio=1)
+    head.add_column(ratio=1, overflow="fold")
     head.add_column(justify="right", no_wrap=True)
     head.add_row(Text.assemble((seen.name, "bold"), f" in {seen.namespace}"), terminal.phase(seen.phase))
     return head
@@ -64,7 +64,8 @@ def _lines(seen: Seen, now: datetime) -> Iterator[RenderableType]:
     yield Text()
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True, min_width=9)
-    facts.add_column()
+    # By default a URL or a name that does not fit is cut, and nobody can copy it.
+    facts.add_column(overflow="fold")
     for label, value in _facts(seen, now):
         facts.add_row(label, value)
     yield facts
@@ -150,7 +151,7 @@ def _share(share: Json) -> str:
 
 def _indented(rows: list[Text]) -> RenderableType:
     table = Table.grid(padding=(0, 0, 0, 2))
-    table.add_column()
+    table.add_column(overflow="fold")
     for row in rows:
         table.add_row(row)
     return table

@@ -42,9 +42,9 @@ Name = Annotated[
 All = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces, where no name is given.")]
 
 
-GAP = 2
-# Less of a message tells nothing.
+# Less of a message, or of a name, tells nothing.
 LEAST_MESSAGE = 12
+LEAST_NAME = 10
 
 
 def status(
@@ -112,13 +112,16 @@ def _all(session: Session, namespace: str | None, *, machine: bool) -> None:
 
 
 def _table(found: list[Seen], *, everywhere: bool, width: int) -> Table:
-    """Every column as wide as it is; the message takes what is left of the width, and where nothing is, names fold."""
+    """Every column as wide as it is; the message takes what is left of the width, and where nothing is, names fold, as
+    far as they stay names."""
     names = [*["NAMESPACE"] * everywhere, "NAME"]
     head = [*names, "STABLE", "CANDIDATE", "WEIGHT", "STEP", "PHASE"]
     rows = [[Text(one.namespace)] * everywhere + _cells(one) for one in found]
     widths = [max(len(title), *(len(row[at]) for row in rows)) for at, title in enumerate(head)]
-    left = width - sum(widths) - GAP * len(head)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    left = width - sum(widths) - terminal.GAP * len(head)
+    folded = [min(wide, LEAST_NAME) if title in names else wide for title, wide in zip(head, widths, strict=True)]
+    least = sum(folded) + terminal.GAP * (len(head) - 1)
+    table = terminal.columns(width, least)
     for title in [*head, *["MESSAGE"] * (left >= LEAST_MESSAGE)]:
         if title in names:
             table.add_column(title, overflow="fold", min_width=len(title))

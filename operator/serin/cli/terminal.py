@@ -9,12 +9,15 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from serin.cli.exits import CommandError
 
 # A table in a pipe is for grep and awk: no row is broken.
 UNBROKEN = 10_000
+GAP = 2
+"""Between two columns."""
 
 STYLES = {
     "Healthy": "green",
@@ -67,11 +70,18 @@ class Rows(Protocol):
 
 
 def table(rows: Rows) -> None:
-    """A table: fitted to a terminal; in a pipe no row is broken or cut."""
+    """A table: fitted to a terminal; in a pipe no row is broken or cut. One that is wider than the terminal all the
+    same is the terminal's to wrap: rich would leave out whole columns, names and reasons first."""
     console = out()
     if not console.is_terminal:
         console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=UNBROKEN)
-    console.print(rows(width=console.width))
+    console.print(rows(width=console.width), crop=False)
+
+
+def columns(width: int, least: int) -> Table:
+    """A table without lines, at least so wide that its columns say something."""
+    wide = least if least > width else None
+    return Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold", width=wide)
 
 
 def phase(word: str) -> Text:

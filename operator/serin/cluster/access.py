@@ -32,6 +32,9 @@ HEADER_NAME = "!#$&'*+-.^_`|~"
 # The scheme and the credential; http.client refuses others, and its words would show them.
 AUTHORIZATION = re.compile(r"[!-~]+( [!-~]+)?")
 ENTRY = re.compile(r"\{.*\}", re.DOTALL)
+# What is logged of a login helper that failed on a terminal: its words went there, and the Python client looks for them
+# all the same (kubernetes/config/exec_provider.py run).
+SAID_ALREADY = "'NoneType' object has no attribute 'strip'"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -57,7 +60,7 @@ def find_access(kubeconfig: str | None, context: str | None) -> Access:
     """
     paths = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
     try:
-        found = KubeConfigMerger(paths)
+        found = _Merged(paths)
     except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise KubeconfigError(f"the kubeconfig {paths} cannot be read: {in_one_line(error)}") from error
     if found.config is not None:
@@ -73,7 +76,7 @@ def contexts_of(kubeconfig: str | None) -> list[str]:
     """Names of the contexts. Raises KubeconfigError."""
     paths = kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
     try:
-        found = KubeConfigMerger(paths).config
+        found = _Merged(paths).config
         return [] if found is None else [entry.value["name"] for entry in found["contexts"]]
     except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise KubeconfigError(f"the kubeconfig {paths} cannot be read: {in_one_line(error)}") from error
@@ -96,7 +99,7 @@ def _without_secrets(words: str) -> str:
     return ENTRY.sub("{...}", words) if "kube-config" in words else words
 
 
-def _of_context(found: KubeConfigMerger, paths: str, context: str | None) -> Access:
+def _of_context(found: _Merged, paths: str, context: str | None) -> Access:
     heard = _Heard()
     # A login helper that fails is only logged (kubernetes/config/kube_config.py _load_from_exec_plugin); the request
     # then goes out as nobody, and its 401 would tell nothing of the cause.
@@ -106,6 +109,9 @@ def _of_context(found: KubeConfigMerger, paths: str, context: str | None) -> Acc
     try:
         loader = KubeConfigLoader(found.config, active_context=context, config_base_path=None)
         loader.load_and_set(configuration)
+        if getattr(loader, "proxy", None):
+            # As kubectl has it (client-go tools/clientcmd/client_config.go): NO_PROXY is for the environment's proxy.
+            configuration.no_proxy = None
         current = loader.current_context["context"]
         user = current.get("user") or ""
         impersonated = tuple(_impersonated(_user(found, user)))
@@ -133,7 +139,7 @@ def _of_context(found: KubeConfigMerger, paths: str, context: str | None) -> Acc
     )
 
 
-def _user(found: KubeConfigMerger, name: str) -> Json:
+def _user(found: _Merged, name: str) -> Json:
     """What the kubeconfig says of the user; the loader has checked that much of it."""
     entry = found.config["users"].get_with_name(name, safe=True) if name else None
     user = entry.value.get("user") if entry is not None else None
@@ -175,6 +181,22 @@ def _of_pod() -> Access:
     return Access(configuration, namespace=namespace, user="")
 
 
+class _Merged(KubeConfigMerger):  # type: ignore[misc]
+    """Several files as kubectl reads them (client-go tools/clientcmd/loader.go Load): the first that names a current
+    context says which it is, and one that is empty says nothing. The Python client takes the last one's word, so that
+    an order would go to another cluster than kubectl's, and refuses an empty file."""
+
+    def load_config(self, path: str) -> None:
+        """Take one file more."""
+        with Path(path).open() as file:
+            if not any(line.partition("#")[0].strip() for line in file):
+                return
+        current = None if self.config is None else self.config.value.get("current-context")
+        super().load_config(path)
+        if current:
+            self.config.value["current-context"] = current
+
+
 class _Heard(logging.Handler):
     """Keeps what is logged."""
 
@@ -183,4 +205,5 @@ class _Heard(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(_without_secrets(record.getMessage()))
+        said = _without_secrets(record.getMessage())
+        self.messages.append("the login helper failed, in its own words above" if said == SAID_ALREADY else said)

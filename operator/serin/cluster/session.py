@@ -20,6 +20,7 @@ from serin.cluster.access import Access
 from serin.cluster.access import authorization
 from serin.cluster.access import in_one_line
 from serin.errors import ClusterError
+from serin.errors import KubeconfigError
 
 Json = dict[str, Any]
 
@@ -37,6 +38,7 @@ class Session:
     """Requests of one person to one API server."""
 
     def __init__(self, access: Access, *, seconds: float = READ_SECONDS) -> None:
+        """Raises KubeconfigError where the way there cannot be gone."""
         self.namespace = access.namespace
         self.user = access.user
         self.server = str(access.configuration.host)
@@ -48,7 +50,7 @@ class Session:
             # Whoever set insecure-skip-tls-verify knows; urllib3 would say it again with every request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._configuration = access.configuration
-        self._rest = RESTClientObject(access.configuration)
+        self._rest = _way(access.configuration)
         self._seconds = seconds
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
@@ -148,6 +150,28 @@ class Session:
             said = raw[:200].decode(errors="replace").strip()
         words = "; ".join((said or f"answered with {response.status}", *self._complaints))
         return ClusterError(response.status, words)
+
+
+def _way(configuration: Any) -> RESTClientObject:
+    """Straight, or by a proxy. Raises KubeconfigError."""
+    try:
+        return RESTClientObject(configuration)
+    except ImportError as error:
+        raise KubeconfigError(
+            f"the proxy {_proxy(configuration)} speaks SOCKS, for which a package is missing: pip install PySocks into "
+            "serin's environment"
+        ) from error
+    except (urllib3.exceptions.HTTPError, AttributeError) as error:
+        raise KubeconfigError(
+            f"{_proxy(configuration)} is no proxy: proxy-url of the kubeconfig, or HTTPS_PROXY, must begin with "
+            "http://, https:// or socks5://"
+        ) from error
+
+
+def _proxy(configuration: Any) -> str:
+    """The proxy without the login that may be in its URL."""
+    scheme, _, rest = str(configuration.proxy).rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Any
 
+from serin.api.modeldeployment import RESERVED_OVERRIDES
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Serving
 from serin.api.reasons import Reason
@@ -77,6 +79,9 @@ def revision_name(name: str, namespace: str, resolved: Resolved, serving: Servin
 def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platform) -> Template | Problem:
     """Everything that makes the revision's pods what they are, with the runtime chosen."""
     serving = spec.serving
+    reserved = _reserved(serving.overrides or {})
+    if reserved is not None:
+        return reserved
     runtime = _runtime(serving, resolved, platform.runtimes)
     if isinstance(runtime, Problem):
         return runtime
@@ -95,6 +100,16 @@ def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platfo
         workers=serving.workers,
         overrides=serving.overrides,
     )
+
+
+def _reserved(overrides: dict[str, Any]) -> Problem | None:
+    for path, instead in RESERVED_OVERRIDES.items():
+        found: Any = overrides
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+        if found is not None:
+            return Problem(Reason.INVALID_SPEC, f"spec.serving.overrides must not set {'.'.join(path)}: {instead}")
+    return None
 
 
 def _runtime(serving: Serving, resolved: Resolved, runtimes: tuple[Runtime, ...]) -> Runtime | Problem:

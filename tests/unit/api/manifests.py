@@ -64,12 +64,16 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     "version in words": ({"spec": {"model": {"version": "latest"}}}, ("spec.model.version", "must be of type integer")),
     "version in quotes": ({"spec": {"model": {"version": "13"}}}, ("spec.model.version", "must be of type integer")),
     "version that is true": ({"spec": {"model": {"version": True}}}, ("spec.model.version", "must be of type integer")),
-    "alias beyond ASCII": (
-        {"spec": {"model": {"version": None, "alias": "gr\u00f6\u00dfer"}}},
-        ("spec.model.alias", "should match"),
-    ),
     "alias with a space": (
         {"spec": {"model": {"version": None, "alias": "the champion"}}},
+        ("spec.model.alias", "should match"),
+    ),
+    "alias with a slash": (
+        {"spec": {"model": {"version": None, "alias": "a/b"}}},
+        ("spec.model.alias", "should match"),
+    ),
+    "alias with a newline": (
+        {"spec": {"model": {"version": None, "alias": "champion\n"}}},
         ("spec.model.alias", "should match"),
     ),
     "registry that is no name": (
@@ -111,6 +115,14 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     ),
     "policy beside a bake time": (rollout(policy="cautious", bake="1h"), ("spec.rollout.policy must stand alone",)),
     "policy beside a default": (rollout(policy="cautious", bake="0s"), ("spec.rollout.policy must stand alone",)),
+    "analysis of nothing": (
+        rollout(analysis={"minRequests": 1000}),
+        ("spec.rollout.analysis needs spec.rollout.analysis.checks: without one nothing is judged",),
+    ),
+    "analysis of an empty list": (
+        rollout(analysis={"checks": []}, onFailure="Freeze"),
+        ("spec.rollout.analysis needs spec.rollout.analysis.checks",),
+    ),
     "failure of no check": (
         rollout(onFailure="Rollback"),
         ("spec.rollout.onFailure says what happens when a check fails: set spec.rollout.analysis",),
@@ -248,6 +260,7 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
 ACCEPTED_DEPLOYMENTS: dict[str, Json] = {
     "the shortest": {},
     "an alias": {"spec": {"model": {"version": None, "alias": "champion"}}},
+    "an alias as MLflow allows it": {"spec": {"model": {"version": None, "alias": "größer_本番-2"}}},
     "a model name as MLflow allows it": {"spec": {"model": {"name": "Fraud Detector (EU) ü №1"}}},
     "equal weights": steps(0, 0, 10, 10, 100),
     "a step that passes at once": rollout(steps=[{"weight": 5, "hold": "0s"}]),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from datetime import UTC
 from datetime import datetime
 from pathlib import Path
@@ -135,6 +136,56 @@ def test_several_kubeconfigs_are_read_together(api: ApiServer, tmp_path: Path, m
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/missing:{tmp_path}/places:{tmp_path}/people")
     assert run("status", "fraud").exit_code == 0
     assert api.tokens[-1] == "Bearer secret-token"
+
+
+def test_the_first_of_several_kubeconfigs_says_the_current_context(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As kubectl has it. By the last one's word an order would go to another cluster than kubectl shows."""
+    api.put(objects.rolling())
+    mine: Json = json.loads(api.kubeconfig(tmp_path / "mine").read_text())
+    others = {**mine, "current-context": "nowhere"}
+    silent = {"contexts": [], "current-context": ""}
+    for name, config in (("others", others), ("silent", silent)):
+        (tmp_path / name).write_text(json.dumps(config))
+    (tmp_path / "empty").write_text("# nothing\n")
+    paths = ":".join(str(tmp_path / name) for name in ("empty", "silent", "mine", "others"))
+    monkeypatch.setenv("KUBECONFIG", paths)
+    assert run("pause", "fraud", "--no-wait").exit_code == 0
+    assert api.patches
+    assert "http://127.0.0.1:1 does not answer" in refused(run, "status", "--context", "nowhere")
+
+
+def behind(path: Path, proxy: object) -> None:
+    """The kubeconfig's cluster is reached by a proxy."""
+    file = path / "kubeconfig"
+    config: Json = json.loads(file.read_text())
+    config["clusters"][0]["cluster"]["proxy-url"] = proxy
+    file.write_text(json.dumps(config))
+
+
+def test_a_proxy_of_the_kubeconfig_is_gone_by_whatever_the_environment_excepts(serin: Run, tmp_path: Path) -> None:
+    """As kubectl does. NO_PROXY names the API server here, as a company's often names all that is private."""
+    behind(tmp_path, "http://127.0.0.1:1")
+    assert "('Unable to connect to proxy'" in refused(serin)
+
+
+def test_a_proxy_that_needs_a_package_says_which(serin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "urllib3.contrib.socks", None)
+    behind(tmp_path, "socks5://jane:hush@bastion:1080")
+    told = refused(serin)
+    assert told == (
+        "error: the proxy socks5://bastion:1080 speaks SOCKS, for which a package is missing: pip install PySocks into "
+        "serin's environment"
+    )
+
+
+@pytest.mark.parametrize("proxy", ["bastion:1080", "foo://jane:hush@bastion:1080", 7])
+def test_a_proxy_that_is_none(serin: Run, tmp_path: Path, proxy: object) -> None:
+    behind(tmp_path, proxy)
+    told = refused(serin)
+    assert "is no proxy: proxy-url of the kubeconfig, or HTTPS_PROXY, must begin with http://" in told
+    assert "hush" not in told
 
 
 def helper(path: Path, script: str) -> Path:

@@ -47,6 +47,19 @@ def manifest(**spec: Any) -> str:
     )
 
 
+def test_several_files_are_rendered_and_none_is_passed_over(tmp_path: Path) -> None:
+    """As kubectl takes them. Only the last one would be read otherwise, and the others be taken for valid."""
+    for name in ("one", "other"):
+        (tmp_path / name).write_text(SHORTEST.replace("name: fraud,", f"name: {name},"))
+    options = [part for name in ("one", "other") for part in ("-f", str(tmp_path / name))]
+    found = objects(run("render", *options))
+    assert [one["metadata"]["name"] for one in found if one["kind"] == "HTTPRoute"] == ["one", "other"]
+    (tmp_path / "one").write_text(SHORTEST.replace("alias", "alas"))
+    shown = run("render", *options)
+    assert shown.exit_code == 1
+    assert "did you mean alias?" in shown.stderr
+
+
 def test_the_shortest_manifest_by_documented_placeholders() -> None:
     service, route = objects(rendered(SHORTEST))
     assert (service["kind"], route["kind"]) == ("InferenceService", "HTTPRoute")
@@ -317,3 +330,11 @@ def test_a_gateway_has_to_come_from_somewhere(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("domain: models.acme")
     assert "GatewayNotConfigured" in rendered(SHORTEST, "--settings", str(file)).stderr
+
+
+@pytest.mark.parametrize("written", ["image: {repository: a/b}", "image: {repository: a/b}\nsettings:\n"])
+def test_values_of_the_chart_need_no_settings(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(written)
+    reached = manifest(traffic={"gateways": [{"name": "a", "namespace": "b"}]})
+    assert objects(rendered(reached, "--settings", str(file))) == objects(rendered(reached))

@@ -61,6 +61,12 @@ def test_it_is_called_as_it_was_called(
     assert capsys.readouterr().out.startswith(f"Usage: {told} status ")
 
 
+@pytest.mark.parametrize("arguments", [[], ["status"], ["-n", "payments", "promote"]])
+def test_help_is_asked_for_as_of_kubectl(arguments: list[str]) -> None:
+    shown = run(*arguments, "-h")
+    assert (shown.exit_code, shown.stdout) == (0, run(*arguments, "--help").stdout)
+
+
 def test_every_exit_code_is_documented() -> None:
     shown = run("--help").stdout
     for code in Exit:

@@ -117,6 +117,38 @@ def test_long_names_fold_and_cut_nothing_else(api: ApiServer, kubeconfig: Path) 
     ]
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60])
+def test_no_terminal_is_too_narrow_for_names_and_reasons(api: ApiServer, kubeconfig: Path, columns: int) -> None:
+    """What does not fit is for the terminal to wrap: columns that are left out are missed."""
+    body = objects.rejected()
+    body["metadata"] |= {"name": "fraud-detector-eu-west-1-with-more", "namespace": "payments"}
+    api.put(body)
+    for everywhere in ([], ["-A"]):
+        head, *rows = plain(on_a_terminal(kubeconfig, "status", *everywhere, columns=columns)[1])
+        assert head.split() == [
+            *["NAMESPACE"][: len(everywhere)],
+            "NAME",
+            "STABLE",
+            "CANDIDATE",
+            "WEIGHT",
+            "STEP",
+            "PHASE",
+        ]
+        assert "fraud " in rows[0]
+        assert [row.split()[-1] for row in rows if "v12" in row] == ["Progressing", "RolledBack"]
+    head, *rows = plain(on_a_terminal(kubeconfig, "history", body["metadata"]["name"], columns=columns)[1])
+    assert head.split() == ["ENDED", "VERSION", "OUTCOME", "TOOK", "WHY"]
+    assert rows[0].startswith("2026-11-17 09:30:00Z  v13      RolledBack  1h5m  LoadFailed: v13")
+
+
+def test_what_people_copy_is_folded_and_not_cut(api: ApiServer, kubeconfig: Path) -> None:
+    name = "fraud-detector-eu-west-1-with-more"
+    api.put(objects.deployment(name, url=f"http://{name}.payments.example.com"))
+    shown = plain(on_a_terminal(kubeconfig, "status", name, columns=40)[1])
+    assert "\u2026" not in "".join(shown)
+    assert f"http://{name}.payments.example.com" in "".join(line[11:] for line in shown if line.strip())
+
+
 def test_a_live_view_stays_up_to_date_and_leaves_the_last_state(api: ApiServer, kubeconfig: Path) -> None:
     api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
     code, got = on_a_terminal(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s")
@@ -166,6 +198,23 @@ def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> N
     shown = in_a_pipe(tmp_path, "render", "-f", str(file), PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0")
     assert shown.returncode == 0, shown.stderr
     assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(shown.stdout)), ensure_ascii=False)
+
+
+def test_a_login_helper_that_fails_has_said_why(api: ApiServer, kubeconfig: Path, tmp_path: Path) -> None:
+    """It speaks to the person itself. The Python client then stumbles over the words that it has not got."""
+    program = tmp_path / "login"
+    program.write_text("#!/bin/sh\necho 'token has expired' >&2; exit 1\n")
+    program.chmod(0o700)
+    config = json.loads(kubeconfig.read_text())
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "IfAvailable"}
+    config["users"][0]["user"] = {"exec": login}
+    kubeconfig.write_text(json.dumps(config))
+    api.refuse("GET /apis/serin.dev", 401, "Unauthorized")
+    code, got = on_a_terminal(kubeconfig, "status", "fraud")
+    assert code == 1
+    told = " ".join("\n".join(plain(got)).split())
+    assert told.startswith("token has expired error: the API server")
+    assert "does not know you: Unauthorized; the login helper failed, in its own words above Log in again" in told
 
 
 def test_an_order_is_not_taken_back_by_the_keyboard(api: ApiServer, kubeconfig: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from serin.analysis.checks import Number
 from serin.analysis.checks import Sample
 from serin.analysis.checks import Unknown
+from serin.api.analysis import Analysis
 from serin.api.analysis import Tally
 from serin.api.analysis import Verdict
 from serin.api.reasons import Reason
@@ -274,8 +275,14 @@ def test_a_query_can_name_how_long_the_step_has_run() -> None:
 
 
 def test_an_analysis_without_checks_waits_for_nothing() -> None:
-    scene = rolling({10: "5m"}, rollout={"analysis": {"every": "30s"}})
-    decision = scene.run(15)
+    """None is declared; a rollout that began by an older operator may still go by one."""
+    scene = rolling({10: "5m"})
+    scene.run(15)
+    rollout = scene.status.rollout
+    assert rollout is not None
+    course = rollout.course.model_copy(update={"analysis": Analysis(every="30s")})
+    scene.status = scene.status.model_copy(update={"rollout": rollout.model_copy(update={"course": course})})
+    decision = scene.look()
     assert scene.status.rollout is not None
     assert decision.look_again_at == scene.status.rollout.next_at
     scene.run(300 + 20)

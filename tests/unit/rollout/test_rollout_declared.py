@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serin.api.kinds import REVISION_LABEL
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
 from serin.api.modeldeployment import GatewayRef
@@ -161,6 +162,49 @@ def test_a_namespace_without_room_is_told() -> None:
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.NAME_TOO_LONG)
     assert scene.pods == {}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"model": {"storageUri": "s3://elsewhere/1"}}, "model.storageUri: spec.model says what is served"),
+        ({"minReplicas": 3}, "minReplicas: say it in spec.serving"),
+        ({"nodeSelector": {"a": "b"}, "maxReplicas": 3}, "maxReplicas: say it in spec.serving"),
+        ({"canaryTrafficPercent": 10}, "canaryTrafficPercent: spec.rollout says how requests move"),
+        ({"labels": {REVISION_LABEL: "mine"}}, f"labels.{REVISION_LABEL}: by it the operator knows its pods"),
+    ],
+)
+def test_an_override_by_which_the_status_would_not_be_true_is_refused(overrides: dict[str, Any], told: str) -> None:
+    scene = healthy().declare(2, serving={"overrides": overrides})
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    assert f"spec.serving.overrides must not set {told}" in scene.status.message
+    assert scene.status.message.endswith("; serving v1")
+    assert (scene.status.candidate, len(scene.pods)) == (None, 1)
+    scene.declare(2).run(600)
+    assert scene.status.phase is Phase.HEALTHY
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"model": {"storageUri": None}}, {"model": None}, {"labels": {"team": "a"}}, {"model": {"name": "x"}}]
+)
+def test_any_other_override_is_the_persons_own(overrides: dict[str, Any]) -> None:
+    scene = healthy().declare(2, serving={"overrides": overrides})
+    scene.run(600)
+    assert scene.status.phase is Phase.HEALTHY
+
+
+def test_what_serves_by_an_override_that_is_refused_now_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an upgrade of the operator: only what comes next has to do without it."""
+    serving = {"overrides": {"model": {"storageUri": "s3://elsewhere/1"}}}
+    with monkeypatch.context() as before:
+        before.setattr("serin.rollout.revision.RESERVED_OVERRIDES", {})
+        scene = healthy(serving=serving)
+    scene.run(3600)
+    assert (scene.status.phase, scene.told) == (Phase.HEALTHY, [])
+    scene.declare(2, serving=serving).settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
 
 
 def test_a_spec_that_cannot_be_read_touches_nothing() -> None:
