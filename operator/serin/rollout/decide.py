@@ -21,6 +21,7 @@ from serin.api.status import Retiring
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.rollout.aim import awaits_approval
+from serin.rollout.aim import following
 from serin.rollout.aim import needed_replicas
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
@@ -58,6 +59,7 @@ from serin.rollout.settle import settle
 from serin.rollout.standing import waiting_for
 from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
+from serin.rollout.steps import carries
 from serin.rollout.steps import earns
 from serin.rollout.steps import new_to_us
 from serin.rollout.steps import skip
@@ -281,6 +283,9 @@ def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec
     """What was declared for a rollout that takes too long."""
     rollout = memory.rollout
     if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at:
+        return memory
+    if rollout.skip and carries(memory, observed, following(rollout)):
+        # The route for everything is written: what comes in the way after that takes nothing back.
         return memory
     course = rollout.course
     if course.on_inconclusive is OnInconclusive.PROMOTE and _may_have_everything(memory, rollout, observed):
