@@ -13,16 +13,13 @@ from datetime import datetime
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import milliseconds
 from serin.api.reasons import Reason
-from serin.api.rollout import OnInconclusive
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Retiring
 from serin.api.status import Revision
-from serin.api.status import RolloutStatus
-from serin.rollout.aim import awaits_approval
-from serin.rollout.aim import following
 from serin.rollout.aim import needed_replicas
+from serin.rollout.deadline import past_deadline
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
 from serin.rollout.decision import ServingPlan
@@ -44,7 +41,6 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.orders import abort
 from serin.rollout.orders import carry_out
-from serin.rollout.pause import pause
 from serin.rollout.pause import suspend
 from serin.rollout.pause import unsuspend
 from serin.rollout.plan import plan_of
@@ -56,13 +52,10 @@ from serin.rollout.schedule import LOOK_AGAIN
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.settle import settle
-from serin.rollout.standing import waiting_for
 from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
-from serin.rollout.steps import carries
 from serin.rollout.steps import earns
 from serin.rollout.steps import new_to_us
-from serin.rollout.steps import skip
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
@@ -95,7 +88,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = _start(memory, goal, observed, now, warning)
     memory = _give_up_failing(memory, observed, spec, now)
     memory = lapse(weigh(memory, observed, now), observed, now)
-    memory = _past_deadline(memory, observed, spec, now)
+    memory = past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
     memory = settle(memory, observed, spec, now)
@@ -277,36 +270,6 @@ def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     if failure is None:
         return memory
     return give_up(memory, observed, failure.reason, failure.message, now)
-
-
-def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
-    """What was declared for a rollout that takes too long."""
-    rollout = memory.rollout
-    if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at:
-        return memory
-    if rollout.skip and carries(memory, observed, following(rollout)):
-        # The route for everything is written: what comes in the way after that takes nothing back.
-        return memory
-    course = rollout.course
-    if course.on_inconclusive is OnInconclusive.PROMOTE and _may_have_everything(memory, rollout, observed):
-        # No person's word: looked at anew at every decision until it has everything.
-        skipping = skip(rollout).model_copy(update={"deadline_at": rollout.deadline_at})
-        return memory if rollout.skip else replace(memory, rollout=skipping)
-    rollout = rollout.model_copy(update={"skip": False})
-    memory = replace(memory, rollout=rollout)
-    late = f"not promoted within {course.deadline}: waiting for {waiting_for(memory, observed, spec, now)}"
-    if course.on_inconclusive is OnInconclusive.ROLLBACK:
-        return give_up(memory, observed, Reason.DEADLINE_EXCEEDED, late, now)
-    return replace(memory, rollout=pause(rollout, Reason.DEADLINE_EXCEEDED, late, now))
-
-
-def _may_have_everything(memory: Memory, rollout: RolloutStatus, observed: Observed) -> bool:
-    """Whether too little evidence is all that keeps the candidate. That nobody declares it, that it never had a step,
-    that the stable revision is down or that a person is asked is for a person to override."""
-    asks = awaits_approval(rollout) or any(step.approval for step in rollout.course.steps[rollout.step :])
-    answers = observed.unmet is None and observed.registry_down is None
-    serves = memory.stable is not None and observed.serving.health(memory.stable.revision).ready > 0
-    return not asks and answers and serves and rollout.step > 0
 
 
 def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Failure | None:
