@@ -266,7 +266,9 @@ def awaited(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
     if wait.until is not None:
         return replace(wait, message=f"{wait.message}, at {format_time(wait.until)}")
     deadline = startup_deadline(memory, spec)
-    return wait if deadline is None else replace(wait, message=f"{wait.message} (until {format_time(deadline)})")
+    # Past it nothing happens by itself, to a first version say.
+    due = deadline is not None and now < deadline
+    return replace(wait, message=f"{wait.message} (until {_moment(deadline)})") if due else wait
 
 
 def _gateway(observed: Observed, message: str) -> Wait:
