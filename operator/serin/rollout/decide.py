@@ -73,9 +73,9 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return _told(suspend(memory, suspended, now), observed, spec, suspended, now)
     memory = unsuspend(memory, now)
 
-    goal = goal_of(observed, spec, memory, now)
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
+    goal = goal_of(observed, spec, memory, now)
     gone = lost(memory, goal, observed)
     if gone is not None:
         return replace(_told(memory, observed, spec, gone, now), look_again_at=now + LOOK_AGAIN)
