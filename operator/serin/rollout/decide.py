@@ -48,6 +48,7 @@ from serin.rollout.plan import withdrawal_of
 from serin.rollout.report import report
 from serin.rollout.report import shares
 from serin.rollout.retire import retire
+from serin.rollout.rewind import rewind
 from serin.rollout.schedule import LOOK_AGAIN
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
@@ -64,6 +65,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     if observed.deleting:
         # Children go by owner reference; a deletion waits for nothing of ours.
         return Decision(status=observed.status)
+    observed = rewind(observed, now)
     memory = Memory.of(observed.status)
     if isinstance(observed.spec, Problem):
         return _without_spec(memory, observed, observed.spec, now)
