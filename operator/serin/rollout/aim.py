@@ -45,11 +45,8 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
         return Aim(rollout.step, ahead[rollout.step - 1], forward=False)
     if rollout.paused is not None:
         return None
-    if rollout.skip:
-        return Aim(len(ahead), EVERYTHING, last=True)
-    if awaits_approval(rollout) or awaits_evidence(rollout):
-        return None
-    if rollout.next_at is not None and now < rollout.next_at:
+    holds = rollout.next_at is not None and now < rollout.next_at
+    if not rollout.skip and (holds or awaits_approval(rollout) or awaits_evidence(rollout)):
         return None
     return following(rollout)
 
@@ -57,7 +54,7 @@ def aim_of(rollout: RolloutStatus, now: datetime) -> Aim | None:
 def following(rollout: RolloutStatus) -> Aim:
     """What comes after the step it is in."""
     ahead = stages(rollout.course)
-    if rollout.step < len(ahead):
+    if rollout.step < len(ahead) and not rollout.skip:
         return Aim(rollout.step + 1, ahead[rollout.step])
     return Aim(len(ahead), EVERYTHING, last=True)
 

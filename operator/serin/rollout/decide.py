@@ -13,15 +13,13 @@ from datetime import datetime
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import milliseconds
 from serin.api.reasons import Reason
-from serin.api.rollout import OnInconclusive
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Retiring
 from serin.api.status import Revision
-from serin.api.status import RolloutStatus
-from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import needed_replicas
+from serin.rollout.deadline import past_deadline
 from serin.rollout.decision import Decision
 from serin.rollout.decision import Event
 from serin.rollout.decision import ServingPlan
@@ -43,7 +41,6 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.orders import abort
 from serin.rollout.orders import carry_out
-from serin.rollout.pause import pause
 from serin.rollout.pause import suspend
 from serin.rollout.pause import unsuspend
 from serin.rollout.plan import plan_of
@@ -52,16 +49,15 @@ from serin.rollout.report import report
 from serin.rollout.report import shares
 from serin.rollout.retire import drain_of
 from serin.rollout.retire import retire
+from serin.rollout.rewind import rewind
 from serin.rollout.schedule import LOOK_AGAIN
 from serin.rollout.schedule import next_moment
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.settle import settle
-from serin.rollout.standing import waiting_for
 from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
 from serin.rollout.steps import earns
 from serin.rollout.steps import new_to_us
-from serin.rollout.steps import skip
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
@@ -70,6 +66,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     if observed.deleting:
         # Children go by owner reference; a deletion waits for nothing of ours.
         return Decision(status=observed.status)
+    observed = rewind(observed, now)
     memory = Memory.of(observed.status)
     if isinstance(observed.spec, Problem):
         return _without_spec(memory, observed, observed.spec, now)
@@ -79,9 +76,9 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return _told(suspend(memory, suspended, now), observed, spec, suspended, now)
     memory = unsuspend(memory, now)
 
-    goal = goal_of(observed, spec, memory, now)
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
+    goal = goal_of(observed, spec, memory, now)
     gone = lost(memory, goal, observed)
     if gone is not None:
         return replace(_told(memory, observed, spec, gone, now), look_again_at=now + LOOK_AGAIN)
@@ -94,7 +91,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = _start(memory, goal, observed, now, warning)
     memory = _give_up_failing(memory, observed, spec, now)
     memory = lapse(weigh(memory, observed, now), observed, now)
-    memory = _past_deadline(memory, observed, spec, now)
+    memory = past_deadline(memory, observed, spec, now)
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
     memory = settle(memory, observed, spec, now)
@@ -276,33 +273,6 @@ def _give_up_failing(memory: Memory, observed: Observed, spec: ModelDeploymentSp
     if failure is None:
         return memory
     return give_up(memory, observed, failure.reason, failure.message, now)
-
-
-def _past_deadline(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
-    """What was declared for a rollout that takes too long."""
-    rollout = memory.rollout
-    if rollout is None or rollout.deadline_at is None or now < rollout.deadline_at:
-        return memory
-    course = rollout.course
-    if course.on_inconclusive is OnInconclusive.PROMOTE and _may_have_everything(memory, rollout, observed):
-        # No person's word: looked at anew at every decision until it has everything.
-        skipping = skip(rollout).model_copy(update={"deadline_at": rollout.deadline_at})
-        return memory if rollout.skip else replace(memory, rollout=skipping)
-    rollout = rollout.model_copy(update={"skip": False})
-    memory = replace(memory, rollout=rollout)
-    late = f"not promoted within {course.deadline}: waiting for {waiting_for(memory, observed, spec, now)}"
-    if course.on_inconclusive is OnInconclusive.ROLLBACK:
-        return give_up(memory, observed, Reason.DEADLINE_EXCEEDED, late, now)
-    return replace(memory, rollout=pause(rollout, Reason.DEADLINE_EXCEEDED, late, now))
-
-
-def _may_have_everything(memory: Memory, rollout: RolloutStatus, observed: Observed) -> bool:
-    """Whether too little evidence is all that keeps the candidate. That nobody declares it, that it never had a step,
-    that the stable revision is down or that a person is asked is for a person to override."""
-    asks = awaits_approval(rollout) or any(step.approval for step in rollout.course.steps[rollout.step :])
-    answers = observed.unmet is None and observed.registry_down is None
-    serves = memory.stable is not None and observed.serving.health(memory.stable.revision).ready > 0
-    return not asks and answers and serves and rollout.step > 0
 
 
 def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Failure | None:

@@ -17,6 +17,7 @@ from serin.api.rollout import OnFailure
 from serin.rollout.aim import aim_of
 from serin.rollout.give_up import give_up
 from serin.rollout.looks import passes_until
+from serin.rollout.looks import waived
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
@@ -35,14 +36,14 @@ def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
     """The rollout after a look that is new: the verdicts, and the end of a candidate that fails."""
     rollout, look = memory.rollout, observed.look
     candidate, stable = memory.candidate, memory.stable
-    if rollout is None or candidate is None or stable is None or look is None or rollout.skip:
+    if rollout is None or candidate is None or stable is None or look is None or waived(rollout):
         return memory
     analysis = rollout.course.analysis
     if analysis is None or look.since != rollout.step_started_at or look.at <= (rollout.judged_at or look.since):
         return memory
     checks = judge(analysis, look.measured, memory.analysis, Versions(candidate.version, stable.version))
     verdict = overall(checks)
-    if verdict is not Verdict.FAIL and _moves_on(memory, observed, now):
+    if verdict is not Verdict.FAIL and not rollout.skip and _moves_on(memory, observed, now):
         # The route of the next step is written: it was decided upon what was known then, and only a failure undoes it.
         verdict = Verdict.PASS
     judged = rollout.model_copy(update={"verdict": verdict, "judged_at": look.at})

@@ -69,9 +69,16 @@ def next_look(rollout: RolloutStatus | None) -> datetime | None:
     if rollout is None or rollout.step_started_at is None:
         return None
     analysis = rollout.course.analysis
-    if analysis is None or not analysis.checks or rollout.skip:
+    if analysis is None or not analysis.checks or waived(rollout):
         return None
     return (rollout.judged_at or rollout.step_started_at) + span(analysis.every)
+
+
+def waived(rollout: RolloutStatus) -> bool:
+    """Whether a person wants the candidate to have everything, whatever the checks say. What skips its steps because
+    they took too long keeps its deadline: too little evidence for it is no evidence against it, which still counts."""
+    paused = rollout.paused
+    return rollout.skip and (rollout if paused is None else paused).deadline_at is None
 
 
 def passes_until(rollout: RolloutStatus | None) -> datetime | None:

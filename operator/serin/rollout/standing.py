@@ -42,6 +42,8 @@ from serin.rollout.steps import spread_at
 ACCEPT = "to accept the route"
 # Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
 PASSING = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.BACKEND_UNAVAILABLE, Reason.SUSPENDED})
+# Phases that tell, without a candidate, that the stable revision has all the requests, whatever else it lacks.
+HAS_EVERYTHING = frozenset({Phase.HEALTHY, Phase.ROLLED_BACK, Phase.DEPLOYING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,8 @@ def _has_everything(stable: Revision, memory: Memory, observed: Observed, now: d
     route, before = observed.serving.route, observed.status
     if route.shares != {stable.revision: ALL}:
         return False
-    told = before.phase in (Phase.HEALTHY, Phase.ROLLED_BACK) and before.observed_generation == observed.generation
+    current = before.observed_generation == observed.generation
+    told = current and before.candidate is None and before.phase in HAS_EVERYTHING
     had = {share.revision: share.weight for share in memory.traffic if share.weight > 0} == route.shares
     return route.accepted or (route.pending and told and had and now < answer_due(observed, now))
 
@@ -263,7 +266,9 @@ def awaited(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
     if wait.until is not None:
         return replace(wait, message=f"{wait.message}, at {format_time(wait.until)}")
     deadline = startup_deadline(memory, spec)
-    return wait if deadline is None else replace(wait, message=f"{wait.message} (until {format_time(deadline)})")
+    # Past it nothing happens by itself, to a first version say.
+    due = deadline is not None and now < deadline
+    return replace(wait, message=f"{wait.message} (until {_moment(deadline)})") if due else wait
 
 
 def _gateway(observed: Observed, message: str) -> Wait:

@@ -79,7 +79,8 @@ def earns(memory: Memory, observed: Observed) -> bool:
     before, rollout = observed.status.rollout, memory.rollout
     if before is None or rollout is None or rollout.step_started_at is None:
         return False
-    passes = rollout.verdict is Verdict.PASS and before.verdict is not Verdict.PASS
+    # What skips its steps goes by no verdict.
+    passes = rollout.verdict is Verdict.PASS and before.verdict is not Verdict.PASS and not rollout.skip
     return passes or (before.step, before.step_started_at) != (rollout.step, rollout.step_started_at)
 
 

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from serin.analysis.checks import Measurement
+from serin.analysis.checks import Number
+from serin.analysis.checks import Unknown
+from serin.api.analysis import Verdict
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Phase
@@ -132,9 +136,9 @@ def test_promote_at_the_deadline_gives_everything_from_the_smallest_share() -> N
     assert stable_version(scene) == "v2"
 
 
-def growing() -> Scene:
+def growing(**settings: Any) -> Scene:
     """Past its deadline, waiting for the replicas of all the traffic."""
-    rollout = {"steps": [{"weight": 25, "hold": "2h"}], "deadline": "1h", "onInconclusive": "Promote"}
+    rollout = {"steps": [{"weight": 25, "hold": "2h"}], "deadline": "1h", "onInconclusive": "Promote", **settings}
     sections: dict[str, Any] = {"rollout": rollout, "serving": {"minReplicas": 4, "startupDeadline": "3h"}}
     scene = healthy(1, **sections).declare(2, **sections)
     scene.run(60)
@@ -163,6 +167,45 @@ def test_it_is_not_given_any_more_when_something_comes_in_the_way_before_the_rep
     assert scene.status.rollout.paused is not None
     assert scene.status.rollout.paused.reason is Reason.DEADLINE_EXCEEDED
     assert not scene.status.rollout.skip
+
+
+ANALYSIS = {"every": "30s", "checks": [{"name": "drift", "query": "drift", "atMost": "1"}]}
+
+
+def test_what_was_given_at_the_deadline_is_judged_until_it_has_everything() -> None:
+    """It was late for too little evidence; evidence against it is another thing."""
+    scene = growing(analysis=ANALYSIS)
+    candidate = scene.candidate
+    scene.measured["drift"] = Number(2.0)
+    scene.run(30)
+    scene.ready(candidate, 4).run(10)
+    assert (scene.route.shares, rejected(scene)) == ({scene.stable: 100}, [("v2", Reason.ANALYSIS_FAILED)])
+
+
+@pytest.mark.parametrize(("measured", "verdict"), [(Number(0.0), Verdict.PASS), (Unknown("no answer"), Verdict.ERROR)])
+def test_no_other_look_after_the_deadline_takes_anything_back(measured: Measurement, verdict: Verdict) -> None:
+    scene = growing(analysis=ANALYSIS)
+    scene.accepts = False
+    scene.ready(scene.candidate, 4).run(10)
+    assert scene.weight == 100
+    scene.measured["drift"] = measured
+    for _ in range(30):
+        scene.wait(1).look()
+        assert scene.weight == 100
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.verdict is verdict
+    scene.accept().settle()
+    assert stable_version(scene) == "v2"
+
+
+def test_who_was_ordered_to_get_everything_is_judged_no_more() -> None:
+    """Also not once the deadline is over: whoever orders it has been told what the checks say."""
+    scene = growing(analysis=ANALYSIS)
+    scene.order(Verb.PROMOTE, scene.candidate).settle()
+    scene.measured["drift"] = Number(2.0)
+    scene.run(60)
+    scene.ready(scene.candidate, 4).run(10)
+    assert stable_version(scene) == "v2"
 
 
 @pytest.mark.parametrize("asks", [0, 1])

@@ -68,9 +68,12 @@ def test_the_deadline_without_a_pod() -> None:
     scene = first()
     scene.become_ready = False
     scene.settle()
-    scene.run(600)
-    assert scene.status.message.startswith("v1 is late: waiting for 0 of 1 replicas of v1 to be ready")
-    assert NO_POD not in scene.status.message
+    scene.run(599)
+    assert "to be ready (until 2026-11-20T12:10:00Z)" in scene.status.message
+    scene.run(1)
+    assert scene.status.message == "v1 is late: waiting for 0 of 1 replicas of v1 to be ready", "no moment that is over"
+    assert scene.status.rollout is not None
+    assert "until" not in scene.status.rollout.waiting_for
     scene.without_pods.add(scene.candidate)
     scene.settle()
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.STARTUP_DEADLINE_EXCEEDED)

@@ -140,6 +140,17 @@ def test_what_is_wrong_is_told_while_an_order_goes_back() -> None:
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.POLICY_NOT_FOUND)
 
 
+def test_nothing_is_wrong_with_what_an_order_goes_back_to() -> None:
+    """Also in the very decision that carries the order out: what it begins needs no policy any more."""
+    scene = by_policy(says())
+    scene.run(3600)
+    scene.become_ready, scene.policy = False, MISSING
+    scene.declare(1, rollout={"policy": "cautious"}).settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.POLICY_NOT_FOUND)
+    scene.order(Verb.UNDO, scene.stable).look()
+    assert (scene.status.phase, scene.condition(ConditionType.STALLED)) == (Phase.ROLLING_BACK, None)
+
+
 @pytest.mark.parametrize("reason", [Reason.POLICY_NOT_FOUND, Reason.INVALID_POLICY])
 def test_a_policy_that_goes_while_nothing_rolls_is_told_and_serving_goes_on(reason: Reason) -> None:
     scene = healthy()

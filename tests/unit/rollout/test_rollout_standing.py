@@ -151,6 +151,23 @@ def test_what_moves_no_request_is_no_news(begin: Callable[[], Scene], phase: Pha
     assert scene.status.phase is phase
 
 
+def test_a_replica_that_goes_while_the_gateway_has_yet_to_answer_is_what_is_told() -> None:
+    """And not the gateway in the next breath, when nothing else has happened."""
+    scene = rolling({10: "0s"}, rollout={"keepPrevious": "1m"}, serving={"minReplicas": 2})
+    scene.run(30)
+    route, scene.accepts = scene.route, False
+    while scene.route == route:
+        scene.run(1)
+    assert (scene.route.pending, scene.status.phase) == (True, Phase.HEALTHY)
+    scene.become_ready = False
+    scene.ready(scene.stable, 1).settle()
+    assert scene.condition(ConditionType.READY) == ("False", Reason.WAITING_FOR_REPLICAS)
+    scene.ready(scene.stable, 2).settle()
+    assert scene.status.phase is Phase.HEALTHY
+    scene.run(60)
+    assert scene.condition(ConditionType.READY) == ("False", Reason.WAITING_FOR_GATEWAY)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -422,3 +422,44 @@ def test_a_pause_takes_nothing_that_is_answered_to_nobody() -> None:
     assert (scene.route, scene.status.phase) == (before, Phase.PAUSED)
     scene.order(Verb.ABORT, scene.candidate).settle()
     assert scene.route.shares == {scene.stable: 100}, "whoever orders it has been told"
+
+
+def everything_on_the_way(**rollout: Any) -> Scene:
+    """The route that gives v2 everything out of a step with half is written, and the gateway has not said so yet."""
+    sections: dict[str, Any] = {
+        "rollout": {"steps": [{"weight": 50, "hold": "5m"}, {"weight": 80, "hold": "2h"}], **rollout},
+        "serving": {"minReplicas": 2},
+    }
+    scene = healthy(1, **sections).declare(2, **sections)
+    scene.run(60)
+    scene.accepts = False
+    if not rollout:
+        scene.order(Verb.PROMOTE, scene.candidate)
+    scene.run(255)
+    assert (scene.weight, scene.status.rollout and scene.status.rollout.step) == (100, 1)
+    scene.become_ready = False
+    return scene
+
+
+@pytest.mark.parametrize("end", ["a pause", "a crash"])
+def test_what_was_promoted_by_order_keeps_everything_before_that_is_known(end: str) -> None:
+    scene = everything_on_the_way()
+    before = scene.route.weights
+    scene.accept().fail(scene.stable, NO_ROOM)
+    if end == "a pause":
+        scene.order(Verb.PAUSE, scene.candidate).settle()
+    else:
+        crashes(scene)
+    scene.run(3600)
+    assert (scene.route.weights, scene.status.phase) == (before, Phase.PAUSED)
+    scene.ready(scene.candidate, 2).order(Verb.RESUME, scene.candidate).run(60)
+    assert version(scene) == "v2"
+
+
+def test_what_was_promoted_at_the_deadline_keeps_everything_before_that_is_known() -> None:
+    scene = everything_on_the_way(deadline="5m", onInconclusive="Promote")
+    before = scene.route.weights
+    scene.fail(scene.stable, NO_ROOM).run(60)
+    assert (scene.route.weights, version(scene)) == (before, "v1")
+    scene.accept().settle()
+    assert version(scene) == "v2"
