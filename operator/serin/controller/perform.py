@@ -32,6 +32,7 @@ from serin.controller.queue import Key
 from serin.controller.refusals import Blocked
 from serin.controller.refusals import conflict
 from serin.controller.refusals import contested
+from serin.controller.refusals import going
 from serin.controller.refusals import left
 from serin.controller.refusals import told
 from serin.controller.refusals import whose
@@ -104,7 +105,7 @@ class Performer:
 
     def _complain(self, key: Key, blocked: list[Blocked], now: datetime) -> None:
         """Raise the first refusal. What mostly passes within a minute is told when it lasts: KServe's webhook is away
-        whenever KServe is upgraded, and the garbage collector takes its time."""
+        whenever KServe is upgraded, and what is being deleted takes its time."""
         passing = [one for one in blocked if one.silence is not None or one.waits]
         since = self._silent.setdefault(key, now) if passing else self._silent.pop(key, now)
         verdicts = blocked if now - since >= SILENCE else [one for one in blocked if one not in passing]
@@ -148,8 +149,9 @@ class Performer:
             return True
         if present.owner != plan.uid:
             raise Blocked(conflict(manifest.kind, manifest.name, "belongs to another owner"))
-        if present.deleting:
-            raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is being deleted")
+        # By a route that is going gateways may send requests to its last moment.
+        if present.deleting and manifest.kind is not HTTP_ROUTE:
+            raise going(manifest.kind, manifest.name)
         body, changed = _patch_to(manifest, present), False
         one = (Key(plan.namespace, plan.name), manifest.kind, manifest.name)
         if body and self._fights.may_write(*one, body, now):
@@ -161,6 +163,8 @@ class Performer:
         fields = self._fights.fought_over(*one, now)
         if fields:
             raise Blocked(contested(manifest.kind, manifest.name, fields))
+        if present.deleting:
+            raise going(manifest.kind, manifest.name)
         return changed
 
     async def _put_right(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> Live:

@@ -97,6 +97,15 @@ def left(kind: Kind, name: str, what: str) -> Blocked:
     return Blocked(Problem(Reason.NAME_CONFLICT, text), waits=True)
 
 
+def going(kind: Kind, name: str) -> Blocked:
+    """The object is being deleted, which waits for whoever has a finalizer there."""
+    text = (
+        f"{kind.kind} {name} is being deleted, and is made anew when it is gone: see in its metadata.finalizers "
+        f"({_shown(kind, name)}) who holds it back, and whether that runs"
+    )
+    return Blocked(Problem(Reason.NAME_CONFLICT, text), waits=True)
+
+
 def whose(metadata: Json, owner: Json | None) -> str:
     """Whose an object is that is not ours."""
     if owner is not None:
@@ -109,12 +118,16 @@ def whose(metadata: Json, owner: Json | None) -> str:
 
 def contested(kind: Kind, name: str, fields: list[str]) -> Problem:
     """Somebody else has another idea of these fields."""
-    who = f"kubectl get {kind.plural}.{kind.group} {name} -o yaml --show-managed-fields"
+    who = f"{_shown(kind, name)} --show-managed-fields"
     return Problem(
         Reason.CONTESTED,
         f"{kind.kind} {name}: somebody undoes every change of {_named(fields)}: find out who writes there ({who}) and "
         "keep them from it; until then it is put right once a minute",
     )
+
+
+def _shown(kind: Kind, name: str) -> str:
+    return f"kubectl get {kind.plural}.{kind.group} {name} -o yaml"
 
 
 def _named(fields: list[str]) -> str:
