@@ -11,7 +11,6 @@ from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import NAMESPACE as NAMESPACE_KIND
-from serin.api.kinds import REVISION_LABEL
 from serin.api.kinds import WORKLOAD
 from tests.integration.kube import Json
 from tests.integration.scene import Deployed

@@ -148,7 +148,8 @@ class Performer:
             await self._create(plan, manifest)
             return True
         if present.owner != plan.uid:
-            raise Blocked(conflict(manifest.kind, manifest.name, "belongs to another owner"))
+            gone = ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is gone")
+            raise await self._meet(plan, manifest, present.uid) or gone
         # By a route that is going gateways may send requests to its last moment.
         if present.deleting and manifest.kind is not HTTP_ROUTE:
             raise going(manifest.kind, manifest.name)
@@ -202,9 +203,8 @@ class Performer:
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
         if manifest.after is not None:
-            if await self._meet(plan, manifest):
-                return
-            raise left(kind, manifest.name, manifest.after)
+            former = left(kind, manifest.name, f"{manifest.after} of a former one")
+            raise await self._meet(plan, manifest) or former
         log.info("object is created", kind=kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             written = await self._client.create(kind, plan.namespace, manifest.body)
@@ -215,11 +215,17 @@ class Performer:
             raise
         self._children.put(kind, written)
 
-    async def _meet(self, plan: ServingPlan, manifest: Manifest) -> bool:
-        """An object of the name may exist although the cache has none: look whose it is. True where it is ours."""
-        present = await self._read(manifest.kind, plan.namespace, manifest.name)
+    async def _meet(self, plan: ServingPlan, manifest: Manifest, known: str | None = None) -> Blocked | None:
+        """An object of the name may exist that the cache does not have, or has with the uid ``known`` as not ours: look
+        whose it is. What is in the way for a while, if something is.
+
+        Raises Blocked for what is in the way for good, and ClusterError where it is ours: the cache has it from now on,
+        and no watch tells of it again.
+        """
+        kind, name = manifest.kind, manifest.name
+        present = await self._read(kind, plan.namespace, name, known)
         if present is None:
-            return False
+            return None
         metadata = present["metadata"]
         owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
         if owner is not None and owner["uid"] == plan.uid:
@@ -227,16 +233,15 @@ class Performer:
                 # Its label was changed by hand, so that no watch shows it to us any more.
                 labels = {"metadata": {"labels": manifest.body["metadata"]["labels"]}}
                 version = metadata["resourceVersion"]
-                written = await self._client.patch(
-                    manifest.kind, plan.namespace, manifest.name, labels, version=version
-                )
-                self._children.put(manifest.kind, written)
-            return True
-        # That of the deleted ModelDeployment of this name is about to be taken by the garbage collector.
-        former = owner is not None and (owner.get("kind"), owner.get("name")) == (MODEL_DEPLOYMENT.kind, plan.name)
-        if not former and "deletionTimestamp" not in metadata:
-            raise Blocked(conflict(manifest.kind, manifest.name, whose(metadata, owner)))
-        return False
+                written = await self._client.patch(kind, plan.namespace, name, labels, version=version)
+                self._children.put(kind, written)
+            raise ClusterError(CONFLICT, f"{kind.kind} {name} is there already")
+        if "deletionTimestamp" in metadata:
+            return going(kind, name)
+        if owner is not None and (owner.get("kind"), owner.get("name")) == (MODEL_DEPLOYMENT.kind, plan.name):
+            # The garbage collector is about to take it.
+            return left(kind, name, f"that of a deleted {MODEL_DEPLOYMENT.kind} {plan.name}")
+        raise Blocked(conflict(kind, name, whose(metadata, owner)))
 
     async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
         """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""

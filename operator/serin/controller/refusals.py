@@ -89,10 +89,10 @@ def conflict(kind: Kind, name: str, owner: str) -> Problem:
 
 
 def left(kind: Kind, name: str, what: str) -> Blocked:
-    """The object is made anew when ``what`` of its former self is gone, which is a matter of moments."""
+    """The object is made when ``what`` was before it is gone, which is a matter of moments."""
     text = (
-        f"{kind.kind} {name} is made when {what} of a former one is gone: see whether the cluster's garbage collector "
-        "runs (kube-controller-manager), or delete it"
+        f"{kind.kind} {name} is made when {what} is gone: see whether the cluster's garbage collector runs "
+        "(kube-controller-manager), or delete it"
     )
     return Blocked(Problem(Reason.NAME_CONFLICT, text), waits=True)
 
