@@ -79,18 +79,17 @@ class Performer:
         self._silent.pop(key, None)
         self._fights.forget(key)
 
-    def misses(self, plan: ServingPlan, names: frozenset[str], *, route: bool) -> bool:
-        """Whether an object of these revisions would have to be made, as far as the cache knows, or the ``route``."""
-        known = self._children.of(Key(plan.namespace, plan.name))
+    def misses(self, plan: ServingPlan, known: LiveObjects, names: frozenset[str], *, route: bool) -> bool:
+        """Whether an object of these revisions would have to be made, as far as is known, or the ``route``."""
         rendered = self._backend.render(plan, known)
         if route and rendered.route is not None and plan.name not in known.of(HTTP_ROUTE):
             return True
         return any(one.name in names and one.name not in known.of(one.kind) for one in rendered.objects)
 
-    async def perform(self, plan: ServingPlan, now: datetime) -> Done:
-        """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
+    async def perform(self, plan: ServingPlan, known: LiveObjects, now: datetime) -> Done:
+        """Make everything that shall be, upon what was known when that was decided: who has changed something since is
+        not overwritten. Raises Blocked for what people must know, ClusterError for what passes."""
         key = Key(plan.namespace, plan.name)
-        known = self._children.of(key)
         rendered = self._backend.render(plan, known)
         blocked: list[Blocked] = []
         route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, known, now), blocked)

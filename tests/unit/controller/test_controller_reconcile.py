@@ -43,6 +43,7 @@ from serin.errors import ClusterError
 from serin.rollout.observed import Problem
 from serin.rollout.records import Question
 from serin.rollout.records import Records
+from serin.serving.backend import LiveObjects
 from serin.serving.kserve import KServe
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.fake_api import collect
@@ -288,6 +289,61 @@ async def test_no_step_is_taken_on_what_silent_watches_last_told(happens: Callab
     assert (stage.api.written, outcome) == ([], Outcome("requeue_after", stage.now))
     await stage.reconciler.reconcile(KEY)
     assert new not in stage.shares()
+
+
+@pytest.mark.parametrize("happens", [crash, abort, force_away])
+async def test_no_step_is_taken_on_what_was_overtaken_while_the_registry_answered(
+    happens: Callable[[Stage, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caches know it by then, but the decision does not."""
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    await stage.look()
+    stage.now += timedelta(hours=1)
+    words = stage.reconciler._gatherer._logs.add_words
+
+    async def meanwhile(namespace: str, live: LiveObjects) -> LiveObjects:
+        found = await words(namespace, live)
+        monkeypatch.undo()
+        happens(stage, new)
+        stage.watch()
+        return found
+
+    monkeypatch.setattr(stage.reconciler._gatherer._logs, "add_words", meanwhile)
+    stage.api.written.clear()
+    outcome = await stage.reconciler.reconcile(KEY)
+    assert (stage.api.written, outcome) == ([], Outcome("requeue_after", stage.now))
+    await stage.reconciler.reconcile(KEY)
+    assert new not in stage.shares()
+    assert stage.shares() == {old: 100}
+
+
+async def test_a_route_that_changed_while_the_registry_answered_is_not_overwritten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another operator has taken the candidate back: what was decided before gives it nothing."""
+    stage = Stage()
+    old = await stage.served()
+    before = stage.api.of(HTTP_ROUTE, *KEY)
+    stage.declare(2)
+    new = await stage.until_progressing()
+    await stage.look()
+    assert stage.shares() == {old: 90, new: 10}
+    words = stage.reconciler._gatherer._logs.add_words
+
+    async def meanwhile(namespace: str, live: LiveObjects) -> LiveObjects:
+        found = await words(namespace, live)
+        monkeypatch.undo()
+        stage.api.put(HTTP_ROUTE, before)
+        stage.watch()
+        return found
+
+    monkeypatch.setattr(stage.reconciler._gatherer._logs, "add_words", meanwhile)
+    stage.declare(2, serving={"minReplicas": 2})
+    await stage.look()
+    assert stage.shares() == {old: 100}
 
 
 async def test_a_step_is_taken_after_one_look_at_what_is() -> None:
