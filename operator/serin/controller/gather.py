@@ -44,6 +44,7 @@ from serin.serving.pods import with_words
 # A log is read once for each container that ended; a crash loop must not make it a stream of requests.
 LOGS_REMEMBERED = 2048
 # What fails loses its requests only after its log was read: the wait must be short.
+LOG_SECONDS = 2.0
 BUSY_SECONDS = 0.1
 LONGEST_BUSY_SECONDS = 1.0
 # Fields of the status that only tell.
@@ -226,7 +227,16 @@ class Logs:
         return replace(one, failure=replace(failure, message=self._known[ended]))
 
     async def _log(self, namespace: str, words: Words) -> str | None:
-        """The log, asked for once more where the API server was only busy: a rejection tells its reason for good."""
+        """The log; none for good where its node does not answer: the API server would wait for half a minute, at every
+        look (client-go transport/cache.go)."""
+        try:
+            async with asyncio.timeout(LOG_SECONDS):
+                return await self._insist(namespace, words)
+        except TimeoutError:
+            return ""
+
+    async def _insist(self, namespace: str, words: Words) -> str | None:
+        """Asked for once more where the API server was only busy: a rejection tells its reason for good."""
         try:
             return await self._client.log(namespace, words.pod, words.container, previous=words.running)
         except ClusterError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 from collections import Counter
@@ -27,6 +28,7 @@ from serin.api.modeldeployment import Model
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
 from serin.cluster.client import CONFLICT
+from serin.controller import gather
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
@@ -257,8 +259,8 @@ async def test_the_route_is_written_before_anything_else() -> None:
     assert stage.all(INFERENCE_SERVICE) == {old}
 
 
-def crash(stage: Stage, new: str) -> None:
-    ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": "MemoryError"}
+def crash(stage: Stage, new: str, message: str = "MemoryError") -> None:
+    ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": message}
     container = {"name": "kserve-container", "restartCount": 0, "ready": False, "state": {"terminated": ended}}
     pod = stage.api.of(POD, "payments", f"{new}-predictor-0")
     stage.api.put(POD, {**pod, "status": {"containerStatuses": [container]}})
@@ -932,6 +934,30 @@ async def test_a_log_is_asked_for_once_more_where_the_server_was_busy(status: in
     await stage.look()
     assert len([one for one in stage.api.reads if one.startswith("log")]) == asked
     assert ("ValueError" in stage.status["message"]) == (asked == 2)
+
+
+async def test_a_kubelet_that_does_not_answer_for_a_log_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may take its node with it. The API server then waits half a minute for its kubelet, at every look."""
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    crash(stage, new, message="")
+    asked: list[str] = []
+
+    async def silent(namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        asked.append(pod)
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(stage.api, "log", silent)
+    monkeypatch.setattr(gather, "LOG_SECONDS", 0.01)
+    async with asyncio.timeout(10):
+        await stage.look()
+        assert stage.shares() == {old: 100}
+        assert "ended (Error, exit code 1)" in stage.status["rejected"][0]["message"]
+        await stage.look()
+    assert asked == [f"{new}-predictor-0"]
 
 
 async def test_last_words_are_read_once() -> None:
