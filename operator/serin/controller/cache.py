@@ -88,6 +88,13 @@ class Parents:
         body["metadata"]["resourceVersion"] = entry.resource_version
         return body
 
+    def holds(self, body: Mapping[str, Any]) -> bool:
+        """Whether this very version is what is known: not an older one, nor one of an object that is gone."""
+        metadata = body["metadata"]
+        entry = self._entries.get(_key(metadata))
+        known = None if entry is None else (entry.uid, entry.resource_version)
+        return known == (metadata["uid"], metadata["resourceVersion"])
+
     def put(self, body: Mapping[str, Any]) -> bool:
         """Take this version if it is newer. True where something that matters is different."""
         metadata = body["metadata"]

@@ -128,10 +128,11 @@ def _parent_sink(queue: Queue, parents: Parents, note: Callable[[Key, dict[str, 
             parents.drop(key, metadata["uid"])
             queue.add(key)
             return
-        # Also of what is known already: a live read may have brought it, which tells nobody.
-        note(key, body["spec"])
         if parents.put(body):
             queue.add(key, fresh=event is not None)
+        if parents.holds(body):
+            # Also what was known already: a live read may have brought it, which tells nobody.
+            note(key, body["spec"])
 
     return take
 

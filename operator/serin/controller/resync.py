@@ -84,7 +84,9 @@ async def _parents(client: Client, parents: Parents, registries: Registries) -> 
     async for body in _all(client, MODEL_DEPLOYMENT):
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
         parents.put(body)
-        registries.note(key, body["spec"])
+        if parents.holds(body):
+            # A list of many pages is seconds old at its end.
+            registries.note(key, body["spec"])
         present.add(key)
     for key in known - present:
         # Absent from a list is a reason to look, not a proof: it may be younger than the list.
