@@ -96,7 +96,7 @@ class Performer:
         others = 0
         for write in rendered.writes:
             if isinstance(write, Scale):
-                others += await _noting(self._scale(plan, write, known), blocked)
+                others += await _noting(self._scale(plan, write, known, now), blocked)
             else:
                 others += await _noting(self._ensure(plan, write, known, now), blocked)
         self._complain(key, blocked, now)
@@ -251,10 +251,21 @@ class Performer:
             self._children.put(kind, body)
         return body
 
-    async def _scale(self, plan: ServingPlan, scale: Scale, known: LiveObjects) -> bool:
+    async def _scale(self, plan: ServingPlan, scale: Scale, known: LiveObjects, now: datetime) -> bool:
         workload = known.of(WORKLOAD)[scale.workload]
-        if workload.spec["replicas"] == scale.replicas or workload.deleting:
-            return False
+        one = (Key(plan.namespace, plan.name), WORKLOAD, scale.workload)
+        change = {"spec": {"replicas": scale.replicas}}
+        wrong = workload.spec["replicas"] != scale.replicas and not workload.deleting
+        writes = wrong and self._fights.may_write(*one, change, now)
+        if writes:
+            await self._resize(plan, scale, workload)
+            self._fights.wrote(*one, change, now)
+        fields = self._fights.fought_over(*one, now)
+        if fields:
+            raise Blocked(contested(WORKLOAD, scale.workload, fields))
+        return writes
+
+    async def _resize(self, plan: ServingPlan, scale: Scale, workload: Live) -> None:
         log.info("workload is scaled", name=scale.workload, namespace=plan.namespace, replicas=scale.replicas)
         try:
             await self._client.scale(plan.namespace, scale.workload, scale.replicas, version=workload.resource_version)
@@ -262,7 +273,6 @@ class Performer:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
             raise told(WORKLOAD, error) from error
-        return True
 
 
 async def _noting(write: Awaitable[bool], blocked: list[Blocked]) -> bool:
