@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 
+from serin.api.kinds import AUTOSCALER
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.api.reasons import Reason
+from serin.controller.fights import PEACE
 from serin.controller.fights import TIMES
+from serin.controller.fights import Fights
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.test_controller_reconcile import KEY
 from tests.unit.controller.test_controller_reconcile import Stage
+from tests.unit.rollout.scene import START
 
 Json = dict[str, Any]
 THEIRS = {"request": "5s"}
@@ -197,3 +201,10 @@ async def test_a_size_that_is_changed_by_hand_now_and_then_is_no_fight() -> None
         await stage.look()
         assert stage.api.of(WORKLOAD, "payments", workload)["spec"]["replicas"] == 2
     assert told(stage) == ("", "")
+
+
+def test_of_revisions_that_are_gone_nothing_is_kept() -> None:
+    fights = Fights()
+    for number in range(100):
+        fights.wrote(KEY, AUTOSCALER, f"fraud-v{number}", {"spec": {"minReplicas": 2}}, START + number * PEACE)
+    assert len(fights._last[KEY]) <= 2
