@@ -115,6 +115,7 @@ class Registries:
             self._leaving.discard(name)
         if event == "DELETED":
             self._labels.pop(name, None)
+            self._telemetry.namespace_gone(name)
         elif self._labels.get(name) != labels:
             known = name in self._labels
             self._labels[name] = labels
