@@ -297,7 +297,7 @@ def test_what_is_past_does_not_hide_what_keeps_a_pod_from_serving_now() -> None:
     waits = of({**pod(), "status": {"phase": "Pending", "conditions": [scheduled]}})
     hopeless = of(pod(container(ended(), ended(), restarts=1)))
     for pods in ((evicted, overcome, waits), (waits, overcome, evicted)):
-        assert [one.reason for one in health(pods).failures][0] is Reason.UNSCHEDULABLE
+        assert health(pods).failures[0].reason is Reason.UNSCHEDULABLE
     assert [one.hopeless for one in health((evicted, waits, hopeless)).failures] == [True, False, False]
 
 
