@@ -181,6 +181,12 @@ class Children:
                 replicas.append(entry.content)
         return LiveObjects(objects=objects, replicas=tuple(replicas))
 
+    def whose(self, kind: Kind, body: Mapping[str, Any]) -> Key | None:
+        """The parent's key that an object of this name is known to have."""
+        key = _key(body["metadata"])
+        entry = self._entries.get(kind, {}).get(key)
+        return Key(key.namespace, entry.parent) if entry is not None and entry.parent is not None else None
+
     def mine(self, kind: Kind, parent: Key) -> list[tuple[Key, str]]:
         """Keys and uids of the known objects of a kind that belong to one ModelDeployment."""
         keys = [Key(parent.namespace, name) for one, name in self._of.get(parent, ()) if one is kind]

@@ -139,8 +139,13 @@ def _parent_sink(queue: Queue, parents: Parents, note: Callable[[Key, dict[str, 
 
 def _child_sink(kind: Kind, queue: Queue, children: Children) -> Sink:
     def take(event: str | None, body: dict[str, Any]) -> None:
+        before = children.whose(kind, body)
         parent = children.drop(kind, body) if event == "DELETED" else children.put(kind, body)
-        if parent is not None:
-            queue.add(parent, fresh=event is not None)
+        if parent is None:
+            return
+        queue.add(parent, fresh=event is not None)
+        if before is not None and before != parent:
+            # Its label was changed by hand.
+            queue.add(before, fresh=event is not None)
 
     return take

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import MODEL_REGISTRY
@@ -20,6 +21,7 @@ from serin.controller.app import prime
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.handlers import CHILDREN
+from serin.controller.handlers import _child_sink
 from serin.controller.handlers import _parent_sink
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
@@ -179,3 +181,19 @@ async def test_a_spec_that_a_live_read_has_brought_is_noted_when_the_watch_tells
     caches.parents.put(body)
     caches.watch("MODIFIED", body)
     assert caches.followed == {"wine"}
+
+
+@pytest.mark.parametrize("event", ["MODIFIED", None])
+async def test_who_loses_a_child_by_its_label_is_looked_at_as_well(event: str | None) -> None:
+    caches = Caches()
+    watch = _child_sink(HTTP_ROUTE, caches.queue, caches.children)
+
+    def route(of: str) -> Json:
+        metadata = {"name": "fraud", "namespace": "payments", "labels": {DEPLOYMENT_LABEL: of}}
+        return caches.api.put(HTTP_ROUTE, {"metadata": metadata, "spec": {}})
+
+    watch("ADDED", route("fraud"))
+    assert [(await caches.queue.get())[0] for _ in range(len(caches.queue))] == [KEY]
+    caches.queue.done(KEY)
+    watch(event, route("another"))
+    assert {(await caches.queue.get())[0] for _ in range(len(caches.queue))} == {KEY, Key("payments", "another")}
