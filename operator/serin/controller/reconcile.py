@@ -114,8 +114,8 @@ class Reconciler:
             except Blocked as blocked:
                 refused = True
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
-                told = decide(replace(observed, obstacles=(blocked.problem,)), now)
-                decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
+                decision = decide(replace(observed, obstacles=(blocked.problem,)), now)
+                decision = replace(decision, look_again_at=_earliest(decision.look_again_at, now + AFTER_REFUSAL))
         if done.waits:
             decision = replace(decision, look_again_at=_earliest(decision.look_again_at, now + AFTER_REFUSAL))
         waits = plan is not None and not refused and decision.may_wait
