@@ -12,11 +12,14 @@ from serin.api.reasons import Reason
 from serin.cluster.client import CONFLICT
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import TOO_MANY_REQUESTS
+from serin.cluster.client import UNAUTHORIZED
 from serin.cluster.client import Json
 from serin.errors import ClusterError
 from serin.rollout.observed import Problem
 
-FORBIDDEN = 403
+FORBIDDEN, REQUEST_TIMEOUT = 403, 408
+# No verdict on what was to be written. A token that is not valid any more, say, is read anew within a minute.
+PASSING = frozenset({0, UNAUTHORIZED, NOT_FOUND, FORBIDDEN, REQUEST_TIMEOUT, CONFLICT, TOO_MANY_REQUESTS})
 # What the API server says where it knows the group but not the kind, and where it does not know the group: only the
 # first comes as a Status. A namespace that is missing is a 404, too.
 NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
@@ -63,7 +66,7 @@ def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Except
     if error.status == FORBIDDEN and "being terminated" not in message:
         reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
         return Blocked(Problem(reason, message))
-    if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
+    if error.status in PASSING:
         return error
     if error.status >= 500 and DENIED not in message:
         if "webhook" not in message:

@@ -586,7 +586,7 @@ async def test_what_people_must_know(kind: Kind, status: int, message: str, reas
     assert [one["reason"] for one in stage.status["conditions"] if one["type"] == "Stalled"] == [reason]
 
 
-@pytest.mark.parametrize("status", [0, 404, 409, 429, 500, 503])
+@pytest.mark.parametrize("status", [0, 401, 404, 408, 409, 429, 500, 503])
 async def test_what_passes_is_left_to_the_queue(status: int) -> None:
     stage = Stage()
     stage.api.refuse("create", INFERENCE_SERVICE, status, "try again")
