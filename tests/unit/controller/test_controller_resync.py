@@ -197,3 +197,15 @@ async def test_who_loses_a_child_by_its_label_is_looked_at_as_well(event: str | 
     caches.queue.done(KEY)
     watch(event, route("another"))
     assert {(await caches.queue.get())[0] for _ in range(len(caches.queue))} == {KEY, Key("payments", "another")}
+
+
+async def test_what_went_unseen_is_looked_at_once_more() -> None:
+    """Its series, and what it followed, end with that look."""
+    caches = Caches()
+    await caches.prime()
+    caches.queue.done((await caches.queue.get())[0])
+    caches.api.remove(MODEL_DEPLOYMENT, *KEY)
+    for part in caches.parts():
+        await part()
+    assert caches.parents.all() == []
+    assert (await asyncio.wait_for(caches.queue.get(), 1))[0] == KEY
