@@ -27,10 +27,10 @@ def deletes_before_it_tells() -> None:
     """What may go goes before the status says why."""
     tell, clear = Reconciler._tell, Reconciler._clear
 
-    async def first_clear(self: Any, key: Any, observed: Any, body: Any, decision: Any, now: Any) -> bool:
+    async def first_clear(self: Any, key: Any, gathered: Any, decision: Any, now: Any) -> bool:
         if decision.plan is not None:
-            await clear(self, key, observed, decision, decision.plan, fresh=True)
-        return await tell(self, key, observed, body, decision, now)
+            await clear(self, key, gathered, decision, decision.plan, fresh=True, told=True)
+        return await tell(self, key, gathered, decision, now)
 
     Reconciler._tell = first_clear  # type: ignore[method-assign]
 

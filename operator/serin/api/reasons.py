@@ -158,7 +158,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.GATEWAY_API_TOO_OLD: "The Gateway API of this cluster does not know a field that the route needs.",
     Reason.GATEWAY_NOT_CONFIGURED: "Neither spec.traffic.gateways nor the operator's settings name a gateway.",
     Reason.ROUTE_REFUSED: "The gateway did not accept the route; its own words are in the message.",
-    Reason.NAME_CONFLICT: "An object of the name that is needed exists and belongs to somebody else.",
+    Reason.NAME_CONFLICT: "An object of the name that is needed belongs to somebody else, or is not gone yet.",
     Reason.CONTESTED: "Another controller or an admission webhook undoes what the operator writes, again and again.",
     Reason.BACKEND_REFUSED: "The API server, an admission webhook or the backend refused what the deployment needs.",
     Reason.BACKEND_UNAVAILABLE: "An admission webhook has not answered for a minute; it is asked again; what serves "

@@ -88,6 +88,13 @@ class Parents:
         body["metadata"]["resourceVersion"] = entry.resource_version
         return body
 
+    def holds(self, body: Mapping[str, Any]) -> bool:
+        """Whether this very version is what is known: not an older one, nor one of an object that is gone."""
+        metadata = body["metadata"]
+        entry = self._entries.get(_key(metadata))
+        known = None if entry is None else (entry.uid, entry.resource_version)
+        return known == (metadata["uid"], metadata["resourceVersion"])
+
     def put(self, body: Mapping[str, Any]) -> bool:
         """Take this version if it is newer. True where something that matters is different."""
         metadata = body["metadata"]
@@ -173,6 +180,12 @@ class Children:
             elif entry.content is not None:
                 replicas.append(entry.content)
         return LiveObjects(objects=objects, replicas=tuple(replicas))
+
+    def whose(self, kind: Kind, body: Mapping[str, Any]) -> Key | None:
+        """The parent's key that an object of this name is known to have."""
+        key = _key(body["metadata"])
+        entry = self._entries.get(kind, {}).get(key)
+        return Key(key.namespace, entry.parent) if entry is not None and entry.parent is not None else None
 
     def mine(self, kind: Kind, parent: Key) -> list[tuple[Key, str]]:
         """Keys and uids of the known objects of a kind that belong to one ModelDeployment."""

@@ -48,10 +48,12 @@ class Fights:
 
     def wrote(self, key: Key, kind: Kind, name: str, change: Json, now: datetime) -> None:
         """This was written."""
-        mine = self._last.setdefault(key, {})
+        # What is over goes, also of revisions that are gone.
+        mine = {one: fight for one, fight in self._last.get(key, {}).items() if now - fight.last <= PEACE}
         last = mine.get((kind, name))
-        again = last is not None and last.change == change and now - last.last <= PEACE
+        again = last is not None and last.change == change
         mine[kind, name] = _Fight(change, last.times + 1 if last is not None and again else 1, now)
+        self._last[key] = mine
 
     def fought_over(self, key: Key, kind: Kind, name: str, now: datetime) -> list[str]:
         """Fields of the object that are fought over, also while they happen to be right; none in peace."""

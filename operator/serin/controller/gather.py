@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 from typing import Protocol
@@ -43,11 +44,23 @@ from serin.serving.pods import with_words
 # A log is read once for each container that ended; a crash loop must not make it a stream of requests.
 LOGS_REMEMBERED = 2048
 # What fails loses its requests only after its log was read: the wait must be short.
+LOG_SECONDS = 2.0
 BUSY_SECONDS = 0.1
 LONGEST_BUSY_SECONDS = 1.0
 # Fields of the status that only tell.
 TOLD = frozenset({"phase", "message", "conditions", "history"})
 UNREADABLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a decision is made upon, and what it was made of."""
+
+    observed: Observed
+    body: dict[str, Any]
+    """The ModelDeployment as it was cached."""
+    live: LiveObjects
+    """Its children as they were cached."""
 
 
 class Targets(Protocol):
@@ -92,8 +105,8 @@ class Gatherer:
         self._logs = Logs(client)
         self._platform = platform
 
-    async def gather(self, key: Key) -> tuple[Observed, dict[str, Any]] | None:
-        """The ModelDeployment and its raw object as cached; None where it does not exist."""
+    async def gather(self, key: Key) -> Gathered | None:
+        """Everything about the ModelDeployment; None where it does not exist."""
         body = self._parents.get(key)
         if body is None:
             return None
@@ -108,7 +121,7 @@ class Gatherer:
             target, down = await self._targets.target(key, spec.model, status.resolved)
             declared = self._policies.declared(spec)
         live = self._children.of(key)
-        live = await self._logs.add_words(key.namespace, live)
+        told = await self._logs.add_words(key.namespace, live)
         observed = Observed(
             name=key.name,
             namespace=key.namespace,
@@ -122,17 +135,16 @@ class Gatherer:
             rollout=declared,
             look=None if deleting else self._measurer.look(key, status),
             orders=annotated(metadata.get("annotations") or {}),
-            serving=self._backend.observe(metadata["uid"], live),
+            serving=self._backend.observe(metadata["uid"], told),
             platform=self._platform,
         )
         question = None if deleting else question_of(observed, Memory.of(status))
         if question is not None:
             observed = replace(observed, records=await self._targets.records(key, question))
-        return observed, body
+        return Gathered(observed, body, live)
 
-    async def reread_pods(self, key: Key) -> bool:
-        """Read the pods live. Whether they are other ones, or other than the watch has told."""
-        before = self._children.of(key).replicas
+    async def reread_pods(self, key: Key, seen: LiveObjects) -> bool:
+        """Read the pods live. Whether they are other ones, or other, than was seen."""
         present = set()
         async for page in self._client.pages(POD, namespace=key.namespace, selector=f"{DEPLOYMENT_LABEL}={key.name}"):
             for body in page:
@@ -142,7 +154,7 @@ class Gatherer:
             # Absent from a list is a reason to look, not a proof: it may be younger than the list.
             if uid not in present and not _is(await self._client.get(POD, pod.namespace, pod.name), uid):
                 self._children.forget(POD, pod, uid)
-        return self._children.of(key).replicas != before
+        return self._children.of(key).replicas != seen.replicas
 
 
 def _is(body: dict[str, Any] | None, uid: str) -> bool:
@@ -215,7 +227,16 @@ class Logs:
         return replace(one, failure=replace(failure, message=self._known[ended]))
 
     async def _log(self, namespace: str, words: Words) -> str | None:
-        """The log, asked for once more where the API server was only busy: a rejection tells its reason for good."""
+        """The log; none for good where its node does not answer: the API server would wait for half a minute, at every
+        look (client-go transport/cache.go)."""
+        try:
+            async with asyncio.timeout(LOG_SECONDS):
+                return await self._insist(namespace, words)
+        except TimeoutError:
+            return ""
+
+    async def _insist(self, namespace: str, words: Words) -> str | None:
+        """Asked for once more where the API server was only busy: a rejection tells its reason for good."""
         try:
             return await self._client.log(namespace, words.pod, words.container, previous=words.running)
         except ClusterError as error:

@@ -128,18 +128,24 @@ def _parent_sink(queue: Queue, parents: Parents, note: Callable[[Key, dict[str, 
             parents.drop(key, metadata["uid"])
             queue.add(key)
             return
-        # Also of what is known already: a live read may have brought it, which tells nobody.
-        note(key, body["spec"])
         if parents.put(body):
             queue.add(key, fresh=event is not None)
+        if parents.holds(body):
+            # Also what was known already: a live read may have brought it, which tells nobody.
+            note(key, body["spec"])
 
     return take
 
 
 def _child_sink(kind: Kind, queue: Queue, children: Children) -> Sink:
     def take(event: str | None, body: dict[str, Any]) -> None:
+        before = children.whose(kind, body)
         parent = children.drop(kind, body) if event == "DELETED" else children.put(kind, body)
-        if parent is not None:
-            queue.add(parent, fresh=event is not None)
+        if parent is None:
+            return
+        queue.add(parent, fresh=event is not None)
+        if before is not None and before != parent:
+            # Its label was changed by hand.
+            queue.add(before, fresh=event is not None)
 
     return take

@@ -32,6 +32,7 @@ from serin.controller.queue import Key
 from serin.controller.refusals import Blocked
 from serin.controller.refusals import conflict
 from serin.controller.refusals import contested
+from serin.controller.refusals import going
 from serin.controller.refusals import left
 from serin.controller.refusals import told
 from serin.controller.refusals import whose
@@ -78,25 +79,24 @@ class Performer:
         self._silent.pop(key, None)
         self._fights.forget(key)
 
-    def misses(self, plan: ServingPlan, names: frozenset[str], *, route: bool) -> bool:
-        """Whether an object of these revisions would have to be made, as far as the cache knows, or the ``route``."""
-        known = self._children.of(Key(plan.namespace, plan.name))
+    def misses(self, plan: ServingPlan, known: LiveObjects, names: frozenset[str], *, route: bool) -> bool:
+        """Whether an object of these revisions would have to be made, as far as is known, or the ``route``."""
         rendered = self._backend.render(plan, known)
         if route and rendered.route is not None and plan.name not in known.of(HTTP_ROUTE):
             return True
         return any(one.name in names and one.name not in known.of(one.kind) for one in rendered.objects)
 
-    async def perform(self, plan: ServingPlan, now: datetime) -> Done:
-        """Make everything that shall be. Raises Blocked for what people must know, ClusterError for what passes."""
+    async def perform(self, plan: ServingPlan, known: LiveObjects, now: datetime) -> Done:
+        """Make everything that shall be, upon what was known when that was decided: who has changed something since is
+        not overwritten. Raises Blocked for what people must know, ClusterError for what passes."""
         key = Key(plan.namespace, plan.name)
-        known = self._children.of(key)
         rendered = self._backend.render(plan, known)
         blocked: list[Blocked] = []
         route = rendered.route is not None and await _noting(self._ensure(plan, rendered.route, known, now), blocked)
         others = 0
         for write in rendered.writes:
             if isinstance(write, Scale):
-                others += await _noting(self._scale(plan, write, known), blocked)
+                others += await _noting(self._scale(plan, write, known, now), blocked)
             else:
                 others += await _noting(self._ensure(plan, write, known, now), blocked)
         self._complain(key, blocked, now)
@@ -104,7 +104,7 @@ class Performer:
 
     def _complain(self, key: Key, blocked: list[Blocked], now: datetime) -> None:
         """Raise the first refusal. What mostly passes within a minute is told when it lasts: KServe's webhook is away
-        whenever KServe is upgraded, and the garbage collector takes its time."""
+        whenever KServe is upgraded, and what is being deleted takes its time."""
         passing = [one for one in blocked if one.silence is not None or one.waits]
         since = self._silent.setdefault(key, now) if passing else self._silent.pop(key, now)
         verdicts = blocked if now - since >= SILENCE else [one for one in blocked if one not in passing]
@@ -147,9 +147,11 @@ class Performer:
             await self._create(plan, manifest)
             return True
         if present.owner != plan.uid:
-            raise Blocked(conflict(manifest.kind, manifest.name, "belongs to another owner"))
-        if present.deleting:
-            raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is being deleted")
+            gone = ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is gone")
+            raise await self._meet(plan, manifest, present.uid) or gone
+        # By a route that is going gateways may send requests to its last moment.
+        if present.deleting and manifest.kind is not HTTP_ROUTE:
+            raise going(manifest.kind, manifest.name)
         body, changed = _patch_to(manifest, present), False
         one = (Key(plan.namespace, plan.name), manifest.kind, manifest.name)
         if body and self._fights.may_write(*one, body, now):
@@ -161,6 +163,8 @@ class Performer:
         fields = self._fights.fought_over(*one, now)
         if fields:
             raise Blocked(contested(manifest.kind, manifest.name, fields))
+        if present.deleting:
+            raise going(manifest.kind, manifest.name)
         return changed
 
     async def _put_right(self, plan: ServingPlan, manifest: Manifest, body: Json, present: Live) -> Live:
@@ -198,9 +202,8 @@ class Performer:
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
         if manifest.after is not None:
-            if await self._meet(plan, manifest):
-                return
-            raise left(kind, manifest.name, manifest.after)
+            former = left(kind, manifest.name, f"{manifest.after} of a former one")
+            raise await self._meet(plan, manifest) or former
         log.info("object is created", kind=kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             written = await self._client.create(kind, plan.namespace, manifest.body)
@@ -211,11 +214,17 @@ class Performer:
             raise
         self._children.put(kind, written)
 
-    async def _meet(self, plan: ServingPlan, manifest: Manifest) -> bool:
-        """An object of the name may exist although the cache has none: look whose it is. True where it is ours."""
-        present = await self._read(manifest.kind, plan.namespace, manifest.name)
+    async def _meet(self, plan: ServingPlan, manifest: Manifest, known: str | None = None) -> Blocked | None:
+        """An object of the name may exist that the cache does not have, or has with the uid ``known`` as not ours: look
+        whose it is. What is in the way for a while, if something is.
+
+        Raises Blocked for what is in the way for good, and ClusterError where it is ours: the cache has it from now on,
+        and no watch tells of it again.
+        """
+        kind, name = manifest.kind, manifest.name
+        present = await self._read(kind, plan.namespace, name, known)
         if present is None:
-            return False
+            return None
         metadata = present["metadata"]
         owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
         if owner is not None and owner["uid"] == plan.uid:
@@ -223,16 +232,15 @@ class Performer:
                 # Its label was changed by hand, so that no watch shows it to us any more.
                 labels = {"metadata": {"labels": manifest.body["metadata"]["labels"]}}
                 version = metadata["resourceVersion"]
-                written = await self._client.patch(
-                    manifest.kind, plan.namespace, manifest.name, labels, version=version
-                )
-                self._children.put(manifest.kind, written)
-            return True
-        # That of the deleted ModelDeployment of this name is about to be taken by the garbage collector.
-        former = owner is not None and (owner.get("kind"), owner.get("name")) == (MODEL_DEPLOYMENT.kind, plan.name)
-        if not former and "deletionTimestamp" not in metadata:
-            raise Blocked(conflict(manifest.kind, manifest.name, whose(metadata, owner)))
-        return False
+                written = await self._client.patch(kind, plan.namespace, name, labels, version=version)
+                self._children.put(kind, written)
+            raise ClusterError(CONFLICT, f"{kind.kind} {name} is there already")
+        if "deletionTimestamp" in metadata:
+            return going(kind, name)
+        if owner is not None and (owner.get("kind"), owner.get("name")) == (MODEL_DEPLOYMENT.kind, plan.name):
+            # The garbage collector is about to take it.
+            return left(kind, name, f"that of a deleted {MODEL_DEPLOYMENT.kind} {plan.name}")
+        raise Blocked(conflict(kind, name, whose(metadata, owner)))
 
     async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
         """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""
@@ -243,10 +251,21 @@ class Performer:
             self._children.put(kind, body)
         return body
 
-    async def _scale(self, plan: ServingPlan, scale: Scale, known: LiveObjects) -> bool:
+    async def _scale(self, plan: ServingPlan, scale: Scale, known: LiveObjects, now: datetime) -> bool:
         workload = known.of(WORKLOAD)[scale.workload]
-        if workload.spec["replicas"] == scale.replicas or workload.deleting:
-            return False
+        one = (Key(plan.namespace, plan.name), WORKLOAD, scale.workload)
+        change = {"spec": {"replicas": scale.replicas}}
+        wrong = workload.spec["replicas"] != scale.replicas and not workload.deleting
+        writes = wrong and self._fights.may_write(*one, change, now)
+        if writes:
+            await self._resize(plan, scale, workload)
+            self._fights.wrote(*one, change, now)
+        fields = self._fights.fought_over(*one, now)
+        if fields:
+            raise Blocked(contested(WORKLOAD, scale.workload, fields))
+        return writes
+
+    async def _resize(self, plan: ServingPlan, scale: Scale, workload: Live) -> None:
         log.info("workload is scaled", name=scale.workload, namespace=plan.namespace, replicas=scale.replicas)
         try:
             await self._client.scale(plan.namespace, scale.workload, scale.replicas, version=workload.resource_version)
@@ -254,7 +273,6 @@ class Performer:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
             raise told(WORKLOAD, error) from error
-        return True
 
 
 async def _noting(write: Awaitable[bool], blocked: list[Blocked]) -> bool:

@@ -16,11 +16,11 @@ from serin.api.rollout import Rollout
 from serin.api.rolloutpolicy import DEFAULT_POLICY
 from serin.api.rolloutpolicy import RolloutPolicySpec
 from serin.api.status import PolicyUse
-from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
 from serin.controller.cache import Parents
+from serin.controller.queue import Key
 from serin.controller.queue import Queue
-from serin.errors import ClusterError
+from serin.controller.relist import relist
 from serin.rollout.observed import Declared
 from serin.rollout.observed import Problem
 
@@ -34,6 +34,7 @@ class Policies:
         self._namespace = namespace
         self._queue = queue
         self._parents = parents
+        self._bodies = Parents()
         self._known: dict[str, Declared | Problem] = {}
 
     def take(self, event: str | None, body: dict[str, Any]) -> None:
@@ -41,33 +42,23 @@ class Policies:
         metadata = body["metadata"]
         if metadata["namespace"] != self._namespace:
             return
-        name = metadata["name"]
-        before = self._known.get(name)
-        if event == "DELETED":
-            self._known.pop(name, None)
-        else:
-            self._known[name] = _read(name, body.get("spec") or {})
-        if self._known.get(name) != before:
+        key = Key(self._namespace, metadata["name"])
+        # kopf keeps the order of one object's events, not of those of two objects of the same name: the deletion of the
+        # former one may come last (kopf 1.45 queueing.py worker). A list may be older than what a watch has told.
+        changed = self._bodies.drop(key, metadata["uid"]) if event == "DELETED" else self._bodies.put(body)
+        if not changed:
+            return
+        before = self._known.pop(key.name, None)
+        if event != "DELETED":
+            self._known[key.name] = _read(key.name, body.get("spec") or {})
+        if self._known.get(key.name) != before:
             # Whoever names it, and whoever names none: it is rarely done, and a look at what is settled writes nothing.
-            for key in self._parents.all():
-                self._queue.add(key, fresh=False)
+            for one in self._parents.all():
+                self._queue.add(one, fresh=False)
 
     async def refresh(self, client: Client) -> None:
-        """Read them anew: before the first decision, and for what a watch missed."""
-        known = list(self._known)
-        present: set[tuple[str, str]] = set()
-        try:
-            async for page in client.pages(ROLLOUT_POLICY):
-                for body in page:
-                    self.take(None, body)
-                    present.add((body["metadata"]["namespace"], body["metadata"]["name"]))
-        except ClusterError as error:
-            # The custom resources are older than this operator.
-            if error.status != NOT_FOUND:
-                raise
-        for name in known:
-            if (self._namespace, name) not in present:
-                self.take("DELETED", {"metadata": {"namespace": self._namespace, "name": name}})
+        """Read them anew."""
+        await relist(client, ROLLOUT_POLICY, self._bodies, self.take)
 
     def declared(self, spec: ModelDeploymentSpec) -> Declared | Problem:
         """How a rollout of this ModelDeployment would go if it started now."""

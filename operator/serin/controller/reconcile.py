@@ -17,6 +17,7 @@ from serin.api.status import ModelDeploymentStatus
 from serin.cluster import events
 from serin.cluster.client import Client
 from serin.controller.cache import Parents
+from serin.controller.gather import Gathered
 from serin.controller.gather import Gatherer
 from serin.controller.perform import Done
 from serin.controller.perform import Performer
@@ -87,36 +88,34 @@ class Reconciler:
             self._held.pop(key, None)
             self._performer.forget(key)
             return Outcome("gone")
-        observed, body = gathered
         try:
-            return await self._carry_out(key, observed, body, fresh=fresh)
+            return await self._carry_out(key, gathered, fresh=fresh)
         except ClusterError:
             # Read live before the next decision: on an older status it could move traffic that was moved since.
-            self._doubtful[key] = observed.uid
+            self._doubtful[key] = gathered.observed.uid
             raise
 
-    async def _carry_out(self, key: Key, observed: Observed, body: dict[str, Any], *, fresh: bool) -> Outcome:
-        """``fresh``: the object was read live just now."""
-        now = self._clock()
+    async def _carry_out(self, key: Key, gathered: Gathered, *, fresh: bool) -> Outcome:
+        """``fresh``: the object was read live just before it was gathered."""
+        observed, now = gathered.observed, self._clock()
         decision = decide(observed, now)
         plan, done, refused = decision.plan, Done(), False
         before = observed.status
-        if plan is not None and not fresh and self._performer.misses(plan, _roles(before), route=bool(before.traffic)):
+        if plan is not None and not fresh and self._misses(plan, gathered):
             # It was there once. An old view of the parent brings back what has been given up since, or went with it.
-            cached = self._parents.get(key)
             await self._refresh(key, observed.uid)
-            if self._parents.get(key) != cached:
+            if self._overtaken(key, gathered):
                 return Outcome("requeue_after", now)
-        if plan is not None and _gives(plan, observed, before) and await self._stale(key, observed.uid, fresh=fresh):
+        if plan is not None and _gives(plan, observed, before) and await self._stale(key, gathered, fresh=fresh):
             return Outcome("requeue_after", now)
         if plan is not None:
             try:
-                done = await self._performer.perform(plan, now)
+                done = await self._performer.perform(plan, gathered.live, now)
             except Blocked as blocked:
                 refused = True
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
-                told = decide(replace(observed, obstacles=(blocked.problem,)), now)
-                decision = replace(told, look_again_at=_earliest(told.look_again_at, now + AFTER_REFUSAL))
+                decision = decide(replace(observed, obstacles=(blocked.problem,)), now)
+                decision = replace(decision, look_again_at=_earliest(decision.look_again_at, now + AFTER_REFUSAL))
         if done.waits:
             decision = replace(decision, look_again_at=_earliest(decision.look_again_at, now + AFTER_REFUSAL))
         waits = plan is not None and not refused and decision.may_wait
@@ -124,18 +123,25 @@ class Reconciler:
             return Outcome("requeue_after", until)
         self._held.pop(key, None)
         # A status that was written was decided upon the newest version, or it would have been refused.
-        fresh |= await self._tell(key, observed, body, decision, now)
-        if plan is not None and await self._clear(key, observed, decision, plan, fresh=fresh):
+        told = await self._tell(key, gathered, decision, now)
+        if plan is not None and await self._clear(key, gathered, decision, plan, fresh=fresh, told=told):
             return Outcome("requeue_after", now)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
 
-    async def _stale(self, key: Key, uid: str, *, fresh: bool) -> bool:
+    def _misses(self, plan: ServingPlan, gathered: Gathered) -> bool:
+        status = gathered.observed.status
+        return self._performer.misses(plan, gathered.live, _roles(status), route=bool(status.traffic))
+
+    def _overtaken(self, key: Key, gathered: Gathered) -> bool:
+        """Whether the object is another one by now, or other, than was gathered: that took its time, too."""
+        return self._parents.get(key) != gathered.body
+
+    async def _stale(self, key: Key, gathered: Gathered, *, fresh: bool) -> bool:
         """Whether the object or its pods, read live, are other than was thought: watches that are silent, or late, show
         neither a crash nor the order to abort."""
-        cached = self._parents.get(key)
         if not fresh:
-            await self._refresh(key, uid)
-        return await self._gatherer.reread_pods(key) or self._parents.get(key) != cached
+            await self._refresh(key, gathered.observed.uid)
+        return await self._gatherer.reread_pods(key, gathered.live) or self._overtaken(key, gathered)
 
     def _hold(self, key: Key, now: datetime, *, asked: bool) -> datetime | None:
         """Until when a status is held back that only tells what is waited for; None where it is told now."""
@@ -145,11 +151,9 @@ class Reconciler:
         since = self._held.get(key)
         return None if since is None or now >= since + PATIENCE else since + PATIENCE
 
-    async def _tell(
-        self, key: Key, observed: Observed, body: dict[str, Any], decision: Decision, now: datetime
-    ) -> bool:
+    async def _tell(self, key: Key, gathered: Gathered, decision: Decision, now: datetime) -> bool:
         """The status if it differs, then the events of what it tells, then the metrics. True where it differed."""
-        status = decision.status
+        observed, body, status = gathered.observed, gathered.body, decision.status
         differs = not observed.deleting and to_wire(status) != body["status"]
         if differs:
             written = await self._client.apply_status(
@@ -165,20 +169,22 @@ class Reconciler:
         self._telemetry.decided(key, status)
         return differs
 
-    async def _clear(self, key: Key, observed: Observed, decision: Decision, plan: ServingPlan, *, fresh: bool) -> bool:
-        """What may go. True where the object must be looked at again, because something went or the view was stale."""
+    async def _clear(
+        self, key: Key, gathered: Gathered, decision: Decision, plan: ServingPlan, *, fresh: bool, told: bool
+    ) -> bool:
+        """What may go. True where the object must be looked at again, because something went or the view was stale.
+        ``told``: the status was written just now."""
         # While it is not known what is declared, a revision that the status never heard of may be just that: made
         # before a crash, and not remembered yet.
-        unsure = isinstance(observed.target, Problem)
+        unsure = isinstance(gathered.observed.target, Problem)
         status = decision.status
         known = {entry.revision for entry in status.history} | {entry.revision for entry in status.rejected}
         only = frozenset(known) if unsure else None
         if not self._performer.surplus(plan, only):
             return False
-        cached = self._parents.get(key)
-        if not fresh:
-            await self._refresh(key, observed.uid)
-        if self._parents.get(key) == cached:
+        if not fresh and not told:
+            await self._refresh(key, gathered.observed.uid)
+        if told or not self._overtaken(key, gathered):
             await self._performer.clear(plan, only)
         return True
 

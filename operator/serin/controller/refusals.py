@@ -12,11 +12,14 @@ from serin.api.reasons import Reason
 from serin.cluster.client import CONFLICT
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import TOO_MANY_REQUESTS
+from serin.cluster.client import UNAUTHORIZED
 from serin.cluster.client import Json
 from serin.errors import ClusterError
 from serin.rollout.observed import Problem
 
-FORBIDDEN = 403
+FORBIDDEN, REQUEST_TIMEOUT = 403, 408
+# No verdict on what was to be written. A token that is not valid any more, say, is read anew within a minute.
+PASSING = frozenset({0, UNAUTHORIZED, NOT_FOUND, FORBIDDEN, REQUEST_TIMEOUT, CONFLICT, TOO_MANY_REQUESTS})
 # What the API server says where it knows the group but not the kind, and where it does not know the group: only the
 # first comes as a Status. A namespace that is missing is a 404, too.
 NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
@@ -63,7 +66,7 @@ def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Except
     if error.status == FORBIDDEN and "being terminated" not in message:
         reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
         return Blocked(Problem(reason, message))
-    if error.status in (0, CONFLICT, NOT_FOUND, FORBIDDEN, TOO_MANY_REQUESTS):
+    if error.status in PASSING:
         return error
     if error.status >= 500 and DENIED not in message:
         if "webhook" not in message:
@@ -89,10 +92,19 @@ def conflict(kind: Kind, name: str, owner: str) -> Problem:
 
 
 def left(kind: Kind, name: str, what: str) -> Blocked:
-    """The object is made anew when ``what`` of its former self is gone, which is a matter of moments."""
+    """The object is made when ``what`` was before it is gone, which is a matter of moments."""
     text = (
-        f"{kind.kind} {name} is made when {what} of a former one is gone: see whether the cluster's garbage collector "
-        "runs (kube-controller-manager), or delete it"
+        f"{kind.kind} {name} is made when {what} is gone: see whether the cluster's garbage collector runs "
+        "(kube-controller-manager), or delete it"
+    )
+    return Blocked(Problem(Reason.NAME_CONFLICT, text), waits=True)
+
+
+def going(kind: Kind, name: str) -> Blocked:
+    """The object is being deleted, which waits for whoever has a finalizer there."""
+    text = (
+        f"{kind.kind} {name} is being deleted, and is made anew when it is gone: see in its metadata.finalizers "
+        f"({_shown(kind, name)}) who holds it back, and whether that runs"
     )
     return Blocked(Problem(Reason.NAME_CONFLICT, text), waits=True)
 
@@ -109,12 +121,16 @@ def whose(metadata: Json, owner: Json | None) -> str:
 
 def contested(kind: Kind, name: str, fields: list[str]) -> Problem:
     """Somebody else has another idea of these fields."""
-    who = f"kubectl get {kind.plural}.{kind.group} {name} -o yaml --show-managed-fields"
+    who = f"{_shown(kind, name)} --show-managed-fields"
     return Problem(
         Reason.CONTESTED,
         f"{kind.kind} {name}: somebody undoes every change of {_named(fields)}: find out who writes there ({who}) and "
         "keep them from it; until then it is put right once a minute",
     )
+
+
+def _shown(kind: Kind, name: str) -> str:
+    return f"kubectl get {kind.plural}.{kind.group} {name} -o yaml"
 
 
 def _named(fields: list[str]) -> str:

@@ -26,7 +26,6 @@ from serin.api.modeldeployment import Model
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
-from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
 from serin.controller import answers
 from serin.controller.answers import Answer
@@ -37,6 +36,7 @@ from serin.controller.queue import Key
 from serin.controller.queue import Queue
 from serin.controller.records import read_records
 from serin.controller.registry_status import registry_status
+from serin.controller.relist import relist
 from serin.controller.telemetry import Telemetry
 from serin.controller.uses import Uses
 from serin.errors import ClusterError
@@ -102,21 +102,8 @@ class Registries:
             self._look_at(key.name)
 
     async def refresh(self) -> None:
-        """Read them anew: before the first decision, and for what a watch missed."""
-        known, present = set(self._declared.all()), set()
-        try:
-            async for page in self._client.pages(MODEL_REGISTRY):
-                for body in page:
-                    self.take(None, body)
-                    present.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
-        except ClusterError as error:
-            # The custom resources are older than this operator.
-            if error.status != NOT_FOUND:
-                raise
-        for key in known - present:
-            gone = self._declared.get(key)
-            if gone is not None:
-                self.take("DELETED", gone)
+        """Read them anew."""
+        await relist(self._client, MODEL_REGISTRY, self._declared, self.take)
 
     def take_namespace(self, event: str | None, body: dict[str, Any]) -> None:
         """A namespace was seen: its labels decide which registries it may name."""
@@ -128,6 +115,7 @@ class Registries:
             self._leaving.discard(name)
         if event == "DELETED":
             self._labels.pop(name, None)
+            self._telemetry.namespace_gone(name)
         elif self._labels.get(name) != labels:
             known = name in self._labels
             self._labels[name] = labels

@@ -72,23 +72,25 @@ def parts(
     """One round, in parts of which each can fail, and be done again, alone."""
     yield lambda: policies.refresh(client)
     yield registries.refresh
-    yield lambda: _parents(client, parents, registries)
+    yield lambda: _parents(client, queue, parents, registries)
     for kind in CHILDREN:
         yield partial(_heal, client, queue, children, kind)
     yield partial(_all_of_them, queue, parents)
 
 
-async def _parents(client: Client, parents: Parents, registries: Registries) -> None:
+async def _parents(client: Client, queue: Queue, parents: Parents, registries: Registries) -> None:
     known = set(parents.all())
     present = set()
     async for body in _all(client, MODEL_DEPLOYMENT):
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
         parents.put(body)
-        registries.note(key, body["spec"])
+        if parents.holds(body):
+            # A list of many pages is seconds old at its end.
+            registries.note(key, body["spec"])
         present.add(key)
     for key in known - present:
         # Absent from a list is a reason to look, not a proof: it may be younger than the list.
-        await _look(client, parents, key)
+        await _look(client, queue, parents, key)
 
 
 async def _all_of_them(queue: Queue, parents: Parents) -> None:
@@ -96,13 +98,14 @@ async def _all_of_them(queue: Queue, parents: Parents) -> None:
         queue.add(key, fresh=False)
 
 
-async def _look(client: Client, parents: Parents, key: Key) -> None:
+async def _look(client: Client, queue: Queue, parents: Parents, key: Key) -> None:
     cached = parents.get(key)
     live = await client.get(MODEL_DEPLOYMENT, key.namespace, key.name)
     if live is not None:
         parents.put(live)
-    elif cached is not None:
-        parents.drop(key, cached["metadata"]["uid"])
+    elif cached is not None and parents.drop(key, cached["metadata"]["uid"]):
+        log.warning("a watch had missed a deletion", kind=MODEL_DEPLOYMENT.kind, name=key.name)
+        queue.add(key)
 
 
 async def _heal(client: Client, queue: Queue, children: Children, kind: Kind) -> None:

@@ -154,6 +154,10 @@ class Telemetry:
         """A ModelDeployment was deleted: its series end."""
         self._series.drop(key)
 
+    def namespace_gone(self, namespace: str) -> None:
+        """A namespace was deleted: its series end."""
+        self.rollouts.remove_by_labels({"modeldeployment_namespace": namespace})
+
     def registry_polled(self, registry: str, *, up: bool, followed: int) -> None:
         """A registry answers or does not, and so many models of it are followed."""
         self.registry_up.labels(registry).set(1 if up else 0)

@@ -16,6 +16,9 @@ from serin.errors import MetricsError
 TIMEOUT_SECONDS = 5.0
 LARGEST_ANSWER = 1_000_000
 """Bytes. What is asked for has a handful of series."""
+# With one of its stores away, each tells what the others have unless it is asked not to: Thanos (pkg/api/query/v1.go)
+# and VictoriaMetrics (lib/httputils). Few requests, and none that failed, would be taken for a good sign.
+WHOLE = {"partial_response": "false", "deny_partial_response": "1"}
 SHOWN = 300
 """Characters of a refusal that are told."""
 
@@ -29,7 +32,7 @@ class Prometheus:
 
     async def query(self, promql: str, at: datetime) -> list[Series]:
         """The elements of the result at a moment. Raises MetricsError, whose words are fit for the status."""
-        form = {"query": promql, "time": f"{at.timestamp():.3f}", "timeout": f"{TIMEOUT_SECONDS:g}s"}
+        form = {"query": promql, "time": f"{at.timestamp():.3f}", "timeout": f"{TIMEOUT_SECONDS:g}s"} | WHOLE
         session = self._open()
         try:
             # No redirects: the answer shall come from where the platform team said.
@@ -71,6 +74,8 @@ def _plain(error: Exception) -> str:
 def _result(status: int, body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body)
+        if answer["status"] == "success" and answer.get("isPartial"):
+            raise MetricsError("Prometheus gave only part of what it has: one of its stores is away")
         if answer["status"] == "success":
             data: dict[str, Any] = answer["data"]
             return data

@@ -19,10 +19,14 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Protocol
 
+import structlog
+
 from serin.api.reasons import Reason
 from serin.errors import RegistryError
 from serin.registry.flight import join
 from serin.registry.refusals import shorten
+
+log = structlog.get_logger(__name__)
 
 JITTER = 0.1
 """Share of the interval by which polls of several registries, and of several operators, drift apart."""
@@ -169,6 +173,11 @@ class Follower:
             listing = await self._registry.listing(names)
         except RegistryError as error:
             self._failed(error)
+        except Exception as error:  # a bug must not end the poll: what was listed last would count for ever
+            log.exception("a poll broke (this is a bug, please report it)", registry=self._registry.host)
+            what = f"could not be asked ({type(error).__name__}): see the operator's log"
+            message = f"MLflow at {self._registry.host} {what}."
+            self._failed(RegistryError(Reason.REGISTRY_UNAVAILABLE, message, transient=True))
         else:
             if self._version_due:
                 self.server_version = await self._version()

@@ -1,7 +1,7 @@
 """From what a ModelDeployment names to the immutable version it stands for: the answer that is pinned in the status.
 
-A version's facts never change, so they are asked for once and kept; what may change is decided anew each time: the
-alias by the ``Follower``, the allowed location by ``place``.
+A version's facts never change, so they are kept for a while and many who ask make one request; what may change is
+decided anew each time: the alias by the ``Follower``, the allowed location by ``place``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from serin.registry.refusals import UnreachableError
 
 CAPACITY = 4096
 """Versions that are kept, some kB each."""
+FACTS_MEMORY = 300.0
+"""Seconds. A model that is deleted and made again counts its versions from 1 again, and no listing tells of one that
+nobody follows. What is pinned is not asked for, however old it is."""
 FAILURE_MEMORY = 5.0
 """Seconds for which a failure is answered without asking again."""
 AT_ONCE = 3
@@ -45,6 +48,12 @@ class Aliases(Protocol):
 
     async def alias(self, name: str, alias: str) -> int:
         """The version an alias points at."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    facts: VersionFacts
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class Resolver:
         self._server = server
         self._clock = clock
         self._capacity = capacity
-        self._known: OrderedDict[_Key, VersionFacts | _Failure] = OrderedDict()
+        self._known: OrderedDict[_Key, _Known | _Failure] = OrderedDict()
         self._flights: dict[_Key, asyncio.Task[VersionFacts]] = {}
         self._down: _Failure | None = None
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -108,14 +117,14 @@ class Resolver:
             del self._known[key]
 
     async def facts(self, name: str, version: int) -> VersionFacts:
-        """What never changes of a version, asked for once. Raises RegistryError with the reason why it is not known."""
+        """What never changes of a version. Raises RegistryError with the reason why it is not known."""
         key = name, version
         known = self._known.get(key)
-        if isinstance(known, VersionFacts):
-            self._known.move_to_end(key)
-            return known
         if known is not None and self._clock() < known.until:
-            raise known.copy()
+            if isinstance(known, _Failure):
+                raise known.copy()
+            self._known.move_to_end(key)
+            return known.facts
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = asyncio.create_task(self._ask(key))
@@ -141,10 +150,10 @@ class Resolver:
                     self._keep(key, failure)
                 raise
         self._down = None
-        self._keep(key, facts)
+        self._keep(key, _Known(facts, self._clock() + FACTS_MEMORY))
         return facts
 
-    def _keep(self, key: _Key, value: VersionFacts | _Failure) -> None:
+    def _keep(self, key: _Key, value: _Known | _Failure) -> None:
         self._known[key] = value
         self._known.move_to_end(key)
         while len(self._known) > self._capacity:

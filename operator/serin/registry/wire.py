@@ -56,19 +56,26 @@ class Wire:
 
     async def get(self, path: str, params: Mapping[str, str | int], *, limit: int = BODY_LIMIT) -> Answer:
         """One GET within the timeout, whatever its status. Raises UnreachableError when no whole answer came."""
-        if self._closed:
-            raise self._unreachable("is being asked over a new connection: try again")
-        loop = asyncio.get_running_loop()
         try:
             # The sockets' timeouts start anew with every byte, so a server that drips needs a deadline around all.
             async with asyncio.timeout(self._config.timeout):
-                return await loop.run_in_executor(self._threads, self._get, path, dict(params), limit)
+                return await self._start(self._get, path, dict(params), limit)
         except TimeoutError:
             raise self._unreachable(f"did not answer within {self._config.timeout:g} s") from None
 
     async def work(self, function: Callable[[bytes], T], body: bytes) -> T:
-        """Runs what takes long on a body in a thread, so that the event loop does not wait for it."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, body)
+        """Runs what takes long on a body in a thread, so that the event loop does not wait for it. Raises
+        UnreachableError where it cannot be begun."""
+        return await self._start(function, body)
+
+    def _start(self, function: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        if self._closed:
+            raise self._unreachable("is being asked over a new connection: try again")
+        try:
+            return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        except RuntimeError as error:
+            # A thread more than the process may have.
+            raise self._unreachable(f"cannot be asked: {error}") from None
 
     def close(self) -> None:
         """Lets the threads go. Requests under way end within their timeout; later ones are refused."""

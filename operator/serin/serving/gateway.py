@@ -144,19 +144,29 @@ def observe_route(live: Live | None, revision: Callable[[str], str]) -> Route:
 
 
 def copies_all(live: Live | None) -> bool:
-    """Whether a gateway that answered for the route copies every request, whatever percentage it is asked for.
+    """Whether a gateway of the route copies every request, whatever percentage it is asked for.
 
-    One that was replaced by another may have left its answer, to an older generation.
+    Each is looked at alone: several answer one after the other, and the route must not be another one each time.
     """
-    parents = live.status.get("parents") or [] if live is not None else []
-    answered = [(_newest(parent), parent.get("controllerName")) for parent in parents]
+    parents = live.spec.get("parentRefs") or [] if live is not None else []
+    return live is not None and any(not COPIES_ALL.isdisjoint(_controllers(parent, live)) for parent in parents)
+
+
+def _controllers(parent: Json, live: Live) -> set[str | None]:
+    """Who answered last for the gateway. One that was replaced may have left its answer, to an older generation."""
+    answered = [
+        (_newest(status), status.get("controllerName"))
+        for status in live.status.get("parents") or []
+        if _same_parent(status.get("parentRef") or parent, parent, live.namespace)
+    ]
     last = max((generation for generation, _ in answered), default=0)
-    return any(generation == last and controller in COPIES_ALL for generation, controller in answered)
+    return {controller for generation, controller in answered if generation == last}
 
 
-def _newest(parent: Json) -> int:
-    """The newest generation that a controller has answered for."""
-    return max((one.get("observedGeneration", 0) for one in parent.get("conditions") or []), default=0)
+def _newest(status: Json) -> int:
+    """The newest generation that a controller has answered for, by what only gateways say."""
+    answers = [one for one in status.get("conditions") or [] if one["type"] in ANSWERS]
+    return max((one.get("observedGeneration", 0) for one in answers), default=0)
 
 
 def _rules(live: Live, revision: Callable[[str], str]) -> dict[str, Any]:

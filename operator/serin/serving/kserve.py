@@ -88,6 +88,9 @@ class KServe:
             left = _left(planned.revision, live) if made is None else None
             body = inference_service(plan, planned, made)
             writes.append(Manifest(INFERENCE_SERVICE, body, unwanted=_unwanted(made), after=left))
+            if left is not None or (made is not None and made.owner != plan.uid):
+                # What runs there belongs to the one in the way, and may serve.
+                continue
             workload = planned.revision + SERVICE_SUFFIX
             autoscaled = planned.max_replicas > planned.min_replicas
             if autoscaled:
@@ -95,7 +98,7 @@ class KServe:
             # An autoscaler takes up to 15 s to see a new minimum (its sync period): what is missing is added at once.
             present = workloads.get(workload)
             enough = present is None or (autoscaled and present.spec["replicas"] >= planned.min_replicas)
-            if not enough and left is None:
+            if not enough:
                 writes.append(Scale(workload, planned.min_replicas))
         route = None
         if plan.route is not None:

@@ -89,6 +89,13 @@ class Replica:
     ready_since: datetime | None = None
     failure: Failure | None = None
     words: Words | None = None
+    over: bool = False
+    """True for one that its node evicted, say: it stays as it ended, and its ReplicaSet has made another."""
+
+    @property
+    def past(self) -> bool:
+        """Whether its failure is none of now."""
+        return self.over or self.ready_since is not None
 
 
 def replica(body: Mapping[str, Any]) -> Replica | None:
@@ -103,20 +110,23 @@ def replica(body: Mapping[str, Any]) -> Replica | None:
     ready_since = _time(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None
     found = _failures(name, status, conditions)
     failure, words = max(found, key=lambda one: _telling(one[0]), default=(None, None))
-    return Replica(revision=revision, name=name, ready_since=ready_since, failure=failure, words=words)
+    over = status.get("phase") == "Failed"
+    return Replica(revision=revision, name=name, ready_since=ready_since, failure=failure, words=words, over=over)
 
 
 def health(replicas: tuple[Replica, ...], workload: Live | None = None, refusal: Failure | None = None) -> Health:
-    """One revision's replicas together, with those that its workload may not make; hopeless failures first.
+    """One revision's replicas together, with those that its workload may not make; hopeless failures first, and those
+    that are past last.
 
     ``refusal``: why there is no workload, as far as the backend says; with pods it is of the past.
     """
-    failures = [one.failure for one in replicas if one.failure is not None]
+    failures = [one.failure for one in replicas if one.failure is not None and not one.past]
     # A quota, a missing service account: there is no pod that could tell.
     refusals = workload.status.get("conditions", ()) if workload else ()
     failures += [_failure(Reason.POD_CREATION_FAILED, f"no pod can be made: {one['message']}") for one in refusals]
     if refusal is not None and not replicas:
         failures.append(refusal)
+    failures += [one.failure for one in replicas if one.failure is not None and one.past]
     return Health(
         ready_since=tuple(sorted(one.ready_since for one in replicas if one.ready_since is not None)),
         failures=tuple(sorted(failures, key=lambda failure: not failure.hopeless)),

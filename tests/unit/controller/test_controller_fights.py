@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
+from serin.api.kinds import AUTOSCALER
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import POD
+from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.api.reasons import Reason
+from serin.controller.fights import PEACE
 from serin.controller.fights import TIMES
+from serin.controller.fights import Fights
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.test_controller_reconcile import KEY
 from tests.unit.controller.test_controller_reconcile import Stage
+from tests.unit.rollout.scene import START
 
 Json = dict[str, Any]
 THEIRS = {"request": "5s"}
@@ -157,3 +162,49 @@ async def test_a_view_that_lags_behind_is_no_fight(monkeypatch: pytest.MonkeyPat
         await stage.look()
     assert stage.api.written == [f"patch InferenceService {name}"] * 3 * TIMES
     assert told(stage) == ("", "")
+
+
+async def test_a_size_that_somebody_undoes_is_told_and_put_right_once_a_minute() -> None:
+    """An autoscaler that somebody else made: pods would come and go for ever, and nobody be told why."""
+    stage = Stage(serving={"minReplicas": 2})
+    name = await stage.served()
+    workload = f"{name}-predictor"
+    stage.now += timedelta(minutes=3)
+
+    async def rounds(count: int) -> int:
+        stage.api.written.clear()
+        for _ in range(count):
+            stage.now += timedelta(seconds=15)
+            stage.api.put(WORKLOAD, {**stage.api.of(WORKLOAD, "payments", workload), "spec": {"replicas": 5}})
+            await stage.look()
+        return stage.api.written.count(f"scale Deployment {workload}")
+
+    assert await rounds(TIMES - 1) == TIMES - 1
+    assert told(stage) == ("", "")
+    assert await rounds(1 + 8) == 1 + 2
+    reason, message = told(stage)
+    assert reason == Reason.CONTESTED
+    assert message.startswith(f"Deployment {workload}: somebody undoes every change of spec.replicas: find out who")
+    # More that are needed are asked for at once.
+    stage.declare(1, serving={"minReplicas": 9})
+    await stage.look()
+    assert stage.api.of(WORKLOAD, "payments", workload)["spec"]["replicas"] == 9
+
+
+async def test_a_size_that_is_changed_by_hand_now_and_then_is_no_fight() -> None:
+    stage = Stage(serving={"minReplicas": 2})
+    name = await stage.served()
+    workload = f"{name}-predictor"
+    for _ in range(3 * TIMES):
+        stage.now += timedelta(minutes=3)
+        stage.api.put(WORKLOAD, {**stage.api.of(WORKLOAD, "payments", workload), "spec": {"replicas": 5}})
+        await stage.look()
+        assert stage.api.of(WORKLOAD, "payments", workload)["spec"]["replicas"] == 2
+    assert told(stage) == ("", "")
+
+
+def test_of_revisions_that_are_gone_nothing_is_kept() -> None:
+    fights = Fights()
+    for number in range(100):
+        fights.wrote(KEY, AUTOSCALER, f"fraud-v{number}", {"spec": {"minReplicas": 2}}, START + number * PEACE)
+    assert len(fights._last[KEY]) <= 2

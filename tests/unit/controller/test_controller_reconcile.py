@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 from collections import Counter
@@ -27,6 +28,7 @@ from serin.api.modeldeployment import Model
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
 from serin.cluster.client import CONFLICT
+from serin.controller import gather
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.gather import Gatherer
@@ -43,6 +45,7 @@ from serin.errors import ClusterError
 from serin.rollout.observed import Problem
 from serin.rollout.records import Question
 from serin.rollout.records import Records
+from serin.serving.backend import LiveObjects
 from serin.serving.kserve import KServe
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.fake_api import collect
@@ -256,8 +259,8 @@ async def test_the_route_is_written_before_anything_else() -> None:
     assert stage.all(INFERENCE_SERVICE) == {old}
 
 
-def crash(stage: Stage, new: str) -> None:
-    ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": "MemoryError"}
+def crash(stage: Stage, new: str, message: str = "MemoryError") -> None:
+    ended = {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-20T12:00:09Z", "message": message}
     container = {"name": "kserve-container", "restartCount": 0, "ready": False, "state": {"terminated": ended}}
     pod = stage.api.of(POD, "payments", f"{new}-predictor-0")
     stage.api.put(POD, {**pod, "status": {"containerStatuses": [container]}})
@@ -288,6 +291,61 @@ async def test_no_step_is_taken_on_what_silent_watches_last_told(happens: Callab
     assert (stage.api.written, outcome) == ([], Outcome("requeue_after", stage.now))
     await stage.reconciler.reconcile(KEY)
     assert new not in stage.shares()
+
+
+@pytest.mark.parametrize("happens", [crash, abort, force_away])
+async def test_no_step_is_taken_on_what_was_overtaken_while_the_registry_answered(
+    happens: Callable[[Stage, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caches know it by then, but the decision does not."""
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    await stage.look()
+    stage.now += timedelta(hours=1)
+    words = stage.reconciler._gatherer._logs.add_words
+
+    async def meanwhile(namespace: str, live: LiveObjects) -> LiveObjects:
+        found = await words(namespace, live)
+        monkeypatch.undo()
+        happens(stage, new)
+        stage.watch()
+        return found
+
+    monkeypatch.setattr(stage.reconciler._gatherer._logs, "add_words", meanwhile)
+    stage.api.written.clear()
+    outcome = await stage.reconciler.reconcile(KEY)
+    assert (stage.api.written, outcome) == ([], Outcome("requeue_after", stage.now))
+    await stage.reconciler.reconcile(KEY)
+    assert new not in stage.shares()
+    assert stage.shares() == {old: 100}
+
+
+async def test_a_route_that_changed_while_the_registry_answered_is_not_overwritten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another operator has taken the candidate back: what was decided before gives it nothing."""
+    stage = Stage()
+    old = await stage.served()
+    before = stage.api.of(HTTP_ROUTE, *KEY)
+    stage.declare(2)
+    new = await stage.until_progressing()
+    await stage.look()
+    assert stage.shares() == {old: 90, new: 10}
+    words = stage.reconciler._gatherer._logs.add_words
+
+    async def meanwhile(namespace: str, live: LiveObjects) -> LiveObjects:
+        found = await words(namespace, live)
+        monkeypatch.undo()
+        stage.api.put(HTTP_ROUTE, before)
+        stage.watch()
+        return found
+
+    monkeypatch.setattr(stage.reconciler._gatherer._logs, "add_words", meanwhile)
+    stage.declare(2, serving={"minReplicas": 2})
+    await stage.look()
+    assert stage.shares() == {old: 100}
 
 
 async def test_a_step_is_taken_after_one_look_at_what_is() -> None:
@@ -528,7 +586,7 @@ async def test_what_people_must_know(kind: Kind, status: int, message: str, reas
     assert [one["reason"] for one in stage.status["conditions"] if one["type"] == "Stalled"] == [reason]
 
 
-@pytest.mark.parametrize("status", [0, 404, 409, 429, 500, 503])
+@pytest.mark.parametrize("status", [0, 401, 404, 408, 409, 429, 500, 503])
 async def test_what_passes_is_left_to_the_queue(status: int) -> None:
     stage = Stage()
     stage.api.refuse("create", INFERENCE_SERVICE, status, "try again")
@@ -876,6 +934,30 @@ async def test_a_log_is_asked_for_once_more_where_the_server_was_busy(status: in
     await stage.look()
     assert len([one for one in stage.api.reads if one.startswith("log")]) == asked
     assert ("ValueError" in stage.status["message"]) == (asked == 2)
+
+
+async def test_a_kubelet_that_does_not_answer_for_a_log_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model may take its node with it. The API server then waits half a minute for its kubelet, at every look."""
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    crash(stage, new, message="")
+    asked: list[str] = []
+
+    async def silent(namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        asked.append(pod)
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(stage.api, "log", silent)
+    monkeypatch.setattr(gather, "LOG_SECONDS", 0.01)
+    async with asyncio.timeout(10):
+        await stage.look()
+        assert stage.shares() == {old: 100}
+        assert "ended (Error, exit code 1)" in stage.status["rejected"][0]["message"]
+        await stage.look()
+    assert asked == [f"{new}-predictor-0"]
 
 
 async def test_last_words_are_read_once() -> None:

@@ -29,6 +29,7 @@ from serin.analysis.signature import Signature
 from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import NAMESPACE
 from serin.api.kinds import SECRET
+from serin.api.kinds import Kind
 from serin.api.modeldeployment import Model
 from serin.api.reasons import Reason
 from serin.api.status import Resolved
@@ -356,6 +357,30 @@ async def test_a_registry_whose_deletion_no_watch_told(stage: Stage) -> None:
         while not isinstance(found := (await stage.ask(VERSION))[0], Problem):  # noqa: ASYNC110 (polls, as people do)
             await asyncio.sleep(0.01)
     assert found.reason is Reason.REGISTRY_NOT_FOUND
+
+
+async def test_a_registry_that_is_made_again_while_the_lists_are_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list does not have it: that is no news of the one that was made since."""
+    stage.declare()
+    await stage.resolved(VERSION)
+    await stage.told(lambda ready: ready["status"] == "True")
+    real = stage.api.pages
+
+    async def late(kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Json]]:
+        before = stage.api.of(MODEL_REGISTRY, HOME, "default")
+        stage.api.remove(MODEL_REGISTRY, HOME, "default")
+        found = [page async for page in real(kind, namespace=namespace, selector=selector)]
+        stage.registries.take("DELETED", before)
+        stage.declare()
+        for page in found:
+            yield page
+
+    monkeypatch.setattr(stage.api, "pages", late)
+    await stage.registries.refresh()
+    await stage.told(lambda ready: ready["status"] == "True")
+    await stage.resolved(VERSION)
 
 
 async def test_a_namespace_that_went_and_came_again_is_no_longer_leaving(stage: Stage) -> None:

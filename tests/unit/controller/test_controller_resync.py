@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from collections.abc import Callable
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import ROLLOUT_POLICY
+from serin.api.kinds import Kind
 from serin.controller.app import prime
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.handlers import CHILDREN
+from serin.controller.handlers import _child_sink
+from serin.controller.handlers import _parent_sink
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
@@ -28,6 +35,7 @@ from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.virtual import VirtualTime
 from tests.unit.rollout.scene import START
 
+Json = dict[str, Any]
 KINDS = (ROLLOUT_POLICY, MODEL_REGISTRY, MODEL_DEPLOYMENT, *CHILDREN)
 KEY = Key("payments", "fraud")
 
@@ -101,3 +109,103 @@ async def test_what_fails_is_done_again_soon_and_not_for_ever() -> None:
     assert 540 + 31 <= loop.time() - 1000 <= 660 + 39
     assert caches.api.reads.count(f"list {MODEL_DEPLOYMENT.kind}") == 4
     running.cancel()
+
+
+def following(caches: Caches, model: str) -> Json:
+    """The ModelDeployment follows an alias of this model from now on."""
+    spec = {"model": {"name": model, "alias": "champion"}}
+    return caches.api.put(MODEL_DEPLOYMENT, {"metadata": {"name": "fraud", "namespace": "payments"}, "spec": spec})
+
+
+class Overtaken(Caches):
+    """While the list of ModelDeployments is on its way, something happens, and the watch tells of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.watch = _parent_sink(self.queue, self.parents, self.registries.note)
+        self.watch("ADDED", following(self, "iris"))
+        self.meanwhile: Callable[[], None] = lambda: None
+        real = self.api.pages
+
+        async def late(kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Json]]:
+            found = [page async for page in real(kind, namespace=namespace, selector=selector)]
+            if kind is MODEL_DEPLOYMENT:
+                self.meanwhile()
+            for page in found:
+                yield page
+
+        monkeypatch.setattr(self.api, "pages", late)
+
+    @property
+    def followed(self) -> frozenset[str]:
+        return self.registries._uses.followed("default")
+
+
+async def test_what_is_followed_is_what_the_newest_spec_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    caches = Overtaken(monkeypatch)
+    caches.meanwhile = lambda: caches.watch("MODIFIED", following(caches, "wine"))
+    await caches.prime()
+    assert caches.followed == {"wine"}
+
+
+async def test_what_is_gone_is_not_followed_by_an_old_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    caches = Overtaken(monkeypatch)
+
+    def goes() -> None:
+        body = caches.api.of(MODEL_DEPLOYMENT, *KEY)
+        caches.api.remove(MODEL_DEPLOYMENT, *KEY)
+        caches.watch("DELETED", body)
+        caches.registries.forget(KEY)
+
+    caches.meanwhile = goes
+    await caches.prime()
+    assert caches.followed == frozenset()
+
+
+async def test_a_late_word_of_the_former_one_of_the_name_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kopf keeps the order of the events of one object, not of two."""
+    caches = Overtaken(monkeypatch)
+    former = following(caches, "iris")
+    caches.api.remove(MODEL_DEPLOYMENT, *KEY)
+    caches.watch("ADDED", following(caches, "wine"))
+    caches.watch("MODIFIED", former)
+    caches.watch("DELETED", former)
+    assert caches.followed == {"wine"}
+
+
+async def test_a_spec_that_a_live_read_has_brought_is_noted_when_the_watch_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caches = Overtaken(monkeypatch)
+    body = following(caches, "wine")
+    caches.parents.put(body)
+    caches.watch("MODIFIED", body)
+    assert caches.followed == {"wine"}
+
+
+@pytest.mark.parametrize("event", ["MODIFIED", None])
+async def test_who_loses_a_child_by_its_label_is_looked_at_as_well(event: str | None) -> None:
+    caches = Caches()
+    watch = _child_sink(HTTP_ROUTE, caches.queue, caches.children)
+
+    def route(of: str) -> Json:
+        metadata = {"name": "fraud", "namespace": "payments", "labels": {DEPLOYMENT_LABEL: of}}
+        return caches.api.put(HTTP_ROUTE, {"metadata": metadata, "spec": {}})
+
+    watch("ADDED", route("fraud"))
+    assert [(await caches.queue.get())[0] for _ in range(len(caches.queue))] == [KEY]
+    caches.queue.done(KEY)
+    watch(event, route("another"))
+    assert {(await caches.queue.get())[0] for _ in range(len(caches.queue))} == {KEY, Key("payments", "another")}
+
+
+async def test_what_went_unseen_is_looked_at_once_more() -> None:
+    """Its series, and what it followed, end with that look."""
+    caches = Caches()
+    await caches.prime()
+    caches.queue.done((await caches.queue.get())[0])
+    caches.api.remove(MODEL_DEPLOYMENT, *KEY)
+    for part in caches.parts():
+        await part()
+    assert caches.parents.all() == []
+    assert (await asyncio.wait_for(caches.queue.get(), 1))[0] == KEY

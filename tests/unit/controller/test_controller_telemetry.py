@@ -14,8 +14,11 @@ from serin.api.status import Condition
 from serin.api.status import ConditionType
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
+from serin.controller.registries import Registries
 from serin.controller.telemetry import Telemetry
+from tests.unit.controller.fake_api import FakeApi
 from tests.unit.controller.virtual import VirtualTime
+from tests.unit.rollout.scene import START
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import rolling
 
@@ -125,6 +128,20 @@ def test_rollouts_that_ended() -> None:
     assert series(telemetry, "serin_rollout_duration_seconds_sum") == {
         'serin_rollout_duration_seconds_sum{outcome="Promoted"}': 310
     }
+
+
+def test_of_a_namespace_that_is_gone_no_rollout_is_counted() -> None:
+    """Namespaces may be made for each change that is tried, and their series would stay for ever."""
+    telemetry, scene = Telemetry(), rolling({10: "5m"})
+    scene.run(400)
+    registries = Registries("serin-system", FakeApi().client, Queue(), telemetry, lambda: START)
+    for number in range(3):
+        telemetry.ended(Key(f"preview-{number}", "fraud"), scene.status.history[0])
+    for number in (0, 2, 7):
+        registries.take_namespace("DELETED", {"metadata": {"name": f"preview-{number}"}})
+    assert list(series(telemetry, "serin_rollouts_total")) == [
+        'serin_rollouts_total{modeldeployment_namespace="preview-1",outcome="Promoted",reason="Promoted"}'
+    ]
 
 
 def test_registries() -> None:

@@ -56,9 +56,33 @@ async def test_a_vector_as_it_was_asked_for() -> None:
 
     async with source(handle) as client:
         first, second = await client.query("sum(x)", AT)
-    assert asked == {"query": "sum(x)", "time": "1795176000.250", "timeout": "5s"}
+    whole = {"partial_response": "false", "deny_partial_response": "1"}
+    assert asked == {"query": "sum(x)", "time": "1795176000.250", "timeout": "5s", **whole}
     assert (dict(first.labels), first.value) == ({"serin_count": "bad"}, 7.0)
     assert second.value != second.value, "NaN stays what it is"
+
+
+@pytest.mark.parametrize(("asks", "whole"), [("partial_response", "false"), ("deny_partial_response", "1")])
+async def test_half_an_answer_is_none(asks: str, whole: str) -> None:
+    """With one of its stores away Thanos, or VictoriaMetrics, tells what the others have, unless it is asked not to."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if (await request.post()).get(asks) != whole:
+            return web.json_response(data("vector", [{"metric": {}, "value": [1, "0"]}]))
+        refusal = {"status": "error", "errorType": "execution", "error": "a store is away"}
+        return web.json_response(refusal, status=422)
+
+    async with source(handle) as client:
+        with pytest.raises(MetricsError, match="a store is away"):
+            await client.query("sum(x)", AT)
+
+
+async def test_an_answer_that_says_that_it_is_partial_is_none() -> None:
+    async with source(says({**data("vector", []), "isPartial": True})) as client:
+        with pytest.raises(MetricsError, match="part of what it has"):
+            await client.query("sum(x)", AT)
+    async with source(says({**data("vector", []), "isPartial": False})) as client:
+        assert await client.query("sum(x)", AT) == []
 
 
 async def test_a_scalar_is_a_number_too() -> None:

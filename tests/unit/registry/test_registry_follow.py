@@ -29,7 +29,7 @@ class World:
 
     def __init__(self) -> None:
         self.models: dict[str, dict[str, int]] = {"iris": {"champion": 1}}
-        self.error: RegistryError | None = None
+        self.error: Exception | None = None
         self.version_error: RegistryError | None = None
         self.asked: list[frozenset[str]] = []
         self.versions_asked = 0
@@ -309,3 +309,17 @@ async def test_a_server_that_hides_its_version_is_no_outage(world: World, follow
     world.version_error = DOWN
     assert await follower.alias("iris", "champion") == 1
     assert (follower.server_version, follower.error) == (None, None)
+
+
+async def test_what_nobody_foresaw_ends_no_poll(world: World, running: Follower) -> None:
+    """A task of which nobody looks at the end would leave the aliases as they were, and all would seem well."""
+    world.error = ZeroDivisionError("a bug")
+    await world.next_poll()
+    await world.next_poll()
+    assert running.failing_since == START + timedelta(seconds=30)
+    assert "ZeroDivisionError" in str(running.error)
+    world.error = None
+    world.models["iris"] = {"champion": 2}
+    await world.next_poll()
+    assert running.error is None
+    assert world.changes == [frozenset({"iris"})]

@@ -29,6 +29,7 @@ class World:
         self.gate: asyncio.Event | None = None
         self.at_once = self.most_at_once = 0
         self.time = 0.0
+        self.digest = "d1"
 
     async def version(self, name: str, version: int) -> VersionFacts:
         self.asked.append((name, version))
@@ -38,7 +39,7 @@ class World:
         self.at_once -= 1
         if self.error is not None:
             raise self.error
-        return VersionFacts("r", "m-1", f"s3://models/{version}", "d1", ("sklearn",))
+        return VersionFacts("r", "m-1", f"s3://models/{version}", self.digest, ("sklearn",))
 
     async def alias(self, name: str, alias: str) -> int:
         if alias not in self.aliases:
@@ -98,6 +99,19 @@ async def test_a_forgotten_model_is_asked_for_again(world: World, resolver: Reso
     for name in ("iris", "wine"):
         await resolver.resolve(Model(name=name, version=1), ANY)
     assert world.asked == [("iris", 1), ("wine", 1), ("iris", 1)]
+
+
+async def test_a_model_that_was_made_again_is_not_the_one_of_before(world: World, resolver: Resolver) -> None:
+    """It counts its versions from 1 again, and of one whose aliases nobody follows no listing tells."""
+    model = Model(name="iris", version=1)
+    await resolver.resolve(model, ANY)
+    world.digest = "d2"
+    world.time += 299
+    assert (await resolver.resolve(model, ANY)).digest == "d1"
+    world.time += 1
+    assert (await resolver.resolve(model, ANY)).digest == "d2"
+    assert (await resolver.resolve(model, ANY)).digest == "d2"
+    assert len(world.asked) == 2
 
 
 async def test_a_failure_is_remembered_for_seconds_only(world: World, resolver: Resolver) -> None:

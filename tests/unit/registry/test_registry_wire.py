@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -223,3 +224,31 @@ async def test_a_closed_registry_says_so(registry: MlflowRegistry) -> None:
     registry.close()
     caught = await refused(registry)
     assert (caught.reason, caught.transient) == (Reason.REGISTRY_UNAVAILABLE, True)
+
+
+async def test_a_registry_that_is_closed_under_an_answer_says_so(server: FakeMlflow, registry: MlflowRegistry) -> None:
+    """Its Secret was rotated, say, while the MLmodel file was on its way."""
+    good = server.handlers["/model-versions/get-artifact"]
+
+    async def meanwhile(request: web.Request) -> web.StreamResponse:
+        registry.close()
+        return await good(request)
+
+    server.handlers["/model-versions/get-artifact"] = meanwhile
+    with pytest.raises(RegistryError) as caught:
+        await registry.version("iris", 1)
+    assert (caught.value.reason, caught.value.transient) == (Reason.REGISTRY_UNAVAILABLE, True)
+
+
+async def test_a_process_that_may_start_no_thread_says_so(
+    registry: MlflowRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cgroup has a limit of processes."""
+
+    def cannot(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", cannot)
+    caught = await refused(registry)
+    assert (caught.reason, caught.transient) == (Reason.REGISTRY_UNAVAILABLE, True)
+    assert "can't start new thread" in caught.message

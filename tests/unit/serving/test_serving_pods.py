@@ -289,6 +289,18 @@ INFO: gRPC server shutdown complete
 """
 
 
+def test_what_is_past_does_not_hide_what_keeps_a_pod_from_serving_now() -> None:
+    """A pod that its node evicted stays as it ended, and one that is ready still tells of its last failed start."""
+    evicted = of(pod(phase="Failed", reason="Evicted", message="low on memory"))
+    overcome = of(pod(container(RUNNING, ended(137, "OOMKilled"), restarts=1, ready=True), ready=True))
+    scheduled = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes: Insufficient memory"}
+    waits = of({**pod(), "status": {"phase": "Pending", "conditions": [scheduled]}})
+    hopeless = of(pod(container(ended(), ended(), restarts=1)))
+    for pods in ((evicted, overcome, waits), (waits, overcome, evicted)):
+        assert health(pods).failures[0].reason is Reason.UNSCHEDULABLE
+    assert [one.hopeless for one in health((evicted, waits, hopeless)).failures] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("log", "words"),
     [

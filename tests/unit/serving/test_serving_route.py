@@ -182,17 +182,20 @@ def test_a_share_that_a_hand_changed_is_none_of_ours() -> None:
     assert observed(body).mirror == Mirror(REVISIONS[1], 0)
 
 
-def answer(controller: str, *conditions: str, generation: int = 3, status: str = "True") -> Json:
-    """What a controller says of the route for the first gateway."""
+def answer(
+    controller: str, *conditions: str, generation: int = 3, status: str = "True", gateway: str = "public"
+) -> Json:
+    """What a controller says of the route for a gateway."""
     said = [
         {"type": kind, "status": status, "observedGeneration": generation, "reason": "Told", "message": "no"}
         for kind in conditions
     ]
-    return {"parentRef": {"name": "public", "namespace": "gateways"}, "controllerName": controller, "conditions": said}
+    return {"parentRef": {"name": gateway, "namespace": "gateways"}, "controllerName": controller, "conditions": said}
 
 
-def answered(*parents: Json) -> Live:
-    spec = rendered(planned({REVISIONS[0]: 100}, gateways=GATEWAYS[:1]))["spec"]
+def answered(*parents: Json, count: int = 1) -> Live:
+    gateways = (GatewayRef(name="public", namespace="gateways"), GatewayRef(name="inner", namespace="gateways"))
+    spec = rendered(planned({REVISIONS[0]: 100}, gateways=gateways[:count]))["spec"]
     return Live("fraud", "payments", "u", "1", 3, "uid-1", {}, spec, {"parents": list(parents)})
 
 
@@ -224,6 +227,8 @@ def test_who_else_speaks_of_a_route_changes_nothing(others: list[Json], *, first
         ([ACCEPTS], False),
         ([LEFT_BEHIND], True),
         ([LEFT_BEHIND, ACCEPTS], False),
+        ([POLICY, LEFT_BEHIND], True),
+        ([answer(CONTOUR, "Accepted", gateway="of before"), ACCEPTS], False),
         ([{"controllerName": CONTOUR}], True),
         ([], False),
     ],
@@ -231,6 +236,14 @@ def test_who_else_speaks_of_a_route_changes_nothing(others: list[Json], *, first
 def test_gateways_that_copy_everything_are_known_by_their_controller(parents: list[Json], *, copies: bool) -> None:
     assert copies_all(answered(*parents)) == copies
     assert not copies_all(None)
+
+
+@pytest.mark.parametrize("generation", [2, 3, 4])
+def test_of_two_gateways_it_makes_no_difference_who_answers_first(generation: int) -> None:
+    """Otherwise the route would be written anew at each answer, and each is an answer to the last write."""
+    inner = answer(CONTOUR, "Accepted", "ResolvedRefs", generation=generation, gateway="inner")
+    assert copies_all(answered(ACCEPTS, inner, count=2))
+    assert copies_all(answered(inner, ACCEPTS, count=2))
 
 
 @pytest.mark.parametrize("mirror", [None, Mirror("fraud-v2-b", 20)])
