@@ -11,6 +11,7 @@ from typer.testing import Result
 from charts.generate import ROOT
 from serin.cli.offline import platform_of
 from serin.cli.render import ALIAS_VERSION
+from serin.settings import load
 from serin.settings import platform
 from tests.unit.cli.conftest import run
 
