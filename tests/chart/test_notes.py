@@ -58,7 +58,9 @@ def test_models_that_mlflow_stores_by_default_can_be_fetched(notes: Notes, *, en
 def test_kserves_own_storage_container_may_stay_as_it_is(notes: Notes) -> None:
     """Its pattern (kserve v0.20 config/storagecontainers/default.yaml), found anywhere in a location, takes none of
     those that pods fetch through MLflow."""
-    found = place("mlflow-artifacts:/1/models/m-1", ModelRegistrySpec(url="http://a").artifacts, server="https://mlflow")
+    found = place(
+        "mlflow-artifacts:/1/models/m-1", ModelRegistrySpec(url="http://a").artifacts, server="https://mlflow"
+    )
     assert re.search(r"https?://(.+)/(.+)", found) is None
     assert "ClusterStorageContainer" not in notes({"storageInitializer.enabled": True})
 
