@@ -44,7 +44,7 @@ _BY_SERVING = "say it in spec.serving"
 # Members of KServe's predictor that no override may set, and what says it instead. With another storageUri something
 # else would serve than the status says, past the ModelRegistry's artifacts.allowed; of replicas, scaling and shares
 # KServe takes no notice (v0.20 deployment_reconciler.go, by the autoscaler class external; kserve#4074).
-RESERVED_OVERRIDES = {
+RESERVED_OVERRIDES: dict[tuple[str, ...], str] = {
     ("model", "storageUri"): "spec.model says what is served, and artifacts.rewrite of the ModelRegistry where it is",
     ("minReplicas",): _BY_SERVING,
     ("maxReplicas",): _BY_SERVING,
