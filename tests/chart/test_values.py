@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +14,10 @@ from charts import generate
 from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import REVISION_LABEL
 from serin.api.kinds import VERSION_LABEL
+from serin.cli import documents
 from tests.chart.rendered import Json
 from tests.chart.rendered import Rendered
+from tests.chart.rendered import arguments
 from tests.chart.rendered import refusal
 from tests.chart.rendered import render
 
@@ -319,3 +322,29 @@ def test_nothing_stands_for_an_image_that_is_not_named() -> None:
 
 def test_service_account_of_others_must_be_named() -> None:
     assert "name the service account to use" in refusal({"serviceAccount.create": False})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"podAnnotations": {"prometheus.io/scrape": "false"}},
+        {"podAnnotations": {"checksum/settings": "mine"}},
+        {"metrics.monitor.labels": {"app.kubernetes.io/name": "theirs"}, "metrics.monitor.kind": "PodMonitor"},
+        {"metrics.podMonitor.labels": {"app.kubernetes.io/name": "theirs"}, "metrics.podMonitor.enabled": True},
+        {"metrics.alerts.labels": {"app.kubernetes.io/name": "theirs"}, "metrics.alerts.enabled": True},
+        {"metrics.dashboards.labels": {"app.kubernetes.io/name": "theirs"}, "metrics.dashboards.enabled": True},
+    ],
+    ids=json.dumps,
+)
+def test_no_key_stands_twice(values: Json) -> None:
+    """Helm takes the last one; kustomize, and with it Flux' post-renderers, refuse the whole."""
+    found = documents.parsed(generate.render(*arguments(values)), "the chart")
+    theirs = [one for one in found if one["metadata"].get("labels", {}).get("app.kubernetes.io/name") == "theirs"]
+    assert len(theirs) == ("podAnnotations" not in values)
+
+
+def test_what_the_chart_needs_of_its_pod_is_not_overwritten() -> None:
+    pod = render({"podAnnotations": {"checksum/settings": "mine", "prometheus.io/scrape": "false"}}).pod
+    annotations = pod["metadata"]["annotations"]
+    assert annotations["checksum/settings"] == render().pod["metadata"]["annotations"]["checksum/settings"]
+    assert (annotations["prometheus.io/scrape"], annotations["prometheus.io/port"]) == ("false", "8080")

@@ -21,6 +21,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
+{{- /* The labels with others that count more: (list <others> .). A key may stand once only. */ -}}
+{{- define "serin.labelsWith" -}}
+{{- merge (deepCopy (index . 0 | default dict)) (include "serin.labels" (index . 1) | fromYaml) | toYaml -}}
+{{- end -}}
+
 {{- define "serin.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{ .Values.serviceAccount.name | default (include "serin.fullname" .) }}

@@ -41,8 +41,9 @@ SETTLED = "settled"
 Until = Annotated[
     str | None,
     typer.Option(
-        help="settled: end when the declared version has all traffic (exit code 0) or somebody has to act (4). What "
-        "passes by itself does not end it: a registry that is away, replicas that are not ready.",
+        help="settled: end when the declared version has all traffic (exit code 0) or is stuck until somebody acts "
+        "(4). What passes by itself does not end it (a registry that is away, replicas that are not ready), nor does "
+        "waiting for approval, or a pause that somebody ordered.",
         metavar=SETTLED,
         autocompletion=options.completion.one_of(SETTLED),
     ),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +111,8 @@ def _of_context(found: _Merged, paths: str, context: str | None) -> Access:
     configuration = Configuration()
     try:
         loader = KubeConfigLoader(found.config, active_context=context, config_base_path=None)
-        loader.load_and_set(configuration)
+        with _heard_by_people():
+            loader.load_and_set(configuration)
         if getattr(loader, "proxy", None):
             # As kubectl has it (client-go tools/clientcmd/client_config.go): NO_PROXY is for the environment's proxy.
             configuration.no_proxy = None
@@ -179,6 +183,17 @@ def _of_pod() -> Access:
     except OSError:
         namespace = "default"
     return Access(configuration, namespace=namespace, user="")
+
+
+@contextmanager
+def _heard_by_people() -> Iterator[None]:
+    """A login helper may have to tell a person what to do, as with a code for the browser. The Python client lets it
+    speak where the standard output is a terminal (kubernetes/config/exec_provider.py run); kubectl does so, too, where
+    that is a pipe."""
+    # None where it was closed.
+    person = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+    with redirect_stdout(sys.stderr if person else sys.stdout):
+        yield
 
 
 class _Merged(KubeConfigMerger):  # type: ignore[misc]

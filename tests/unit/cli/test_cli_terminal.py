@@ -34,15 +34,17 @@ SECONDS = 60
 OPERATOR = str(Path(__file__).parents[3] / "operator")
 
 
-def on_a_terminal(kubeconfig: Path, *arguments: str, columns: int = 80, **environment: str) -> tuple[int, str]:
-    """Exit code and everything that the terminal got."""
+def on_a_terminal(
+    kubeconfig: Path, *arguments: str, columns: int = 80, command: list[str] | None = None, **environment: str
+) -> tuple[int, str]:
+    """Exit code and everything that the terminal got. ``command``: another one than serin."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     # Not the path of this process: pytest puts the folders of tests first, and a module there may be called like one of
     # the standard library.
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, **environment}
     process = subprocess.Popen(
-        [sys.executable, "-c", START, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=variables
+        command or [sys.executable, "-c", START, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=variables
     )
     os.close(theirs)
     got = b""
@@ -200,21 +202,37 @@ def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> N
     assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(shown.stdout)), ensure_ascii=False)
 
 
-def test_a_login_helper_that_fails_has_said_why(api: ApiServer, kubeconfig: Path, tmp_path: Path) -> None:
-    """It speaks to the person itself. The Python client then stumbles over the words that it has not got."""
-    program = tmp_path / "login"
-    program.write_text("#!/bin/sh\necho 'token has expired' >&2; exit 1\n")
+def logs_in(kubeconfig: Path, script: str) -> None:
+    """The user of the kubeconfig logs in by a helper."""
+    program = kubeconfig.parent / "login"
+    program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o700)
     config = json.loads(kubeconfig.read_text())
     login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "IfAvailable"}
     config["users"][0]["user"] = {"exec": login}
     kubeconfig.write_text(json.dumps(config))
+
+
+def test_a_login_helper_that_fails_has_said_why(api: ApiServer, kubeconfig: Path) -> None:
+    """It speaks to the person itself. The Python client then stumbles over the words that it has not got."""
+    logs_in(kubeconfig, "echo 'token has expired' >&2; exit 1")
     api.refuse("GET /apis/serin.dev", 401, "Unauthorized")
     code, got = on_a_terminal(kubeconfig, "status", "fraud")
     assert code == 1
     told = " ".join("\n".join(plain(got)).split())
     assert told.startswith("token has expired error: the API server")
     assert "does not know you: Unauthorized; the login helper failed, in its own words above Log in again" in told
+
+
+def test_a_login_helper_speaks_to_the_person_whose_output_goes_into_a_pipe(kubeconfig: Path, tmp_path: Path) -> None:
+    """As in ``serin status -o json | jq``: nobody would know that a code has to be typed into a browser."""
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}
+    logs_in(kubeconfig, f"echo 'open https://login and type ABCD' >&2; echo '{json.dumps(credential)}'")
+    program = tmp_path / "in-a-pipe"
+    program.write_text(f"exec '{sys.executable}' -c '{START}' status fraud -o json > '{tmp_path}/out'")
+    code, got = on_a_terminal(kubeconfig, command=["sh", str(program)])
+    assert (code, plain(got)) == (0, ["open https://login and type ABCD"])
+    assert json.loads((tmp_path / "out").read_text())["name"] == "fraud"
 
 
 def test_an_order_is_not_taken_back_by_the_keyboard(api: ApiServer, kubeconfig: Path) -> None:

@@ -17,12 +17,15 @@ from serin.cli.follow import follow
 from serin.cli.reach import Where
 from serin.cli.seen import Seen
 from serin.rollout.observed import Problem
+from serin.rollout.orders import Verb
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import HANG_UP
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.conftest import Run
+from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import resolved
+from tests.unit.rollout.scene import rolling
 
 COLLECTION = "GET /apis/serin.dev/v1alpha1/namespaces/payments/modeldeployments"
 
@@ -105,6 +108,42 @@ def test_a_timeout(api: ApiServer, serin: Run) -> None:
     watched = serin("watch", "fraud", "--until", "settled", "--timeout", "300ms")
     assert watched.exit_code == 5
     assert "fraud is Progressing after 300ms: step 3/4" in " ".join(watched.stderr.split())
+
+
+def ordered_to_pause() -> Scene:
+    scene = rolling({10: "5m"})
+    scene.run(60)
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    return scene
+
+
+def awaiting_approval() -> Scene:
+    scene = rolling({}, rollout={"steps": [{"weight": 10, "hold": "1m", "approval": True}]})
+    scene.run(600)
+    return scene
+
+
+def held_at_its_deadline() -> Scene:
+    scene = rolling({10: "5m"}, rollout={"deadline": "1m"})
+    scene.run(600)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("scene", "phase", "code"),
+    [
+        (awaiting_approval, Phase.AWAITING_APPROVAL, 5),
+        (ordered_to_pause, Phase.PAUSED, 5),
+        (held_at_its_deadline, Phase.PAUSED, 4),
+    ],
+)
+def test_waiting_for_a_person_as_it_was_told_to_is_not_the_end(
+    api: ApiServer, serin: Run, scene: Callable[[], Scene], phase: Phase, code: int
+) -> None:
+    played = scene()
+    assert played.status.phase is phase
+    api.put(objects.of(played))
+    assert serin("watch", "fraud", "--until", "settled", "--timeout", "300ms").exit_code == code
 
 
 def test_a_time_without_an_end_to_wait_for_is_no_error(api: ApiServer, serin: Run) -> None:
