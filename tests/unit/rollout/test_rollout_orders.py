@@ -402,6 +402,18 @@ def test_undo_to_a_revision_whose_replicas_are_gone() -> None:
     assert scene.status.phase is Phase.ROLLED_BACK
 
 
+def test_what_was_taken_back_goes_when_its_last_requests_are_answered() -> None:
+    """No longer than where the one before was warm: it holds the room that the others of that need."""
+    scene = promoted(cold=True)
+    undone = scene.stable
+    scene.order(Verb.UNDO, undone).run(10)
+    assert (version(scene), scene.status.previous) == ("v1", None)
+    scene.run(29)
+    assert undone in scene.pods
+    scene.run(1)
+    assert list(scene.pods) == [scene.stable]
+
+
 @pytest.mark.parametrize("trouble", ["the registry is down", "the alias is gone", "the stable revision is down"])
 def test_nothing_keeps_anybody_from_going_back(trouble: str) -> None:
     scene = promoted(cold=True)
