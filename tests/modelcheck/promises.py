@@ -174,16 +174,21 @@ def _earned(state: State, look: Look, sent: Sent, name: str) -> None:
     stage = stage_of(sent, name, known.plan)
     if stage <= known.earned:
         return
+    ordered = known.promote or going_back or _ordered(look, memory, "promote", name)
     step = _stage(known.plan, stage)
     needed = capacity(REPLICAS, max(step.weight, step.mirror or 0))
-    if service.ready < needed:
+    if service.ready < needed and not (ordered and _nobody_else_answers(look, memory)):
         raise Broken(f"{name} has {service.ready} of {needed} replicas for stage {stage}")
     last = len(stages(course(known.plan))) + 1
     first = memory.stable is None
-    skipped = known.promote or going_back or _ordered(look, memory, "promote", name) or _late(state, look, known)
-    if stage == last and (skipped or first):
+    if stage == last and (ordered or first or _late(state, look, known)):
         return
     _next(state, look, known, stage)
+
+
+def _nobody_else_answers(look: Look, memory: ModelDeploymentStatus) -> bool:
+    service = dict(look.services).get(memory.stable.revision) if memory.stable is not None else None
+    return memory.stable is not None and (service is None or service.ready == 0)
 
 
 def _next(state: State, look: Look, known: Account, stage: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from serin.rollout import aim
+from serin.rollout import deadline
 from serin.rollout import decide
 from serin.rollout import give_up
 from serin.rollout import memory
@@ -155,7 +156,7 @@ def _failures_are_forgiven(patch: pytest.MonkeyPatch) -> None:
 
 
 def _the_deadline_overrides_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(decide, "_may_have_everything", lambda *_: True)
+    patch.setattr(deadline, "_may_have_everything", lambda *_: True)
 
 
 def _the_stable_one_is_thought_to_answer(patch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ from serin.rollout.schedule import startup_deadline
 from serin.rollout.settle import settle
 from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
+from serin.rollout.steps import at_least
 from serin.rollout.steps import earns
 from serin.rollout.steps import new_to_us
 
@@ -287,7 +288,7 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | N
         return failure
     deadline = startup_deadline(memory, spec)
     # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.
-    missing = health.ready < needed_replicas(spec, memory.rollout, now)
+    missing = health.ready < at_least(memory, observed, needed_replicas(spec, memory.rollout, now))
     # Its object may never have been made: refused, or in the way of an older one that is still being deleted.
     made = memory.candidate.revision in observed.serving.revisions
     if deadline is None or now < deadline or not missing or not made:

@@ -198,9 +198,11 @@ class Memory:
         if previous is not None:
             # It lost its last traffic when the stable one was promoted, which may be only moments ago.
             promoted = promoted.leave(Retiring(revision=previous.revision))
+        if stable is not None and rollout.undo:
+            # As where the one before is warm: what is rejected is not kept, and its room may be needed.
+            promoted = promoted.undone(stable, now).leave(Retiring(revision=stable.revision))
+            stable = None
         if stable is not None:
-            if rollout.undo:
-                promoted = promoted.undone(stable, now)
             kept = max(span(rollout.course.keep_previous), span(rollout.course.bake))
             # Until now a header reached it directly, also during the bake.
             keeps = {"goes_at": max(since + kept, now + drain)}

@@ -185,9 +185,12 @@ def _undo(memory: Memory, order: Order, scene: Scene) -> Carried:
     rejection = memory.rejection(target.revision)
     if rejection is not None:
         raise Refused(f"{target.version} is rejected ({rejection.message}): retry it first, or declare another version")
-    health, route = scene.observed.serving.health(target.revision), scene.observed.serving.route
-    warm = memory.previous is not None and health.ready >= crowd(scene.spec, target.floor)
-    if not (warm and route.knows(target.revision)):
+    serving = scene.observed.serving
+    ready = serving.health(target.revision).ready
+    # Where nobody else answers one of them is better than none.
+    least = crowd(scene.spec, target.floor) if serving.health(stable.revision).ready > 0 else 1
+    warm = memory.previous is not None and ready >= least
+    if not (warm and serving.route.knows(target.revision)):
         return memory.go_back(target, scene.now), f"{target.version} gets all traffic as soon as it is ready"
     back = target.model_copy(update={"since": scene.now, "goes_at": None})
     memory = memory.undone(stable, scene.now).forgive(target.revision)

@@ -107,7 +107,8 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
     candidate, stable, rollout = memory.candidate, memory.stable, memory.rollout
     if candidate is None or rollout is None:
         return None
-    wait = _replicas_missing(aim, candidate, rollout, observed, spec, now)
+    count = at_least(memory, observed, needed(spec, rollout, aim.stage))
+    wait = _replicas_missing(count, candidate, rollout, observed, now)
     if wait is not None:
         return wait
     # Everything it had it gets back: the stable revision has had none of it.
@@ -130,15 +131,17 @@ def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploym
     return None
 
 
+def at_least(memory: Memory, observed: Observed, count: int) -> int:
+    """Replicas without which the candidate gets no more. Where a person gave it everything and nobody else answers, one
+    is better than none: the others may find no room before what is down has made it."""
+    stable, rollout = memory.stable, memory.rollout
+    down = stable is not None and observed.serving.health(stable.revision).ready == 0
+    return 1 if down and rollout is not None and rollout.skip else count
+
+
 def _replicas_missing(
-    aim: Aim,
-    candidate: Revision,
-    rollout: RolloutStatus,
-    observed: Observed,
-    spec: ModelDeploymentSpec,
-    now: datetime,
+    count: int, candidate: Revision, rollout: RolloutStatus, observed: Observed, now: datetime
 ) -> Wait | None:
-    count = needed(spec, rollout, aim.stage)
     health = observed.serving.health(candidate.revision)
     stable_for = rollout.course.stable_for
     at = ready_at(health, count, span(stable_for))

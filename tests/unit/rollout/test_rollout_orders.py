@@ -324,6 +324,20 @@ def test_promote_means_it(trouble: str) -> None:
     assert version(scene) == "v2"
 
 
+def test_promote_gives_everything_to_the_ones_that_are_ready_where_nobody_else_answers() -> None:
+    scene = rolling({25: "5m"}, serving={"minReplicas": 4})
+    scene.run(60)
+    scene.become_ready = False
+    scene.order(Verb.PROMOTE, scene.candidate).run(60)
+    assert (scene.weight, version(scene)) == (25, "v1"), "v1 answers: nobody gets more than he can take"
+    scene.ready(scene.stable, 0).settle()
+    assert version(scene) == "v2"
+    assert (scene.status.phase, scene.status.message) == (
+        Phase.DEPLOYING,
+        "v2 has all traffic; 1 of 4 replicas are ready",
+    )
+
+
 def test_a_pause_counts_after_promote_too() -> None:
     scene = rolling({25: "5m"}, serving={"minReplicas": 4})
     scene.run(60)
@@ -386,6 +400,18 @@ def test_undo_to_a_revision_whose_replicas_are_gone() -> None:
     assert scene.outcomes()[:2] == [("v2", Outcome.UNDONE), ("v1", Outcome.PROMOTED)]
     assert rejected(scene) == [("v2", Reason.UNDONE)]
     assert scene.status.phase is Phase.ROLLED_BACK
+
+
+def test_what_was_taken_back_goes_when_its_last_requests_are_answered() -> None:
+    """No longer than where the one before was warm: it holds the room that the others of that need."""
+    scene = promoted(cold=True)
+    undone = scene.stable
+    scene.order(Verb.UNDO, undone).run(10)
+    assert (version(scene), scene.status.previous) == ("v1", None)
+    scene.run(29)
+    assert undone in scene.pods
+    scene.run(1)
+    assert list(scene.pods) == [scene.stable]
 
 
 @pytest.mark.parametrize("trouble", ["the registry is down", "the alias is gone", "the stable revision is down"])
@@ -478,6 +504,33 @@ def test_undo_with_fewer_replicas_than_it_needs_waits_for_them() -> None:
     assert (scene.candidate, scene.status.previous) == (previous.revision, None)
     scene.ready(previous.revision, 4).run(10)
     assert version(scene) == "v1"
+
+
+def test_undo_gives_everything_to_the_warm_ones_that_are_left_where_nobody_else_answers() -> None:
+    scene = promoted(serving={"minReplicas": 4})
+    previous = scene.status.previous
+    assert previous is not None
+    scene.become_ready = False
+    scene.ready(previous.revision, 1).ready(scene.stable, 0)
+    scene.order(Verb.UNDO, scene.stable).look()
+    assert scene.route.shares == {previous.revision: 100}
+    assert (version(scene), rejected(scene)) == ("v1", [("v2", Reason.UNDONE)])
+
+
+def test_undo_gives_everything_to_the_first_one_that_is_ready_where_nobody_else_answers() -> None:
+    """The others may find no room: what is taken back has it."""
+    scene = promoted(cold=True, serving={"minReplicas": 4})
+    scene.become_ready = False
+    scene.ready(scene.stable, 0)
+    scene.order(Verb.UNDO, scene.stable).run(595)
+    back = scene.candidate
+    scene.ready(back, 1).run(9)
+    assert (scene.candidate, rejected(scene)) == (back, []), "it is not late: one is ready, and only not long enough"
+    scene.run(1)
+    assert (scene.route.shares, version(scene)) == ({back: 100}, "v1")
+    assert (scene.status.phase, rejected(scene)) == (Phase.ROLLED_BACK, [("v2", Reason.UNDONE)])
+    assert scene.status.stable is not None
+    assert (scene.status.stable.replicas, scene.status.stable.ready) == (4, 1)
 
 
 def test_a_target_of_undo_that_fails_is_given_up_and_told() -> None:
