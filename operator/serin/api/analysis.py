@@ -253,7 +253,7 @@ class CheckStatus(StatusModel):
     evidence: Evidence | None = Field(default=None, description="What the next look begins with.")
 
 
-# Rules by the path below the field ``analysis``, in the form of those in serin.api.crd.
+# Rules by the path below the field ``analysis``, in the form of those in serin.api.rules.
 _HUNDREDTHS = "double(self.{0}.substring(0, self.{0}.size() - 1))"
 ANALYSIS_RULES: dict[tuple[str, ...], list[dict[str, str]]] = {
     (): [

@@ -106,7 +106,7 @@ class Gates(SpecModel):
     )
 
 
-# Rules by the path below the field ``gates``, in the form of those in serin.api.crd.
+# Rules by the path below the field ``gates``, in the form of those in serin.api.rules.
 GATE_RULES: dict[tuple[str, ...], list[dict[str, str]]] = {
     ("quality", "[]"): [
         {
