@@ -281,6 +281,9 @@ def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> Wait:
     if rollout.paused is not None:
         # A first version has nothing to skip, and nobody to go back to.
         may = "resume, promote or abort" if memory.stable is not None else "resume"
+        if rollout.skip and not rollout.undo:
+            # Somebody promoted it before, and who resumes it may not know that.
+            may = "resume it, which gives it everything, or to abort"
         failed = "a ready replica of the stable revision, to take it back, or " if rollout.paused.failed else ""
         return Wait(rollout.paused.reason, f"{failed}somebody to {may} it ({rollout.paused.message})")
     waits = []

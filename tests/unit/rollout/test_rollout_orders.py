@@ -347,6 +347,7 @@ def test_a_pause_counts_after_promote_too() -> None:
     scene.become_ready = True
     scene.run(3600)
     assert (scene.weight, scene.status.phase) == (25, Phase.PAUSED)
+    assert "somebody to resume it, which gives it everything, or to abort it (paused)" in scene.status.message
     scene.order(Verb.RESUME, scene.candidate).run(10)
     assert version(scene) == "v2"
 
