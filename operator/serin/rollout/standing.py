@@ -148,6 +148,8 @@ def _rolling(
     if awaits_approval(rollout) and held(rollout, now) and not awaits_evidence(rollout):
         return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, f"{share}, waiting for {waiting}{stable}")
     if bakes(rollout.course, rollout.step) and rollout.step_started_at is not None:
+        if not _has_everything(candidate, memory, observed, now):
+            return _asks_gateway(candidate, observed, stable)
         warm = stable if down else f"; {memory.stable.version} is kept warm"
         return Standing(
             Phase.BAKING, Reason.BAKING, f"{candidate.version} has all traffic, waiting for {waiting}{warm}"
@@ -213,11 +215,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
             without_replicas(stable, observed),
         )
     if not _has_everything(stable, memory, observed, now):
-        return Standing(
-            Phase.PROMOTING,
-            Reason.WAITING_FOR_GATEWAY,
-            f"{stable.version}: waiting for {gateway_answer(observed, ACCEPT)}",
-        )
+        return _asks_gateway(stable, observed)
     if health.ready < wanted:
         return Standing(
             Phase.DEPLOYING,
@@ -227,15 +225,20 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
     return Standing(Phase.HEALTHY, Reason.HEALTHY, f"{stable.version} has all traffic", settled=True)
 
 
-def _has_everything(stable: Revision, memory: Memory, observed: Observed, now: datetime) -> bool:
+def _asks_gateway(role: Revision, observed: Observed, others: str = "") -> Standing:
+    told = f"{role.version}: waiting for {gateway_answer(observed, ACCEPT)}{others}"
+    return Standing(Phase.PROMOTING, Reason.WAITING_FOR_GATEWAY, told)
+
+
+def _has_everything(role: Revision, memory: Memory, observed: Observed, now: datetime) -> bool:
     """Whether all requests go to it. Once told, it stays so for a while in which the gateway has yet to answer for a
     route that moves none of them: without the revision that was retired, say. To clients that is no news, and nobody
     is to wait for it again."""
     route, before = observed.serving.route, observed.status
-    if route.shares != {stable.revision: ALL}:
+    if route.shares != {role.revision: ALL}:
         return False
-    current = before.observed_generation == observed.generation
-    told = current and before.candidate is None and before.phase in HAS_EVERYTHING
+    alone = before.candidate is None and before.phase in HAS_EVERYTHING
+    told = (alone or before.phase is Phase.BAKING) and before.observed_generation == observed.generation
     had = {share.revision: share.weight for share in memory.traffic if share.weight > 0} == route.shares
     return route.accepted or (route.pending and told and had and now < answer_due(observed, now))
 
