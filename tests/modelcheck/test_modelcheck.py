@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from serin.rollout import aim
+from serin.rollout import awaited
 from serin.rollout import deadline
 from serin.rollout import decide
 from serin.rollout import give_up
@@ -74,7 +75,7 @@ def _abort_is_ignored(patch: pytest.MonkeyPatch) -> None:
 
 def _pause_is_ignored(patch: pytest.MonkeyPatch) -> None:
     real = aim.aim_of
-    for module in (aim, steps, standing, schedule):
+    for module in (aim, steps, standing, awaited, schedule):
         patch.setattr(module, "aim_of", _without_pause(real))
 
 

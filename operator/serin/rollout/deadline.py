@@ -11,11 +11,11 @@ from serin.api.rollout import OnInconclusive
 from serin.api.status import RolloutStatus
 from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import following
+from serin.rollout.awaited import waiting_for
 from serin.rollout.give_up import give_up
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
-from serin.rollout.standing import waiting_for
 from serin.rollout.steps import carries
 from serin.rollout.steps import skip
 

@@ -12,6 +12,7 @@ from serin.analysis.verdict import overall
 from serin.api.analysis import CheckStatus
 from serin.api.analysis import Verdict
 from serin.api.quantities import format_time
+from serin.api.quantities import milliseconds
 from serin.api.reasons import Reason
 from serin.api.rollout import OnFailure
 from serin.rollout.aim import aim_of
@@ -38,15 +39,15 @@ def weigh(memory: Memory, observed: Observed, now: datetime) -> Memory:
     candidate, stable = memory.candidate, memory.stable
     if rollout is None or candidate is None or stable is None or look is None or waived(rollout):
         return memory
-    analysis = rollout.course.analysis
-    if analysis is None or look.since != rollout.step_started_at or look.at <= (rollout.judged_at or look.since):
+    analysis, at = rollout.course.analysis, milliseconds(look.at)
+    if analysis is None or look.since != rollout.step_started_at or at <= (rollout.judged_at or look.since):
         return memory
     checks = judge(analysis, look.measured, memory.analysis, Versions(candidate.version, stable.version))
     verdict = overall(checks)
     if verdict is not Verdict.FAIL and not rollout.skip and _moves_on(memory, observed, now):
         # The route of the next step is written: it was decided upon what was known then, and only a failure undoes it.
         verdict = Verdict.PASS
-    judged = rollout.model_copy(update={"verdict": verdict, "judged_at": look.at})
+    judged = rollout.model_copy(update={"verdict": verdict, "judged_at": at})
     memory = replace(memory, analysis=checks, rollout=judged)
     if verdict is not Verdict.FAIL or (rollout.paused is not None and seen(rollout.paused)):
         return memory

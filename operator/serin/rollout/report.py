@@ -10,6 +10,7 @@ from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.api.status import Share
+from serin.rollout.awaited import awaited
 from serin.rollout.conditions import conditions
 from serin.rollout.conditions import shorten
 from serin.rollout.course import course_of
@@ -19,7 +20,6 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
 from serin.rollout.revision import version_in
-from serin.rollout.standing import awaited
 from serin.rollout.standing import standing_of
 from serin.rollout.standing import wanted_replicas
 

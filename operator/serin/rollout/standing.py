@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from datetime import datetime
 
-from serin.api.analysis import Verdict
 from serin.api.modeldeployment import ModelDeploymentSpec
-from serin.api.quantities import format_time
 from serin.api.reasons import Reason
 from serin.api.status import Phase
 from serin.api.status import Revision
@@ -20,10 +18,10 @@ from serin.rollout.aim import aim_of
 from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import awaits_evidence
 from serin.rollout.aim import held
+from serin.rollout.awaited import ACCEPT
+from serin.rollout.awaited import waiting_for
 from serin.rollout.course import ALL
 from serin.rollout.course import bakes
-from serin.rollout.evidence import REASONS
-from serin.rollout.evidence import lacking
 from serin.rollout.health import NO_POD
 from serin.rollout.health import hopeless
 from serin.rollout.health import trouble
@@ -33,13 +31,8 @@ from serin.rollout.observed import Problem
 from serin.rollout.plan import least_replicas
 from serin.rollout.schedule import answer_due
 from serin.rollout.schedule import startup_deadline
-from serin.rollout.steps import Wait
 from serin.rollout.steps import gateway_answer
-from serin.rollout.steps import obstacle_to
-from serin.rollout.steps import routed
-from serin.rollout.steps import spread_at
 
-ACCEPT = "to accept the route"
 # Problems that pass by themselves; any other needs somebody (kstatus: Stalled).
 PASSING = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.BACKEND_UNAVAILABLE, Reason.SUSPENDED})
 # Phases that tell, without a candidate, that the stable revision has all the requests, whatever else it lacks.
@@ -148,6 +141,8 @@ def _rolling(
     if awaits_approval(rollout) and held(rollout, now) and not awaits_evidence(rollout):
         return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, f"{share}, waiting for {waiting}{stable}")
     if bakes(rollout.course, rollout.step) and rollout.step_started_at is not None:
+        if not _has_everything(candidate, memory, observed, now):
+            return _asks_gateway(candidate, observed, stable)
         warm = stable if down else f"; {memory.stable.version} is kept warm"
         return Standing(
             Phase.BAKING, Reason.BAKING, f"{candidate.version} has all traffic, waiting for {waiting}{warm}"
@@ -213,11 +208,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
             without_replicas(stable, observed),
         )
     if not _has_everything(stable, memory, observed, now):
-        return Standing(
-            Phase.PROMOTING,
-            Reason.WAITING_FOR_GATEWAY,
-            f"{stable.version}: waiting for {gateway_answer(observed, ACCEPT)}",
-        )
+        return _asks_gateway(stable, observed)
     if health.ready < wanted:
         return Standing(
             Phase.DEPLOYING,
@@ -227,81 +218,22 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
     return Standing(Phase.HEALTHY, Reason.HEALTHY, f"{stable.version} has all traffic", settled=True)
 
 
-def _has_everything(stable: Revision, memory: Memory, observed: Observed, now: datetime) -> bool:
+def _asks_gateway(role: Revision, observed: Observed, others: str = "") -> Standing:
+    told = f"{role.version}: waiting for {gateway_answer(observed, ACCEPT)}{others}"
+    return Standing(Phase.PROMOTING, Reason.WAITING_FOR_GATEWAY, told)
+
+
+def _has_everything(role: Revision, memory: Memory, observed: Observed, now: datetime) -> bool:
     """Whether all requests go to it. Once told, it stays so for a while in which the gateway has yet to answer for a
     route that moves none of them: without the revision that was retired, say. To clients that is no news, and nobody
     is to wait for it again."""
     route, before = observed.serving.route, observed.status
-    if route.shares != {stable.revision: ALL}:
+    if route.shares != {role.revision: ALL}:
         return False
-    current = before.observed_generation == observed.generation
-    told = current and before.candidate is None and before.phase in HAS_EVERYTHING
+    alone = before.candidate is None and before.phase in HAS_EVERYTHING
+    told = (alone or before.phase is Phase.BAKING) and before.observed_generation == observed.generation
     had = {share.revision: share.weight for share in memory.traffic if share.weight > 0} == route.shares
     return route.accepted or (route.pending and told and had and now < answer_due(observed, now))
-
-
-def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> str:
-    """What the rollout's next move waits for, and until when; "" without a rollout."""
-    wait = awaited(memory, observed, spec, now)
-    return wait.message if wait is not None else ""
-
-
-def awaited(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Wait | None:
-    """The same with its reason; None without a rollout."""
-    rollout = memory.rollout
-    if rollout is None:
-        return None
-    aim = aim_of(rollout, now)
-    if aim is None:
-        return _patience(memory, rollout, now)
-    wait = obstacle_to(aim, memory, observed, spec, now)
-    if wait is None:
-        spread = spread_at(memory, observed) if routed(memory, observed, aim) else None
-        if spread is not None:
-            told = f"the gateway's proxies to take over the new route, at {format_time(spread)}"
-            return Wait(Reason.WAITING_FOR_GATEWAY, told)
-        return _gateway(observed, gateway_answer(observed, f"{ACCEPT} with {aim.weight} %"))
-    if wait.reason is Reason.WAITING_FOR_GATEWAY:
-        wait = _gateway(observed, wait.message)
-    if wait.until is not None:
-        return replace(wait, message=f"{wait.message}, at {format_time(wait.until)}")
-    deadline = startup_deadline(memory, spec)
-    # Past it nothing happens by itself, to a first version say.
-    due = deadline is not None and now < deadline
-    return replace(wait, message=f"{wait.message} (until {_moment(deadline)})") if due else wait
-
-
-def _gateway(observed: Observed, message: str) -> Wait:
-    refused = observed.serving.route.refusal is not None
-    return Wait(Reason.ROUTE_REFUSED if refused else Reason.WAITING_FOR_GATEWAY, message)
-
-
-def _patience(memory: Memory, rollout: RolloutStatus, now: datetime) -> Wait:
-    """What ends a step that is where it shall be: somebody, time, or evidence. The reason is of what comes first."""
-    if rollout.paused is not None:
-        # A first version has nothing to skip, and nobody to go back to.
-        may = "resume, promote or abort" if memory.stable is not None else "resume"
-        if rollout.skip and not rollout.undo:
-            # Somebody promoted it before, and who resumes it may not know that.
-            may = "resume it, which gives it everything, or to abort"
-        failed = "a ready replica of the stable revision, to take it back, or " if rollout.paused.failed else ""
-        return Wait(rollout.paused.reason, f"{failed}somebody to {may} it ({rollout.paused.message})")
-    waits = []
-    if not held(rollout, now):
-        bake = bakes(rollout.course, rollout.step)
-        what, reason = ("the bake", Reason.BAKING) if bake else ("the hold", Reason.PROGRESSING)
-        waits.append(Wait(reason, f"{what} to end at {_moment(rollout.next_at)}"))
-    if awaits_evidence(rollout):
-        waits.append(Wait(REASONS[rollout.verdict or Verdict.INCONCLUSIVE], lacking(memory)))
-    if awaits_approval(rollout):
-        waits.append(Wait(Reason.AWAITING_APPROVAL, f"somebody to approve step {rollout.progress}"))
-    until = f" (until {format_time(rollout.deadline_at)})" if rollout.deadline_at is not None else ""
-    told = ", then ".join(wait.message for wait in waits)
-    return Wait(waits[0].reason, f"{told}{until if held(rollout, now) else ''}")
-
-
-def _moment(when: datetime | None) -> str:
-    return format_time(when) if when is not None else "once"
 
 
 def wanted_replicas(

@@ -13,8 +13,10 @@ from serin.analysis.checks import Unknown
 from serin.api.analysis import Analysis
 from serin.api.analysis import Tally
 from serin.api.analysis import Verdict
+from serin.api.base import to_wire
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
+from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.rollout.looks import Look
 from serin.rollout.looks import questions
@@ -120,6 +122,20 @@ def test_what_cannot_be_measured_moves_nothing_and_ends_nothing() -> None:
     counts(scene, (400, 2))
     scene.run(30)
     assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_a_look_counts_once_however_finely_its_moment_is_told() -> None:
+    """The status keeps milliseconds: read again, the look must not be younger than the verdict that it led to."""
+    scene = judged({10: "5m"})
+    scene.run(60)
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.step_started_at is not None
+    measured = {"errors": Unknown("Prometheus cannot be reached: connection refused")}
+    look = Look(since=scene.status.rollout.step_started_at, at=scene.now + seconds(0.123456), measured=measured)
+    for _ in range(3):
+        decision = check(replace(scene.observed(), look=look), scene.now + seconds(0.2))
+        scene.status = ModelDeploymentStatus.model_validate(to_wire(decision.status))
+        assert (scene.status.analysis[0].errors, scene.status) == (1, decision.status)
 
 
 def late_gateway(**rollout: Any) -> Scene:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from serin.api.status import ConditionType
 from serin.api.status import Outcome
 from serin.api.status import Phase
 from serin.rollout.observed import Failure
+from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
@@ -38,6 +41,45 @@ def test_the_candidate_has_everything_and_the_stable_one_all_its_replicas() -> N
         "v2 has all traffic, waiting for the bake to end at 2026-11-20T13:10:00Z; v1 is kept warm"
     )
     assert scene.outcomes() == [("v1", Outcome.PROMOTED)], "it is not promoted yet"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda route: replace(route, accepted=False, refusal="no such listener"), "which refused the route"),
+        (lambda route: replace(route, accepted=False), "to accept the route"),
+        (lambda _: Route(), "to accept the route"),
+    ],
+)
+def test_it_is_not_ready_while_the_gateway_does_not_give_it_everything(
+    change: Callable[[Route], Route], words: str
+) -> None:
+    scene = baking()
+    ends = scene.status.rollout
+    scene.accepts = False
+    scene.route = change(scene.route)
+    scene.settle()
+    assert scene.condition(ConditionType.READY) == ("False", Reason.WAITING_FOR_GATEWAY)
+    assert scene.status.message.startswith("v2: waiting for the gateway")
+    assert words in scene.status.message
+    assert scene.status.rollout is not None
+    assert ends is not None
+    assert scene.status.rollout.next_at == ends.next_at
+    scene.accept().settle()
+    assert scene.condition(ConditionType.READY) == ("True", Reason.BAKING)
+
+
+def test_it_stays_ready_while_the_gateway_has_yet_to_answer_for_what_moves_no_request() -> None:
+    """For a minute, as without a rollout."""
+    scene = baking()
+    scene.accepts = False
+    scene.route = replace(scene.route, accepted=False, pending=True)
+    scene.settle()
+    assert scene.condition(ConditionType.READY) == ("True", Reason.BAKING)
+    scene.run(59)
+    assert scene.condition(ConditionType.READY) == ("True", Reason.BAKING)
+    scene.run(1)
+    assert scene.condition(ConditionType.READY) == ("False", Reason.WAITING_FOR_GATEWAY)
 
 
 def test_it_is_promoted_at_the_end_and_counts_as_stable_from_its_beginning() -> None:
