@@ -38,6 +38,7 @@ def test_every_kind_of_step(ping: Deployment, measured: Record) -> None:
 
         dark = ping.step(1, since=moved)
         assert dark.status["traffic"][-1]["mirror"] == _STEPS[0]["mirror"]
+        _reached(ping, {"x-serin-revision": "candidate"}, "v2")
         assert _answers(ping, {"x-serin-revision": "candidate"}) == {"v2": _ASKED}
         start, before = time.time(), _inferences(ping, "v2")
         wait_until("the dark step is nearly over", lambda: time.time() > unix(dark.rollout["nextAt"]) - 2, 30)
@@ -45,6 +46,7 @@ def test_every_kind_of_step(ping: Deployment, measured: Record) -> None:
         sent = len(traffic.answers(start, end))
 
         matched = ping.step(2, since=moved)
+        _reached(ping, _BETA, "v2")
         assert _answers(ping, _BETA) == {"v2": _ASKED}
         assert _answers(ping, {"x-serin-revision": "stable"}) == {"v1": _ASKED}
         assert _answers(ping, {**_BETA, "x-serin-revision": "stable"}) == {"v1": _ASKED}
@@ -81,6 +83,7 @@ def test_blue_and_green(ping: Deployment) -> None:
         moved = time.time()
         ping.move_alias(BETTER)
         waiting = ping.until("it awaits approval", lambda seen: seen.phase == "AwaitingApproval", since=moved)
+        _reached(ping, {"x-serin-revision": "candidate"}, "v2")
         assert _answers(ping, {"x-serin-revision": "candidate"}) == {"v2": _ASKED}
         ordered = ping.order("approve", ping.revision("v2"))
         ping.settled(BETTER, since=ordered)
@@ -98,6 +101,11 @@ def test_blue_and_green(ping: Deployment) -> None:
 
 def _serves_v1(seen: Seen) -> bool:
     return seen.phase == "RolledBack" and seen.weights == {"v1": 100}
+
+
+def _reached(ping: Deployment, headers: dict[str, str], version: str) -> None:
+    """The proxies follow the route a moment after the gateway's controller has accepted it."""
+    wait_until(f"{version} answers", lambda: version_of(ping.endpoint.ask(1.0, headers)[1]) == version, 5)
 
 
 def _answers(ping: Deployment, headers: dict[str, str]) -> Counter[str]:
