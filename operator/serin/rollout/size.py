@@ -29,8 +29,10 @@ def size(
     """Rollout and candidate with what is needed now. With less traffic a revision shrinks, so the most counts."""
     if stable is None or spec.serving.most_replicas == spec.serving.min_replicas:
         return rollout, candidate
-    # One that got everything only moments ago may have lost some of what it shall keep for that.
-    kept, ready = (rollout.base, stable.floor), observed.serving.health(stable.revision).ready
+    # One that got everything only moments ago may have lost some of what it shall keep for that, and one that had a
+    # fixed number until now some of that.
+    base = stable.replicas if rollout.base is None else rollout.base
+    kept, ready = (base, stable.floor), observed.serving.health(stable.revision).ready
     shown = _shown(rollout, candidate, stable, observed, spec)
     most = max(number for number in (ready, *kept, shown) if number is not None)
     if most != rollout.base:

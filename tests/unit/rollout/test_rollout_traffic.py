@@ -436,6 +436,16 @@ def test_neither_fewer_than_declared_nor_more(ready: int, least: int) -> None:
     assert replicas(scene)["v2"] == (least, 10)
 
 
+@pytest.mark.parametrize("left", [0, 1, 4])
+def test_a_number_that_was_fixed_is_what_all_the_traffic_needs_when_it_is_autoscaled_in_a_rollout(left: int) -> None:
+    """Also where pods of the stable revision are gone just then: the candidate has their share already."""
+    scene = on({"weight": 100, "hold": "6h"}, serving={"minReplicas": 4})
+    scene.become_ready = False
+    scene.ready(scene.stable, left)
+    scene.declare(2, rollout={"steps": [{"weight": 100, "hold": "6h"}]}, serving={"minReplicas": 1, "maxReplicas": 10})
+    assert replicas(scene) == {"v1": (4, 10), "v2": (4, 10)}
+
+
 def test_a_fixed_number_is_a_fixed_number() -> None:
     scene = on(HALF, serving={"minReplicas": 4})
     scene.ready(scene.stable, 9).settle()
