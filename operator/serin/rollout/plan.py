@@ -14,6 +14,7 @@ from serin.rollout.course import crowd
 from serin.rollout.decision import PlannedRevision
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.decision import ServingPlan
+from serin.rollout.health import capacity
 from serin.rollout.memory import Memory
 from serin.rollout.naming import matches
 from serin.rollout.naming import mirror
@@ -67,9 +68,12 @@ def least_replicas(spec: ModelDeploymentSpec, memory: Memory, observed: Observed
             least = max(least, needed(spec, rollout, aim.stage))
         route, ready = observed.serving.route, observed.serving.health(role.revision).ready
         settled = route.spares(role.revision) if aim is None else routed(memory, observed, aim)
+        if settled:
+            return least
         # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before, also
         # in a rollout that has just ended.
-        return least if settled else max(least, role.replicas, ready)
+        had = max((share.weight for share in memory.traffic if share.revision == role.revision), default=0)
+        return max(least, role.replicas, ready, capacity(crowd(spec, rollout.base), had))
     base = rollout.base if rollout is not None and role is memory.stable else None
     return max(crowd(spec, base), crowd(spec, role.floor))
 

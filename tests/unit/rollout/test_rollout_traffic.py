@@ -474,6 +474,22 @@ def test_a_revision_that_is_taken_up_again_keeps_the_replicas_that_it_has() -> N
     assert (scene.status.stable.version, scene.status.stable.floor) == ("v1", None)
 
 
+def test_a_revision_that_is_tried_again_keeps_the_replicas_for_the_requests_that_the_gateway_may_still_send() -> None:
+    """A pod of it crashed, it was taken back and retried at once, before the gateway said anything."""
+    rollout = {"steps": [{"weight": 10, "hold": "1m"}, {"weight": 100, "hold": "6h"}]}
+    scene = on(*rollout["steps"], length=120, serving={"minReplicas": 4})
+    assert scene.weight == 100
+    scene.become_ready = scene.accepts = False
+    failed = scene.candidate
+    scene.fail(failed, Failure(Reason.LOAD_FAILED, "ended", at=scene.now), ready=3).settle()
+    assert scene.status.candidate is None
+    scene.wait(1).order(Verb.RETRY, failed).look()
+    assert (scene.candidate, replicas(scene)["v2"]) == (failed, (4, 4))
+    scene.accepts = True
+    scene.accept().settle()
+    assert (scene.weight, replicas(scene)["v2"]) == (10, (1, 1))
+
+
 def test_it_keeps_those_that_it_has_and_not_those_that_it_once_had() -> None:
     rollout = {"steps": [{"weight": 10, "hold": "5m"}]}
     scene = on(serving={"minReplicas": 4})
