@@ -75,7 +75,7 @@ def _values(references: Mapping[str, str]) -> dict[str, Any]:
             "domain": DOMAIN,
             "gateways": [{"name": gateway.GATEWAY, "namespace": gateway.NAMESPACE}],
             "prometheusUrl": monitoring.URL,
-            # The one proxy is on the node of the gateway's controller, which only a scenario ends.
+            # As long as the scenarios' requests may take: nobody ends the controller of this gateway.
             "proxyLagSeconds": 5,
         },
     }

@@ -307,7 +307,8 @@ class Traffic(SpecModel):
     )
     timeout: Duration = Field(
         default="30s",
-        description="How long the gateway waits for an answer. Also how long a revision that lost its traffic drains.",
+        description="How long the gateway waits for an answer. A revision that lost its traffic drains for at least as "
+        "long.",
     )
 
     @model_validator(mode="after")

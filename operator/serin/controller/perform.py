@@ -19,6 +19,7 @@ import structlog
 
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.cluster.client import CONFLICT
@@ -202,8 +203,7 @@ class Performer:
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
         if manifest.after is not None:
-            former = left(kind, manifest.name, f"{manifest.after} of a former one")
-            raise await self._meet(plan, manifest) or former
+            raise await self._meet(plan, manifest) or await self._former(plan, manifest, *manifest.after)
         log.info("object is created", kind=kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             written = await self._client.create(kind, plan.namespace, manifest.body)
@@ -241,6 +241,17 @@ class Performer:
             # The garbage collector is about to take it.
             return left(kind, name, f"that of a deleted {MODEL_DEPLOYMENT.kind} {plan.name}")
         raise Blocked(conflict(kind, name, whose(metadata, owner)))
+
+    async def _former(self, plan: ServingPlan, manifest: Manifest, kind: Kind, name: str) -> Blocked:
+        """What is in the way of the object: something of its former self, read live, because a watch that is silent
+        does not tell that it went. Raises ClusterError where it did."""
+        uid = dict(self._children.mine(kind, Key(plan.namespace, plan.name))).get(Key(plan.namespace, name))
+        body = await self._read(kind, plan.namespace, name, known=uid)
+        stays = body is not None and body["metadata"]["uid"] == uid
+        # A pod that is being deleted counts no more; what else is has its name until it is gone.
+        if body is None or not stays or (kind is POD and "deletionTimestamp" in body["metadata"]):
+            raise ClusterError(CONFLICT, f"{kind.kind} {name} is gone")
+        return left(manifest.kind, manifest.name, f"{kind.kind} {name} of a former one")
 
     async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
         """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""

@@ -27,8 +27,8 @@ class Manifest:
     unwanted: tuple[str, ...] = ()
     """Annotations of the object as it is that must not be there. Any other that is not in the body is left alone:
     others write there, and a change may restart pods."""
-    after: str | None = None
-    """What must be gone before the object is made anew, as people call it."""
+    after: tuple[Kind, str] | None = None
+    """Kind and name of what must be gone before the object is made anew."""
 
     @property
     def name(self) -> str:

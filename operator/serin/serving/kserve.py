@@ -153,7 +153,7 @@ def _health(service: Live, live: LiveObjects) -> Health:
     return health(replicas, workload, refusal(service))
 
 
-def _left(revision: str, live: LiveObjects) -> str | None:
+def _left(revision: str, live: LiveObjects) -> tuple[Kind, str] | None:
     """What a former InferenceService of that name has left and the garbage collector is about to take. Its pods have
     the labels of the next one's: made before they are gone, that would count them as its own.
 
@@ -162,8 +162,8 @@ def _left(revision: str, live: LiveObjects) -> str | None:
     """
     workload = live.of(WORKLOAD).get(revision + SERVICE_SUFFIX)
     if workload is not None:
-        return None if workload.owner is None else f"{WORKLOAD.kind} {workload.name}"
-    return next((f"{POD.kind} {one.name}" for one in live.replicas if one.revision == revision), None)
+        return None if workload.owner is None else (WORKLOAD, workload.name)
+    return next(((POD, one.name) for one in live.replicas if one.revision == revision), None)
 
 
 def inference_service(plan: ServingPlan, planned: PlannedRevision, made: Live | None = None) -> Json:

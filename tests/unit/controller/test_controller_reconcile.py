@@ -207,6 +207,10 @@ class Stage:
                 return name
         raise AssertionError(f"does not move: {self.status['message']}")
 
+    def uid_of(self, kind: Kind, name: str) -> str:
+        """As the watches last told."""
+        return next(uid for key, uid in self.children.known(kind) if key.name == name)
+
     def service(self, name: str) -> Json:
         return self.api.of(INFERENCE_SERVICE, "payments", name)
 
@@ -667,6 +671,20 @@ async def test_a_revision_is_not_made_again_before_its_former_self_is_gone() -> 
     assert stage.status["phase"] != "Healthy"
     stage.world()
     assert await stage.served() == name
+
+
+@pytest.mark.parametrize("kind", [WORKLOAD, POD])
+async def test_what_is_left_is_read_live_where_no_watch_tells_that_it_went(kind: Kind) -> None:
+    stage = Stage()
+    name = await stage.served()
+    stage.api.remove(INFERENCE_SERVICE, "payments", name)
+    stage.children.forget(INFERENCE_SERVICE, Key("payments", name), stage.uid_of(INFERENCE_SERVICE, name))
+    collect(stage.api)
+    if kind is POD:
+        workload = f"{name}-predictor"
+        stage.children.forget(WORKLOAD, Key("payments", workload), stage.uid_of(WORKLOAD, workload))
+    await stage.insist(watches=False)
+    assert stage.all(INFERENCE_SERVICE) == {name}
 
 
 async def test_what_is_left_for_a_minute_is_told() -> None:

@@ -13,6 +13,7 @@ import pytest
 from serin.api.kinds import AUTOSCALER
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
+from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.api.modeldeployment import Backend
@@ -330,8 +331,8 @@ def test_pods_of_a_former_inference_service_do_not_count(owner: str | None, read
     ("left", "after"),
     [
         pytest.param(cluster(), None, id="nothing"),
-        pytest.param(cluster((WORKLOAD, deployment(NEW))), f"Deployment {NEW}-predictor", id="its Deployment"),
-        pytest.param(cluster(replicas=(Replica(NEW, "pod-1"),)), "Pod pod-1", id="its pods"),
+        pytest.param(cluster((WORKLOAD, deployment(NEW))), (WORKLOAD, f"{NEW}-predictor"), id="its Deployment"),
+        pytest.param(cluster(replicas=(Replica(NEW, "pod-1"),)), (POD, "pod-1"), id="its pods"),
         pytest.param(cluster(replicas=(Replica(OLD, "pod-1"),)), None, id="pods of another revision"),
         pytest.param(
             cluster((WORKLOAD, deployment(NEW, owner=None)), replicas=(Replica(NEW, "pod-1"),)),
@@ -345,7 +346,7 @@ def test_pods_of_a_former_inference_service_do_not_count(owner: str | None, read
         ),
     ],
 )
-def test_a_revision_is_made_after_what_its_former_self_left(left: LiveObjects, after: str | None) -> None:
+def test_a_revision_is_made_after_what_its_former_self_left(left: LiveObjects, after: tuple[Kind, str] | None) -> None:
     rendered = KServe().render(plan(planned(NEW, 2)), left)
     assert [one.after for one in rendered.objects] == [after]
     assert rendered.scales == () or after is None, "what is about to go is not scaled"
