@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -54,8 +55,12 @@ def declared(found: list[Json], source: str) -> list[Manifest]:
 
 def _spec(raw: Json) -> ModelDeploymentSpec:
     """As the API server takes it: a text is no number, and what is null was not written. Raises ValidationError."""
-    written = json.dumps(_without_nulls(raw, structural(ModelDeploymentSpec)))
-    return ModelDeploymentSpec.model_validate_json(written, strict=True)
+    return ModelDeploymentSpec.model_validate_json(json.dumps(_without_nulls(raw, _schema())), strict=True)
+
+
+@cache
+def _schema() -> Json:
+    return structural(ModelDeploymentSpec)
 
 
 def _without_nulls(value: Any, schema: Json) -> Any:
@@ -122,7 +127,7 @@ def _near(word: str, known: tuple[str, ...]) -> str:
 
 def _fields(at: Path_) -> tuple[str, ...]:
     """The fields that may stand at that place of the spec."""
-    schema: Json = structural(ModelDeploymentSpec)
+    schema = _schema()
     for part in at:
         schema = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
     return tuple(schema.get("properties", {}))

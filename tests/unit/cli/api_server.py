@@ -75,7 +75,7 @@ class ApiServer:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self.certificate)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002}, daemon=True)
 
     def __enter__(self) -> ApiServer:
         self._thread.start()
@@ -191,6 +191,7 @@ def refusal(code: int, message: str) -> Json:
 class _Handler(BaseHTTPRequestHandler):
     server_of: ApiServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
         """Not onto the tests' output."""

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner
 from typer.testing import Result
 
@@ -14,6 +17,9 @@ from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.objects import NOW
 
 Run = Callable[..., Result]
+
+# Typer makes all commands anew for each that is run, which takes longer than most of them. A process makes them once.
+testing._get_command = cache(get_command)
 
 
 @pytest.fixture(autouse=True)
