@@ -60,7 +60,9 @@ def test_deleted_and_created_in_one_breath(ping: Deployment, room: Room) -> None
     assert traffic.failures == []
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")])
+# Kubernetes looks at a namespace anew when half of its pods' grace is over (pkg/controller/namespace/deletion
+# estimateGracefulTermination), and theirs is over two minutes.
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")], overrides={"terminationGracePeriodSeconds": 20})
 def test_namespace_goes_with_a_rollout_under_way(ping: Deployment, room: Room) -> None:
     moved = time.time()
     ping.move_alias(BETTER)
