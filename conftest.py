@@ -15,11 +15,13 @@ _FIGURE = "figure"
 _SHARED = {
     "e2e/": "the real cluster",
     "tests/stack/": "the real cluster",
+    "tests/integration/registry/": "servers of their own",
     "tests/integration/": "the API server",
-    "tests/chart/": "clusters of their own",
-    "tests/cluster/": "clusters of their own",
+    "tests/chart/": "servers of their own",
+    "tests/cluster/": "servers of their own",
 }
-"""Folders whose tests share what is there once and takes long to make: one process runs them all, before others."""
+"""Folders whose tests share what is there once and takes long to make: one process runs them all, before others. The
+first that a test is in counts."""
 
 
 def _deal(nodeid: str) -> str:
@@ -44,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest first, where others run meanwhile."""
     if hasattr(config, "workerinput"):
-        order = list(dict.fromkeys(_SHARED.values()))
+        order = ["the real cluster", "the API server", "servers of their own"]
         items.sort(key=lambda item: order.index(dealt) if (dealt := _deal(item.nodeid)) in order else len(order))
 
 

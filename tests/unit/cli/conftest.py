@@ -19,7 +19,7 @@ from tests.unit.cli.objects import NOW
 Run = Callable[..., Result]
 
 # Typer makes all commands anew for each that is run, which takes longer than most of them. A process makes them once.
-testing._get_command = cache(get_command)
+testing._get_command = cache(get_command)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
