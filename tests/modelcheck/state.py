@@ -25,12 +25,14 @@ from serin.rollout.observed import Health
 from serin.rollout.observed import Match
 from serin.rollout.observed import Mirror
 from serin.rollout.observed import Route
+from tests.unit.rollout.scene import PLATFORM
 from tests.unit.rollout.scene import START
 
 NOW = START
 # Older than this is equally old: longer than anything that is counted from a moment in the past.
 OLD = 120
 LONG_AGO = NOW - timedelta(seconds=OLD)
+HOSTNAMES = (f"fraud.payments.{PLATFORM.domain}",)
 
 
 class Sent(NamedTuple):
@@ -282,6 +284,8 @@ def observed_route(route: LiveRoute | None) -> Route:
         weights=dict(sent.weights),
         matches=sent.matches,
         mirror=sent.mirror,
+        gateways=PLATFORM.gateways,
+        hostnames=HOSTNAMES,
         accepted=route.answer == "accepted",
         refusal="no" if route.answer == "refused" else None,
     )

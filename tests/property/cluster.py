@@ -17,6 +17,7 @@ from datetime import datetime
 from datetime import timedelta
 
 from serin.api.base import to_wire
+from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Resolved
@@ -73,6 +74,8 @@ class LiveRoute:
     by_hand: bool = False
     matches: tuple[Match, ...] = ()
     mirror: Mirror | None = None
+    gateways: tuple[GatewayRef, ...] = ()
+    hostnames: tuple[str, ...] = ()
 
     def observed(self) -> Route:
         """As the operator sees it."""
@@ -81,6 +84,8 @@ class LiveRoute:
             weights=dict(self.weights),
             matches=self.matches,
             mirror=self.mirror,
+            gateways=self.gateways,
+            hostnames=self.hostnames,
             accepted=self.accepted == self.generation,
             pending=0 < self.accepted < self.generation > self.refused,
             refusal="no" if self.refused == self.generation else None,
@@ -227,6 +232,8 @@ class Operator:
             refused,
             matches=planned.matches,
             mirror=planned.mirror,
+            gateways=planned.gateways,
+            hostnames=planned.hostnames,
         )
 
     def _write_service(self, name: str, replicas: int) -> None:

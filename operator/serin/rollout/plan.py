@@ -91,6 +91,12 @@ def gateways(observed: Observed, spec: ModelDeploymentSpec) -> tuple[GatewayRef,
     return spec.traffic.gateways or observed.platform.gateways
 
 
+def attached(observed: Observed, spec: ModelDeploymentSpec) -> bool:
+    """Whether the route has the host names that are declared, and is at the gateways."""
+    route = observed.serving.route
+    return route.hostnames == hostnames(observed, spec) and set(gateways(observed, spec)) <= set(route.gateways)
+
+
 def _planned(role: Revision, spec: ModelDeploymentSpec, least: int) -> PlannedRevision:
     serving = spec.serving
     most = max(least, serving.most_replicas) if serving.most_replicas > serving.min_replicas else least

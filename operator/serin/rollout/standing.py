@@ -28,6 +28,7 @@ from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.plan import attached
 from serin.rollout.plan import least_replicas
 from serin.rollout.schedule import answer_due
 from serin.rollout.schedule import startup_deadline
@@ -69,7 +70,7 @@ def standing_of(
         return replace(rolling, message=f"{rolling.message}{after}")
     rejection = memory.rejection(goal.revision)
     if rejection is not None:
-        return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}", now)
+        return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}", spec, now)
     return _steady(memory, observed, spec, now)
 
 
@@ -141,7 +142,7 @@ def _rolling(
     if awaits_approval(rollout) and held(rollout, now) and not awaits_evidence(rollout):
         return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, f"{share}, waiting for {waiting}{stable}")
     if bakes(rollout.course, rollout.step) and rollout.step_started_at is not None:
-        if not _has_everything(candidate, memory, observed, now):
+        if not _has_everything(candidate, memory, observed, spec, now):
             return _asks_gateway(candidate, observed, stable)
         warm = stable if down else f"; {memory.stable.version} is kept warm"
         return Standing(
@@ -187,9 +188,11 @@ def _late(memory: Memory, spec: ModelDeploymentSpec, now: datetime) -> bool:
     return deadline is not None and deadline <= now
 
 
-def _rolled_back(memory: Memory, observed: Observed, rejected: str, now: datetime) -> Standing:
+def _rolled_back(
+    memory: Memory, observed: Observed, rejected: str, spec: ModelDeploymentSpec | None, now: datetime
+) -> Standing:
     message = f"{rejected}{_serving(memory, observed)}"
-    if memory.stable is not None and not _has_everything(memory.stable, memory, observed, now):
+    if memory.stable is not None and not _has_everything(memory.stable, memory, observed, spec, now):
         return Standing(Phase.ROLLING_BACK, Reason.ROLLING_BACK, message)
     return Standing(Phase.ROLLED_BACK, Reason.ROLLED_BACK, message, stalled=True)
 
@@ -207,7 +210,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
             Reason.STABLE_UNAVAILABLE,
             without_replicas(stable, observed),
         )
-    if not _has_everything(stable, memory, observed, now):
+    if not _has_everything(stable, memory, observed, spec, now):
         return _asks_gateway(stable, observed)
     if health.ready < wanted:
         return Standing(
@@ -223,12 +226,14 @@ def _asks_gateway(role: Revision, observed: Observed, others: str = "") -> Stand
     return Standing(Phase.PROMOTING, Reason.WAITING_FOR_GATEWAY, told)
 
 
-def _has_everything(role: Revision, memory: Memory, observed: Observed, now: datetime) -> bool:
-    """Whether all requests go to it. Once told, it stays so for a while in which the gateway has yet to answer for a
-    route that moves none of them: without the revision that was retired, say. To clients that is no news, and nobody
-    is to wait for it again."""
+def _has_everything(
+    role: Revision, memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime
+) -> bool:
+    """Whether all requests, at the host names that are declared, go to it. Once told, it stays so for a while in which
+    the gateway has yet to answer for a route that moves none of them: without the revision that was retired, say. To
+    clients that is no news, and nobody is to wait for it again."""
     route, before = observed.serving.route, observed.status
-    if route.shares != {role.revision: ALL}:
+    if route.shares != {role.revision: ALL} or not (spec is None or attached(observed, spec)):
         return False
     alone = before.candidate is None and before.phase in HAS_EVERYTHING
     told = (alone or before.phase is Phase.BAKING) and before.observed_generation == observed.generation

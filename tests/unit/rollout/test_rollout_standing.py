@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -204,6 +205,23 @@ def test_another_declaration_is_ready_when_the_gateway_has_answered_for_it() -> 
     scene.look()
     assert scene.route.pending
     assert (scene.status.phase, scene.kstatus) == (Phase.PROMOTING, "InProgress")
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [{"hostnames": ["other.example.com"]}, {"gateways": [{"name": "other", "namespace": "gateways"}]}],
+    ids=lambda traffic: next(iter(traffic)),
+)
+def test_where_no_request_came_in_yet_it_is_not_ready(traffic: dict[str, Any]) -> None:
+    """Something else is told at once: what the gateway accepted is another route still."""
+    scene = healthy()
+    scene.declare(1, traffic=traffic)
+    scene.order(Verb.ABORT, "nothing")
+    decision = scene.look()
+    assert not decision.may_wait
+    assert (scene.status.phase, scene.kstatus) == (Phase.PROMOTING, "InProgress")
+    scene.settle()
+    assert (scene.status.phase, scene.kstatus) == (Phase.HEALTHY, "Current")
 
 
 @pytest.mark.parametrize(
