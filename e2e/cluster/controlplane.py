@@ -98,7 +98,8 @@ class ControlPlane:
         return self._kubeconfig(file)
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "KUBECONFIG": str(self.kubeconfig)}
+        home = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "KUBECONFIG": str(self.kubeconfig)}
+        return {**home, **programs.GO}
 
     def _kubeconfig(self, client: str) -> Path:
         return write_kubeconfig(self.folder / f"{client}.kubeconfig", self.url, self.pki, client)

@@ -15,6 +15,9 @@ from e2e.cluster.layout import Link
 _CNI_PLUGINS = (Path("/usr/lib/cni"), Path("/usr/libexec/cni"), Path("/opt/cni/bin"))
 
 PAUSE_IMAGE = "localhost/serin-pause:1"
+# An API server that has just been given KServe's CRDs spends a third of its time collecting garbage, at Go's own
+# setting. For 400 MB more, 11 seconds of processor until it is ready become 8.
+GO = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",

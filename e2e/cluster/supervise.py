@@ -17,6 +17,7 @@ from e2e.cluster.cgroup import Cgroup
 from e2e.cluster.files import write
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.namespaces import Namespaces
+from e2e.cluster.programs import GO
 from e2e.cluster.programs import Program
 from e2e.cluster.progress import wait_for
 
@@ -26,7 +27,7 @@ _TAIL_LINES = 10
 _TAIL_WIDTH = 400
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Nothing of the caller's: a proxy named in it would stand between the programs and their own API server.
-_ENVIRONMENT = {"PATH": _PATH, "HOME": "/root"}
+_ENVIRONMENT = {"PATH": _PATH, "HOME": "/root", **GO}
 # Enters the cgroup before it becomes the program, so that not even its first child can be outside.
 _JOIN = 'until [ "$1" = -- ]; do echo 0 > "$1"; shift; done; shift; exec "$@"'
 
