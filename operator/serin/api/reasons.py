@@ -161,12 +161,12 @@ SENTENCES: dict[Reason, str] = {
     Reason.NAME_CONFLICT: "An object of the name that is needed belongs to somebody else, or is not gone yet.",
     Reason.CONTESTED: "Another controller or an admission webhook undoes what the operator writes, again and again.",
     Reason.BACKEND_REFUSED: "The API server, an admission webhook or the backend refused what the deployment needs.",
-    Reason.BACKEND_UNAVAILABLE: "An admission webhook has not answered for a minute; it is asked again; what serves "
-    "keeps serving.",
+    Reason.BACKEND_UNAVAILABLE: "A webhook, or the API server's storage, has not taken a write for a minute; "
+    "it is tried again; what serves keeps serving.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
     Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",
     Reason.STATUS_LOST: "The status was emptied while a revision serves: nothing changes until that is declared.",
     Reason.SECRET_NOT_FOUND: "A Secret that the ModelRegistry names does not exist in the operator's namespace.",
     Reason.INVALID_SECRET: "A Secret that the ModelRegistry names lacks the keys that are needed.",
-    Reason.REACHABLE: "The last poll of the registry succeeded.",
+    Reason.REACHABLE: "The registry answers: one poll that fails is tried again first.",
 }

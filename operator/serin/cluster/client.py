@@ -25,6 +25,7 @@ from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.cluster.limiter import TokenBucket
+from serin.cluster.trust import Trust
 from serin.errors import ClusterError
 
 Json = dict[str, Any]
@@ -72,6 +73,7 @@ class Client:
         self._limiter = limiter
         self._record = record
         self._clock = clock
+        self._trust = Trust(api.configuration.ssl_ca_cert, api.rest_client.ssl_context)
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
 
     async def close(self) -> None:
@@ -89,6 +91,7 @@ class Client:
 
         async def authorize(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             while True:
+                self._trust.renew()
                 token = await configuration.get_api_key_with_prefix("BearerToken")
                 if token:
                     request.headers["Authorization"] = token
@@ -209,6 +212,7 @@ class Client:
         content_type: str = "application/json",
     ) -> bytes:
         await self._limiter.take()
+        self._trust.renew()
         headers = {"Accept": "*/*" if path.endswith("/log") else "application/json", "Content-Type": content_type}
         _, url, headers, _, _ = await self._api.param_serialize(
             method,

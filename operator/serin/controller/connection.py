@@ -87,6 +87,13 @@ class Connection:
         return self.follower.failing_since if self.follower is not None else None
 
     @property
+    def hiccup(self) -> bool:
+        """Whether one poll failed, after others that did not, for what may pass."""
+        error, follower = self.error, self.follower
+        answered = follower is not None and follower.last_success is not None
+        return answered and error is not None and error.transient and self.failing_since is None
+
+    @property
     def wants_secret(self) -> bool:
         """Whether another look at its Secrets may help. A CA that is not the server's is told as no connection."""
         error, spec = self.error, self.declaration.spec

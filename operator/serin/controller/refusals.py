@@ -69,8 +69,7 @@ def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Except
     if error.status in PASSING:
         return error
     if error.status >= 500 and DENIED not in message:
-        if "webhook" not in message:
-            return error
+        # A webhook that was not reached, or a storage that is full or has no leader.
         return Blocked(Problem(Reason.BACKEND_UNAVAILABLE, f"{kind.kind} cannot be written: {message}"), silence=error)
     return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))
 

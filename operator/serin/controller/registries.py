@@ -356,6 +356,7 @@ class Registries:
             followed,
             last,
             self._clock(),
+            hiccup=connection.hiccup,
         )
         if status is None or to_wire(status) == body["status"]:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -21,22 +22,28 @@ def registry_status(
     followed: int,
     last_success: datetime | None,
     now: datetime,
+    *,
+    hiccup: bool,
 ) -> ModelRegistryStatus | None:
-    """The status that tells this; None while nothing is known. A poll that succeeds again is no news."""
+    """The status that tells this; None while nothing is known. A poll that succeeds again is no news.
+
+    ``hiccup``: the error may be gone with the next poll. It is told, and calls nobody who waits for Ready.
+    """
     if error is None and last_success is None:
         return None
     try:
         before = ModelRegistryStatus.model_validate(body["status"])
     except ValidationError:
         before = ModelRegistryStatus()
-    ready = error is None
+    ready = error is None or hiccup
+    message = error.message if error is not None else "the registry answers"
     old = before.conditions[0] if before.conditions else None
-    status = "True" if ready else "False"
+    status: Literal["True", "False"] = "True" if ready else "False"
     condition = RegistryCondition(
         type="Ready",
-        status="True" if ready else "False",
-        reason=Reason(error.reason) if error is not None else Reason.REACHABLE,
-        message=error.message if error is not None else "the registry answers",
+        status=status,
+        reason=Reason(error.reason) if error is not None and not ready else Reason.REACHABLE,
+        message=f"the last poll failed, and is tried again: {message}" if hiccup else message,
         observed_generation=body["metadata"]["generation"],
         last_transition_time=old.last_transition_time
         if old is not None and old.status == status

@@ -7,8 +7,7 @@ a scan for each event of a CRD, lets an old scan win over a newer one, and misse
 (observation.py process_discovered_resource_event), so it is switched off.
 
 What kopf asks goes through a session of ours, which shows what kopf itself does not tell: that a kind is listed, so
-that readiness can say so, and that it is listed anew, so that deletions in between, which no list shows, are looked
-for.
+that readiness can say so, and that deletions before, which no list shows, are looked for.
 """
 
 from __future__ import annotations
@@ -93,8 +92,6 @@ class Watches:
         self._connect = connect
         self._served = served
         self._missed = missed
-        self._known: set[Kind] = set()
-        """Listed at any time."""
         self._listed: set[Kind] = set()
         """Listed since watching began anew."""
         self._news = asyncio.Event()
@@ -112,9 +109,8 @@ class Watches:
         kind = self._kinds.get(end.url.path)
         if kind is None or "watch" in end.url.query or "continue" in end.url.query or end.response.status != OK:
             return
-        if kind in self._known:
-            self._missed()
-        self._known.add(kind)
+        # With the first list, too: what was deleted since the caches were filled is in neither.
+        self._missed()
         self._listed.add(kind)
         self._news.set()
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import incluster_config
 
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.cluster.client import Client
+from serin.cluster.client import connect
 from serin.cluster.limiter import TokenBucket
+from serin.errors import ClusterError
+from tests.unit.registry.certificate import certificate
 
 
 class Asked:
@@ -64,3 +69,34 @@ async def test_a_status_may_have_fields_that_an_older_cluster_drops(client: Clie
     await client.apply_status(MODEL_DEPLOYMENT, "n", "a", {}, version="1")
     [(_, _, query)] = asked.requests
     assert query == {"fieldManager": "serin", "force": "true"}
+
+
+async def test_a_ca_that_is_replaced_in_the_pod_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Asked
+) -> None:
+    """The kubelet writes the bundle anew when the CA is rotated; a process that runs would refuse the new server."""
+    (tmp_path / "old").mkdir()
+    old, _ = certificate(tmp_path / "old", "old")
+    new, tls = certificate(tmp_path, "new")
+    token, bundle = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("secret")
+    bundle.write_text(old)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", asked)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(runner.addresses[0][1]))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(bundle))
+    client = Client(await connect(None), TokenBucket(100, 100, lambda: 0.0), lambda *_: None, lambda: 0.0)
+    with pytest.raises(ClusterError, match="CERTIFICATE_VERIFY_FAILED"):
+        await client.get(HTTP_ROUTE, "n", "a")
+    bundle.write_text("-----BEGIN CERTIFICATE-----")
+    with pytest.raises(ClusterError, match="CERTIFICATE_VERIFY_FAILED"):
+        await client.get(HTTP_ROUTE, "n", "a")
+    bundle.write_text(old + new)
+    assert await client.get(HTTP_ROUTE, "n", "a") == {}
+    await client.close()
+    await runner.cleanup()

@@ -267,6 +267,34 @@ async def test_a_webhook_that_does_not_answer_is_tried_again_and_told_when_it_la
     assert stage.shares() == {old: 90, new: 10}
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClusterError(500, "etcdserver: mvcc: database space exceeded"),
+        ClusterError(503, "no leader"),
+        ClusterError(504, ""),
+    ],
+    ids=["full", "without a leader", "late"],
+)
+async def test_a_kind_that_cannot_be_stored_is_told_when_it_lasts_and_keeps_nothing_else(error: ClusterError) -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.picky.refusal = lambda kind, name, body: error if version_two(kind, name, body) else None
+    stage.declare(2, serving={"minReplicas": 3})
+    with pytest.raises(ClusterError) as raised:
+        await stage.look()
+    assert raised.value is error
+    assert stage.status["phase"] == "Healthy", "it may pass"
+    assert stage.size(old) == 3
+    stage.now += timedelta(minutes=1)
+    await stage.look()
+    [ready] = [one for one in stage.status["conditions"] if one["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", Reason.BACKEND_UNAVAILABLE)
+    assert f"InferenceService cannot be written: {error.message}" in ready["message"]
+    stage.picky.refusal = nothing
+    await stage.until_progressing()
+
+
 async def test_a_webhook_that_is_restarted_again_has_its_minute_again() -> None:
     stage = Refused()
     await stage.served()

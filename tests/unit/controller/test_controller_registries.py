@@ -224,15 +224,60 @@ async def test_an_outage_takes_nothing_from_what_is_known(stage: Stage) -> None:
         stage.mlflow.handlers[path] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
     ready = await stage.told(lambda ready: ready["status"] == "False")
     assert ready["reason"] == Reason.REGISTRY_UNAVAILABLE
-    while len(stage.queue):
-        await stage.woken()
-    # One failed poll may be a hiccup; the second one is an outage, and wakes those whom it concerns.
+    # It wakes those whom it concerns.
     await stage.woken()
     found, down = await stage.ask(ALIAS, pinned)
     assert found == pinned
     assert down is not None
     assert (down.reason, "has not answered since" in down.message) == (Reason.REGISTRY_UNAVAILABLE, True)
     assert (await stage.problem(Model(name="other", version=1))).reason is Reason.REGISTRY_UNAVAILABLE
+
+
+async def test_one_failed_poll_is_told_and_no_outage(stage: Stage) -> None:
+    """Or whoever waits for Ready, or is called when it is not, gets each hiccup."""
+    stage.declare()
+    stage.note(ALIAS)
+    await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    path, again = api("registered-models/search"), asyncio.Event()
+    well = stage.mlflow.handlers[path]
+
+    async def later(request: web.Request) -> web.StreamResponse:
+        await again.wait()
+        return await well(request)
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        stage.mlflow.handlers[path] = later
+        return await error(503, "TEMPORARILY_UNAVAILABLE", "a hiccup")(request)
+
+    stage.mlflow.handlers[path] = once
+    ready = await stage.told(lambda ready: ready["message"] != "the registry answers")
+    assert (ready["status"], ready["reason"]) == ("True", Reason.REACHABLE)
+    assert ready["message"].startswith("the last poll failed, and is tried again: MLflow at ")
+    again.set()
+    ready = await stage.told(lambda ready: ready["message"] == "the registry answers")
+    assert ready["status"] == "True"
+
+
+async def test_a_registry_that_refuses_is_told_at_once(stage: Stage) -> None:
+    """That is a verdict, and no hiccup."""
+    stage.declare()
+    stage.note(ALIAS)
+    await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    path = api("registered-models/search")
+
+    async def never(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        stage.mlflow.handlers[path] = never
+        return await error(403, "PERMISSION_DENIED", "no")(request)
+
+    stage.mlflow.handlers[path] = once
+    ready = await stage.told(lambda ready: ready["status"] == "False")
+    assert ready["reason"] == Reason.REGISTRY_REFUSED
 
 
 async def test_a_namespace_that_is_not_allowed_and_then_is(stage: Stage) -> None:
