@@ -1,6 +1,7 @@
 """What is made from the chart and for it: ``python -m charts.generate`` writes it, ``make generate`` calls that.
 
 - ``charts/serin/files/crds``: the CRDs of ``crds/``, since a chart can only read what lies in its own folder;
+- ``charts/serin/files/defaults.yaml``: the defaults of ``values.yaml`` that the chart needs, for the same reason;
 - ``charts/serin/README.md``: the table of values, from ``values.yaml`` and its comments;
 - ``charts/serin/dashboards``: the Grafana dashboards, from ``charts/dashboards.py``;
 - ``manifests/base/serin.yaml``: the chart as it renders with its defaults and STAND_INS, for those who use no Helm.
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "serin"
 CRDS = ROOT / "crds"
 COPIES = CHART / "files" / "crds"
+DEFAULTS = CHART / "files" / "defaults.yaml"
 DASHBOARDS = CHART / "dashboards"
 BASE = ROOT / "manifests" / "base" / "serin.yaml"
 RELEASE = "serin"
@@ -56,6 +58,11 @@ class Value:
         """As ``--set`` names it."""
         return ".".join(self.path)
 
+    @property
+    def needed(self) -> bool:
+        """Whether nothing says something else than the default. A pod may tolerate nothing, and need no resources."""
+        return not isinstance(self.default, dict) and self.default not in ("", []) and self.name != "tolerations"
+
 
 def values() -> Iterator[Value]:
     """The values in the order of the file: each key before which a comment ``# --`` stands."""
@@ -74,6 +81,18 @@ def values() -> Iterator[Value]:
         elif not line.strip():
             # What the head of the file says belongs to no value.
             comment = []
+
+
+def defaults() -> str:
+    """The text of DEFAULTS."""
+    tree: dict[str, Any] = {}
+    for value in values():
+        if value.needed:
+            parent = tree
+            for part in value.path[:-1]:
+                parent = parent.setdefault(part, {})
+            parent[value.path[-1]] = value.default
+    return "# Made by `make generate` from values.yaml. Do not edit.\n" + yaml.safe_dump(tree, sort_keys=False)
 
 
 def render(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
@@ -96,6 +115,7 @@ def main() -> None:
             old.unlink()
     for name, text in sources.items():
         (COPIES / name).write_text(text)
+    DEFAULTS.write_text(defaults())
     for name, dashboard in dashboards.dashboards().items():
         (DASHBOARDS / name).write_text(grafana.text(dashboard))
     readme = CHART / "README.md"

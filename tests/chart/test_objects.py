@@ -43,6 +43,10 @@ def test_version_is_the_packages() -> None:
     assert chart["appVersion"] == project["version"]
 
 
+def test_defaults_are_those_of_the_values() -> None:
+    assert generate.DEFAULTS.read_text() == generate.defaults(), "run: make generate"
+
+
 def test_crds_are_those_of_the_repository() -> None:
     """Byte for byte, but for the annotation that keeps them."""
     text = generate.render()

@@ -1,3 +1,23 @@
+{{- /*
+Every template begins with this: a value that is not there gets its default. Null takes one away, and --reuse-values
+renders by the defaults of the chart before, which lack what this one adds.
+*/ -}}
+{{- define "serin.defaults" -}}
+{{- include "serin.fill" (list .Values (.Files.Get "files/defaults.yaml" | fromYaml)) -}}
+{{- end -}}
+
+{{- /* (list <values> <defaults>). Not mergo's merge, by which false and 0 count as not there. */ -}}
+{{- define "serin.fill" -}}
+{{- $values := index . 0 -}}
+{{- range $key, $default := index . 1 -}}
+{{- if kindIs "invalid" (index $values $key) -}}
+{{- $_ := set $values $key $default -}}
+{{- else if kindIs "map" $default -}}
+{{- include "serin.fill" (list (index $values $key) $default) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Name of all objects: the release's, with the chart's where that is not in it. */ -}}
 {{- define "serin.fullname" -}}
 {{- if .Values.fullnameOverride -}}

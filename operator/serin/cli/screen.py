@@ -20,7 +20,7 @@ from serin.cli.seen import Seen
 from serin.cli.seen import record
 from serin.cli.seen import text
 from serin.cli.seen import whole
-from serin.cli.steps import step_table
+from serin.cli.steps import Steps
 
 # What is told above already, and what is as it shall be, is not told again.
 QUIET = frozenset({"Ready", "Reconciling", "Stalled", "Paused", "AnalysisPassing"})
@@ -33,7 +33,7 @@ def screen(seen: Seen, now: datetime, trouble: Sequence[str] = ()) -> Renderable
     """Everything the person on call wants. ``trouble``: what the pods say of themselves."""
     parts: list[RenderableType] = [_head(seen), *_lines(seen, now)]
     if seen.rollout:
-        parts += [Text(), step_table(seen, now)]
+        parts += [Text(), Steps(seen, now)]
     for title, rows in (
         ("Checks", check_lines(seen, now)),
         ("Conditions", _conditions(seen, now)),

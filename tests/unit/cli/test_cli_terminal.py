@@ -151,6 +151,23 @@ def test_what_people_copy_is_folded_and_not_cut(api: ApiServer, kubeconfig: Path
     assert f"http://{name}.payments.example.com" in "".join(line[11:] for line in shown if line.strip())
 
 
+@pytest.mark.parametrize("columns", [20, 40, 60])
+def test_no_terminal_is_too_narrow_for_the_steps(kubeconfig: Path, columns: int) -> None:
+    """Where their table does not fit, each is told in words: the table lost the columns on the right, one by one."""
+    shown = plain(on_a_terminal(kubeconfig, "status", "fraud", columns=columns)[1])
+    assert "Step  Weight" not in "".join(shown)
+    first = next(number for number, line in enumerate(shown) if re.match(" {2}1", line))
+    steps = shown[first : shown.index("", first)]
+    assert [line[:4].rstrip() for line in steps if line[:4].strip()] == ["  1", "  2", "> 3", "  4", " end"]
+    told = " ".join(line[4:].strip() for line in steps)
+    # Today's moments have no date.
+    assert re.sub("since .*?Z", "since then", told) == (
+        "0 % 10m, mirror 20 %, done 1 % 5m, always x-cohort: beta, done 25 % 10m, approval needed, since then "
+        "50 % 10m 100 % bake 30m"
+    )
+    assert all(len(line) <= columns for line in steps)
+
+
 def test_a_live_view_stays_up_to_date_and_leaves_the_last_state(api: ApiServer, kubeconfig: Path) -> None:
     api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
     code, got = on_a_terminal(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s")
