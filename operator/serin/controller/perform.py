@@ -18,8 +18,6 @@ from datetime import timedelta
 import structlog
 
 from serin.api.kinds import HTTP_ROUTE
-from serin.api.kinds import MODEL_DEPLOYMENT
-from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.cluster.client import CONFLICT
@@ -27,16 +25,13 @@ from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
 from serin.cluster.client import Json
 from serin.controller.cache import Children
-from serin.controller.cache import parent_of
 from serin.controller.fights import Fights
+from serin.controller.holders import Holders
 from serin.controller.queue import Key
 from serin.controller.refusals import Blocked
-from serin.controller.refusals import conflict
 from serin.controller.refusals import contested
 from serin.controller.refusals import going
-from serin.controller.refusals import left
 from serin.controller.refusals import told
-from serin.controller.refusals import whose
 from serin.errors import ClusterError
 from serin.rollout.decision import ServingPlan
 from serin.serving.backend import Backend
@@ -71,9 +66,10 @@ class Performer:
         self._client = client
         self._children = children
         self._backend = backend
+        self._holders = Holders(client, children)
         self._fights = Fights()
         self._silent: dict[Key, datetime] = {}
-        """Since when something is waited for that mostly passes: a webhook that does not answer, what is left."""
+        """Since when something is waited for that mostly passes: what fails at a write, what is left."""
 
     def forget(self, key: Key) -> None:
         """The ModelDeployment is gone."""
@@ -124,7 +120,7 @@ class Performer:
     async def clear(self, plan: ServingPlan, only: frozenset[str] | None) -> None:
         """Delete what is not needed any more, and nothing that the route, read live, still names."""
         # The answer to the last write of the route may have been lost, and its watch may be late.
-        await self._read(HTTP_ROUTE, plan.namespace, plan.name)
+        await self._holders.read(HTTP_ROUTE, plan.namespace, plan.name)
         for kind, one in self.surplus(plan, only):
             await self._delete(kind, one)
 
@@ -134,7 +130,7 @@ class Performer:
             going = await self._client.delete(kind, one.namespace, one.name, uid=one.uid, version=one.resource_version)
         except ClusterError as error:
             if error.status == CONFLICT:
-                await self._read(kind, one.namespace, one.name, known=one.uid)
+                await self._holders.read(kind, one.namespace, one.name, known=one.uid)
             raise
         if going is None:
             self._children.forget(kind, Key(one.namespace, one.name), one.uid)
@@ -148,8 +144,10 @@ class Performer:
             await self._create(plan, manifest)
             return True
         if present.owner != plan.uid:
-            gone = ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is gone")
-            raise await self._meet(plan, manifest, present.uid) or gone
+            holder = await self._holders.of(plan, manifest, present.uid)
+            if holder is not None:
+                raise holder
+            raise ClusterError(CONFLICT, f"{manifest.kind.kind} {manifest.name} is gone")
         # By a route that is going gateways may send requests to its last moment.
         if present.deleting and manifest.kind is not HTTP_ROUTE:
             raise going(manifest.kind, manifest.name)
@@ -195,7 +193,7 @@ class Performer:
             )
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
-                await self._read(kind, plan.namespace, manifest.name, known=present.uid)
+                await self._holders.read(kind, plan.namespace, manifest.name, known=present.uid)
             raise told(kind, error, overridden=_overridden(plan, manifest)) from error
         self._children.put(kind, written)
         return live(kind, written)
@@ -203,64 +201,19 @@ class Performer:
     async def _create(self, plan: ServingPlan, manifest: Manifest) -> None:
         kind = manifest.kind
         if manifest.after is not None:
-            raise await self._meet(plan, manifest) or await self._former(plan, manifest, *manifest.after)
+            holder = await self._holders.of(plan, manifest)
+            if holder is not None:
+                raise holder
+            raise await self._holders.former(plan, manifest, *manifest.after)
         log.info("object is created", kind=kind.kind, name=manifest.name, namespace=plan.namespace)
         try:
             written = await self._client.create(kind, plan.namespace, manifest.body)
         except ClusterError as error:
             if error.status != CONFLICT:
                 raise told(kind, error, overridden=_overridden(plan, manifest)) from error
-            await self._meet(plan, manifest)
+            await self._holders.of(plan, manifest)
             raise
         self._children.put(kind, written)
-
-    async def _meet(self, plan: ServingPlan, manifest: Manifest, known: str | None = None) -> Blocked | None:
-        """An object of the name may exist that the cache does not have, or has with the uid ``known`` as not ours: look
-        whose it is. What is in the way for a while, if something is.
-
-        Raises Blocked for what is in the way for good, and ClusterError where it is ours: the cache has it from now on,
-        and no watch tells of it again.
-        """
-        kind, name = manifest.kind, manifest.name
-        present = await self._read(kind, plan.namespace, name, known)
-        if present is None:
-            return None
-        metadata = present["metadata"]
-        owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
-        if owner is not None and owner["uid"] == plan.uid:
-            if parent_of(present) != Key(plan.namespace, plan.name):
-                # Its label was changed by hand, so that no watch shows it to us any more.
-                labels = {"metadata": {"labels": manifest.body["metadata"]["labels"]}}
-                version = metadata["resourceVersion"]
-                written = await self._client.patch(kind, plan.namespace, name, labels, version=version)
-                self._children.put(kind, written)
-            raise ClusterError(CONFLICT, f"{kind.kind} {name} is there already")
-        if "deletionTimestamp" in metadata:
-            return going(kind, name)
-        if owner is not None and (owner.get("kind"), owner.get("name")) == (MODEL_DEPLOYMENT.kind, plan.name):
-            # The garbage collector is about to take it.
-            return left(kind, name, f"that of a deleted {MODEL_DEPLOYMENT.kind} {plan.name}")
-        raise Blocked(conflict(kind, name, whose(metadata, owner)))
-
-    async def _former(self, plan: ServingPlan, manifest: Manifest, kind: Kind, name: str) -> Blocked:
-        """What is in the way of the object: something of its former self, read live, because a watch that is silent
-        does not tell that it went. Raises ClusterError where it did."""
-        uid = dict(self._children.mine(kind, Key(plan.namespace, plan.name))).get(Key(plan.namespace, name))
-        body = await self._read(kind, plan.namespace, name, known=uid)
-        stays = body is not None and body["metadata"]["uid"] == uid
-        # A pod that is being deleted counts no more; what else is has its name until it is gone.
-        if body is None or not stays or (kind is POD and "deletionTimestamp" in body["metadata"]):
-            raise ClusterError(CONFLICT, f"{kind.kind} {name} is gone")
-        return left(manifest.kind, manifest.name, f"{kind.kind} {name} of a former one")
-
-    async def _read(self, kind: Kind, namespace: str, name: str, known: str | None = None) -> Json | None:
-        """Read live what the cache may have wrong. ``known``: uid of the object that the cache has."""
-        body = await self._client.get(kind, namespace, name)
-        if known is not None and (body is None or body["metadata"]["uid"] != known):
-            self._children.forget(kind, Key(namespace, name), known)
-        if body is not None:
-            self._children.put(kind, body)
-        return body
 
     async def _scale(self, plan: ServingPlan, scale: Scale, known: LiveObjects, now: datetime) -> bool:
         workload = known.of(WORKLOAD)[scale.workload]
@@ -282,7 +235,7 @@ class Performer:
             await self._client.scale(plan.namespace, scale.workload, scale.replicas, version=workload.resource_version)
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
-                await self._read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
+                await self._holders.read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
             raise told(WORKLOAD, error) from error
 
 
