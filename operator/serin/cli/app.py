@@ -15,6 +15,7 @@ Exit codes, which scripts may rely on:
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -67,9 +68,14 @@ class Guarded(TyperGroup):
         except ClusterError as error:
             terminal.tell(CommandError(error.message))
             raise typer.Exit(1) from error
-        except (OSError, EOFError):
-            # A pipe that was closed, a terminal that went: typer ends these quietly.
-            raise
+        except OSError as error:
+            # A pipe that was closed: typer ends it quietly.
+            if error.errno == errno.EPIPE or os.environ.get(DEBUG):
+                raise
+            # Mostly a disk that is full, or a terminal that went: those name no file.
+            what = f"{error.filename} cannot be used" if error.filename else "the output cannot be written"
+            terminal.tell(CommandError(f"{what}: {error.strerror or type(error).__name__}"))
+            raise typer.Exit(1) from error
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             if os.environ.get(DEBUG):
                 raise

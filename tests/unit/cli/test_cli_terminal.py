@@ -230,6 +230,22 @@ def logs_in(kubeconfig: Path, script: str) -> None:
     kubeconfig.write_text(json.dumps(config))
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["status", "fraud"], ["status", "-o", "json"], ["history", "fraud"]])
+def test_an_output_that_takes_no_more_is_an_error_in_one_sentence(kubeconfig: Path, arguments: list[str]) -> None:
+    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR}
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", START, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=variables,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert ended.stderr.decode() == "error: the output cannot be written: No space left on device\n"
+    assert ended.returncode == 1
+
+
 def test_a_login_helper_that_fails_has_said_why(api: ApiServer, kubeconfig: Path) -> None:
     """It speaks to the person itself. The Python client then stumbles over the words that it has not got."""
     logs_in(kubeconfig, "echo 'token has expired' >&2; exit 1")
