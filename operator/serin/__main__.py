@@ -13,10 +13,15 @@ from serin.errors import SettingsError
 from serin.settings import load
 
 SETTINGS_FILE = "SERIN_SETTINGS"
+REMEDY = f"Its settings are in the file that {SETTINGS_FILE} names. The command line is the program serin."
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT. Exit code 2 where the settings are wrong."""
+    """Run until SIGTERM or SIGINT. Exit code 2 where the settings are wrong, or arguments were given."""
+    if sys.argv[1:]:
+        # Somebody wants the command line, perhaps in the operator's own pod: a second operator would begin to write.
+        print(f"this is the operator, which takes no arguments: {' '.join(sys.argv[1:])}\n{REMEDY}", file=sys.stderr)
+        return 2
     named = os.environ.pop(SETTINGS_FILE, None)
     try:
         settings = load(Path(named) if named else None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from serin import __main__ as operator
 from serin.cli import app
 from serin.cli import exits
 from serin.cli.exits import Exit
@@ -49,6 +50,16 @@ def test_the_scripts() -> None:
     for script in scripts.values():
         module, function = script.split(":")
         assert callable(getattr(import_module(module), function))
+
+
+def test_the_operator_is_not_started_for_who_wants_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["__main__.py", "status", "--help"])
+    assert operator.main() == 2
+    told = capsys.readouterr().err
+    assert "the operator, which takes no arguments: status --help\n" in told
+    assert "The command line is the program serin." in told
 
 
 @pytest.mark.parametrize(("called", "told"), [("/usr/bin/kubectl-serin", "kubectl serin"), ("serin", "serin")])
