@@ -84,7 +84,8 @@ def _wrong(body: Json) -> Iterator[str]:
     name, namespace = metadata.get("name"), metadata.get("namespace")
     who = f"ModelDeployment {name or '(without a name)'}"
     if body.get("apiVersion") != API_VERSION:
-        yield f"{who}: apiVersion: is {body.get('apiVersion')}, must be {API_VERSION}"
+        there = f"is {body['apiVersion']}" if body.get("apiVersion") is not None else "is missing"
+        yield f"{who}: apiVersion: {there}, must be {API_VERSION}"
     if not isinstance(name, str) or len(name) > NAME_MAX_LENGTH or not re.fullmatch(NAME_PATTERN, name):
         yield (
             f"{who}: metadata.name: must be at most {NAME_MAX_LENGTH} lower case letters, digits and '-', begin with a "

@@ -180,6 +180,10 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
+        (
+            SHORTEST.replace("apiVersion: serin.dev/v1alpha1\n", ""),
+            "apiVersion: is missing, must be serin.dev/v1alpha1",
+        ),
         ("{", "standard input is no YAML"),
         ("just words", "standard input holds something else than Kubernetes objects"),
         ("", "standard input declares no ModelDeployment; it has nothing"),
