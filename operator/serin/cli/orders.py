@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 10
 WHO_LENGTH = 63
+SERVER_ERROR = 500
 
 Revision = Annotated[
     str | None,
@@ -150,7 +151,7 @@ def _write(session: Session, seen: Seen, verb: Verb, order: Order, revision: str
             return Seen(session.patch(MODEL_DEPLOYMENT, seen.namespace, seen.name, patch))
         except ClusterError as error:
             if error.status != CONFLICT:
-                raise explain(error, session.server, f"annotate ModelDeployment {seen.name}") from error
+                raise _unwritten(error, session, seen) from error
         fresh = read(session, seen.namespace, seen.name)
         again = verb.order(fresh, revision)
         if fresh.uid != seen.uid or again.revision != order.revision:
@@ -163,6 +164,17 @@ def _write(session: Session, seen: Seen, verb: Verb, order: Order, revision: str
     raise CommandError(
         f"{seen.name} changes faster than an order can be written: {ATTEMPTS} attempts met a newer state",
         "Try again.",
+    )
+
+
+def _unwritten(error: ClusterError, session: Session, seen: Seen) -> CommandError:
+    """Why the order was not written, as far as that is known: an answer that is lost says nothing."""
+    told = explain(error, session.server, f"annotate ModelDeployment {seen.name}")
+    if 0 < error.status < SERVER_ERROR:
+        return told
+    return CommandError(
+        f"{told.message}; the order may stand all the same, and the operator then carries it out",
+        f"serin status {at(seen)} shows the answer.",
     )
 
 

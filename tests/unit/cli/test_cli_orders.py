@@ -10,6 +10,7 @@ from serin.cli.verbs import VERBS
 from serin.cluster.session import Session
 from serin.rollout import orders as orders_of_the_operator
 from tests.unit.cli import objects
+from tests.unit.cli.api_server import HANG_UP
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.api_server import Json
 from tests.unit.cli.conftest import Run
@@ -226,6 +227,19 @@ def test_an_object_that_never_rests_is_given_up(api: ApiServer, serin: Run) -> N
     given = serin("promote", "fraud")
     assert given.exit_code == 1
     assert "changes faster than an order can be written" in one_line(given.stderr)
+
+
+@pytest.mark.parametrize(
+    ("code", "stands"), [(HANG_UP, True), (500, True), (504, True), (422, False), (403, False)], ids=str
+)
+def test_an_order_whose_answer_was_lost_may_stand(api: ApiServer, serin: Run, code: int, stands: bool) -> None:
+    """Whoever thinks that nothing happened gives another order."""
+    api.put(objects.rolling())
+    api.refuse("PATCH", code)
+    given = serin("promote", "fraud")
+    assert given.exit_code == 1
+    told = "; the order may stand all the same, and the operator then carries it out serin status fraud -n payments"
+    assert (told in one_line(given.stderr)) == stands
 
 
 def test_an_operator_that_does_not_answer(api: ApiServer, serin: Run) -> None:
