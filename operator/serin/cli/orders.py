@@ -100,7 +100,7 @@ def command(verb: Verb) -> Callable[..., None]:
         seen = read(session, where.namespace_of(session), name)
         order = verb.order(seen, revision)
         if not machine:
-            terminal.out().print(f"{verb.word} {order.revision}: {order.effect}")
+            terminal.say(terminal.out(), f"{verb.word} {order.revision}: {order.effect}")
         value = f"{order.revision}#{who(session.user)}/{stamp()}"
         with _told_when_interrupted(seen, "stopped while the order was written: it may stand"):
             written = _write(session, seen, verb, order, revision, value)
@@ -110,7 +110,8 @@ def command(verb: Verb) -> Callable[..., None]:
         if answer.stop is not None:
             raise answer.stop
         if not machine:
-            terminal.out().print(answer.told or f"given; serin status {at(seen)} shows the operator's answer")
+            given = f"given; serin status {at(seen)} shows the operator's answer"
+            terminal.say(terminal.out(), answer.told or given)
 
     give.__doc__ = (
         f"{verb.purpose}\n\n"

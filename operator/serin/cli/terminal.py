@@ -89,9 +89,14 @@ def phase(word: str) -> Text:
     return Text(word, STYLES.get(word, UNDER_WAY))
 
 
+def say(console: Console, sentence: str | Text) -> None:
+    """A sentence: wrapped for a terminal, and one line in a pipe."""
+    console.print(sentence, soft_wrap=not console.is_terminal)
+
+
 def tell(stop: CommandError) -> None:
     """Say why a command ends."""
     console = err()
-    console.print(Text.assemble(("error: ", "bold red"), stop.message), soft_wrap=not console.is_terminal)
+    say(console, Text.assemble(("error: ", "bold red"), stop.message))
     if stop.remedy:
-        console.print(Text(stop.remedy), soft_wrap=not console.is_terminal)
+        say(console, Text(stop.remedy))

@@ -86,8 +86,9 @@ def test_an_order_names_the_revision_and_who_gives_it(api: ApiServer, serin: Run
     carry_out(api, "Done", "as you say")
     given = serin(verb, "fraud")
     assert given.exit_code == 0, given.output
-    assert one_line(given.stdout).startswith(f"{verb} {revision}: {effect}")
-    assert given.stdout.endswith("done: as you say\n")
+    told, answer = given.stdout.splitlines()
+    assert told.startswith(f"{verb} {revision}: {effect}")
+    assert answer == "done: as you say"
     value = f"{revision}#jane/2026-11-20T22:12:30.000Z"
     version = stored["metadata"]["resourceVersion"]
     assert api.patches == [{"metadata": {"resourceVersion": version, "annotations": {f"serin.dev/{verb}": value}}}]

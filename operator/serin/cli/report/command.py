@@ -79,5 +79,5 @@ def report(
         raise CommandError(f"{file} cannot be written: {error.strerror}", "Name another file with -o.") from error
     console = terminal.err()
     for gap in made.gaps:
-        console.print(gap, soft_wrap=not console.is_terminal)
+        terminal.say(console, gap)
     terminal.out().print(f"{file}: {made.headline}", soft_wrap=True)
