@@ -66,7 +66,8 @@ def due(state: State) -> int | None:
 def later(state: State, length: int) -> State:
     """So much time passes."""
     memory, known = memory_of(state.memory), state.account
-    stands = state.parent.suspended or (memory.rollout is not None and memory.rollout.paused is not None)
+    # A suspension that nobody has seen stops no clock.
+    stands = memory.rollout is not None and memory.rollout.paused is not None
     if known.blind:
         return _older(state, length, known)
     asked = tuple((one, min(age + length, TIMEOUT)) for one, age in known.asked)

@@ -186,7 +186,7 @@ class Rollout(Settings):
         default=OnInconclusive.HOLD,
         description=(
             "At the deadline: Hold keeps the weight and waits for a person, Rollback takes the candidate back, Promote "
-            "gives it all traffic (not past a step that asks for approval). Default Hold."
+            "gives it all traffic, without a bake and not past a step that asks for approval. Default Hold."
         ),
     )
 
