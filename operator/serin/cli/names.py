@@ -44,6 +44,14 @@ def plain_namespace(value: str | None) -> str | None:
     return value
 
 
+def something(value: str | None) -> str | None:
+    """What an option says. Raises BadParameter where that is nothing: taken for not said, an order might go to another
+    cluster than the one that a script means."""
+    if value == "":
+        raise typer.BadParameter("it is empty; leave the option out, or set the variable that it comes from")
+    return value
+
+
 def is_namespace(value: str) -> bool:
     """Whether a namespace may be called so."""
     return _fits(value, NAMESPACE, LONGEST_NAMESPACE)

@@ -10,6 +10,7 @@ from serin.api import quantities
 from serin.cli import completion
 from serin.cli.names import plain_name
 from serin.cli.names import plain_namespace
+from serin.cli.names import something
 
 FORMATS = ("text", "json")
 
@@ -39,12 +40,16 @@ Context = Annotated[
     typer.Option(
         help="Context of the kubeconfig; by default its current one.",
         autocompletion=completion.contexts,
+        callback=something,
         show_default=False,
     ),
 ]
 Kubeconfig = Annotated[
     str | None,
-    typer.Option(help="Kubeconfig file; by default $KUBECONFIG, then ~/.kube/config, then the pod's own account."),
+    typer.Option(
+        help="Kubeconfig file; by default $KUBECONFIG, then ~/.kube/config, then the pod's own account.",
+        callback=something,
+    ),
 ]
 Output = Annotated[
     str,

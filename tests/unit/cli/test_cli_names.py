@@ -36,6 +36,22 @@ def test_kubectls_prefix_is_no_part_of_the_name(api: ApiServer, serin: Run, pref
 
 
 @pytest.mark.parametrize("verb", OF_ONE)
+@pytest.mark.parametrize("option", ["--context", "--kubeconfig"])
+def test_an_empty_option_does_not_stand_for_another_cluster(api: ApiServer, serin: Run, verb: str, option: str) -> None:
+    api.put(objects.rolling())
+    ended = serin(verb, "fraud", option, "")
+    assert ended.exit_code == 2
+    assert "it is empty; leave the option out, or set the variable that it comes from" in ended.stderr
+    assert api.requests == []
+
+
+def test_a_report_is_not_written_to_a_file_that_nobody_named(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    assert serin("report", "fraud", "-o", "").exit_code == 2
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("verb", OF_ONE)
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -11,6 +11,7 @@ from serin.cli import options
 from serin.cli import terminal
 from serin.cli import times
 from serin.cli.exits import CommandError
+from serin.cli.names import something
 from serin.cli.reach import Where
 from serin.cli.reach import read
 
@@ -21,7 +22,11 @@ FORMATS = ("text", "json", "yaml")
 File = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="File to write; - is the standard output. By default NAME-VERSION.html."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="File to write; - is the standard output. By default NAME-VERSION.html.",
+        callback=something,
     ),
 ]
 Rollout = Annotated[
