@@ -15,7 +15,6 @@ Exit codes, which scripts may rely on:
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
 import sys
@@ -33,6 +32,7 @@ from serin.cli import terminal
 from serin.cli.arguments import arranged
 from serin.cli.exits import MEANINGS
 from serin.cli.exits import CommandError
+from serin.cli.exits import Exit
 from serin.cli.history import history
 from serin.cli.orders import command
 from serin.cli.render import render
@@ -68,14 +68,9 @@ class Guarded(TyperGroup):
         except ClusterError as error:
             terminal.tell(CommandError(error.message))
             raise typer.Exit(1) from error
-        except OSError as error:
-            # A pipe that was closed: typer ends it quietly.
-            if error.errno == errno.EPIPE or os.environ.get(DEBUG):
-                raise
-            # Mostly a disk that is full, or a terminal that went: those name no file.
-            what = f"{error.filename} cannot be used" if error.filename else "the output cannot be written"
-            terminal.tell(CommandError(f"{what}: {error.strerror or type(error).__name__}"))
-            raise typer.Exit(1) from error
+        except (OSError, EOFError):
+            # A pipe that was closed: typer ends it quietly. A disk that is full, a terminal that went: main tells.
+            raise
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             if os.environ.get(DEBUG):
                 raise
@@ -138,9 +133,19 @@ app.command()(render)
 
 def main() -> None:
     """The entry point of both scripts."""
-    terminal.bear_any_letter()
+    terminal.bear_any_output()
     called = Path(sys.argv[0]).name
-    app(prog_name="kubectl serin" if called.startswith(PLUGIN) else "serin")
+    try:
+        try:
+            app(prog_name="kubectl serin" if called.startswith(PLUGIN) else "serin")
+        finally:
+            # Python would do so after the exit code is chosen, and say what goes wrong in its own words.
+            sys.stdout.flush()
+    except OSError as error:
+        terminal.give_up_output()
+        if not isinstance(error, BrokenPipeError):
+            terminal.tell(CommandError(f"{error.filename or 'the output'} cannot be written: {error.strerror}"))
+        sys.exit(Exit.ERROR)
 
 
 def complete() -> None:

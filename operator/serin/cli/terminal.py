@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Protocol
+from typing import TextIO
 
 from rich.console import Console
 from rich.console import RenderableType
@@ -54,11 +57,24 @@ def any_letter() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
 
 
-def bear_any_letter() -> None:
-    """A letter that the output cannot show is a question mark there, and no end."""
+def bear_any_output() -> None:
+    """A letter that the output cannot show is a question mark there, and no end. Nor is an output that was closed by
+    whoever called (``>&-``), where Python has none: a connection would be opened in its place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _nowhere())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def give_up_output() -> None:
+    """What could not be written is not tried again at the end."""
+    sys.stdout = _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 class Rows(Protocol):

@@ -219,6 +219,42 @@ def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> N
     assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(shown.stdout)), ensure_ascii=False)
 
 
+def by_a_shell(kubeconfig: Path, line: str, output: int = subprocess.PIPE) -> tuple[int, str]:
+    """Exit code and standard error of a line in which ``serin`` is the command line's program."""
+    program = kubeconfig.parent / "serin"
+    program.write_text(f"#!{sys.executable}\n{START}")
+    program.chmod(0o700)
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, "PATH": path}
+    done = subprocess.run(
+        ["sh", "-c", line], stdout=output, stderr=subprocess.PIPE, text=True, env=variables, timeout=SECONDS
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["--version", "status fraud", "status -o json", "watch fraud --timeout 100ms", "report fraud -o -"]
+)
+def test_an_output_that_takes_nothing_more_is_told_in_a_sentence(kubeconfig: Path, command: str) -> None:
+    told = "error: the output cannot be written: No space left on device\n"
+    assert by_a_shell(kubeconfig, f"serin {command} > /dev/full") == (1, told)
+
+
+@pytest.mark.parametrize("command", ["--version", "status fraud"])
+def test_a_reader_that_went_is_nothing_to_speak_of(kubeconfig: Path, command: str) -> None:
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    try:
+        assert by_a_shell(kubeconfig, f"serin {command}", output=ours) == (1, "")
+    finally:
+        os.close(ours)
+
+
+@pytest.mark.parametrize("command", ["status fraud", "status fraud -o json", "watch fraud --timeout 100ms"])
+def test_an_output_that_is_closed_is_written_nowhere(kubeconfig: Path, command: str) -> None:
+    assert by_a_shell(kubeconfig, f"serin {command} >&-") == (0, "")
+
+
 def logs_in(kubeconfig: Path, script: str) -> None:
     """The user of the kubeconfig logs in by a helper."""
     program = kubeconfig.parent / "login"
@@ -228,22 +264,6 @@ def logs_in(kubeconfig: Path, script: str) -> None:
     login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(program), "interactiveMode": "IfAvailable"}
     config["users"][0]["user"] = {"exec": login}
     kubeconfig.write_text(json.dumps(config))
-
-
-@pytest.mark.parametrize("arguments", [["status"], ["status", "fraud"], ["status", "-o", "json"], ["history", "fraud"]])
-def test_an_output_that_takes_no_more_is_an_error_in_one_sentence(kubeconfig: Path, arguments: list[str]) -> None:
-    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR}
-    with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            [sys.executable, "-c", START, *arguments],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=variables,
-            timeout=SECONDS,
-            check=False,
-        )
-    assert ended.stderr.decode() == "error: the output cannot be written: No space left on device\n"
-    assert ended.returncode == 1
 
 
 def test_a_login_helper_that_fails_has_said_why(api: ApiServer, kubeconfig: Path) -> None:
