@@ -25,11 +25,11 @@ def main() -> int:
     named = os.environ.pop(SETTINGS_FILE, None)
     try:
         settings = load(Path(named) if named else None)
+        set_up_logging(settings.log_level, settings.log_format)
+        asyncio.run(run(settings))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    set_up_logging(settings.log_level, settings.log_format)
-    asyncio.run(run(settings))
     return 0
 
 

@@ -21,6 +21,8 @@ from kubernetes.config.kube_config import KubeConfigLoader
 from kubernetes.config.kube_config import KubeConfigMerger
 from yaml import YAMLError
 
+from serin.cluster.words import in_one_line
+from serin.cluster.words import without_secrets
 from serin.errors import KubeconfigError
 
 Json = dict[str, Any]
@@ -34,7 +36,6 @@ IMPERSONATE = "Impersonate-"
 HEADER_NAME = "!#$&'*+-.^_`|~"
 # The scheme and the credential; http.client refuses others, and its words would show them.
 AUTHORIZATION = re.compile(r"[!-~]+( [!-~]+)?")
-ENTRY = re.compile(r"\{.*\}", re.DOTALL)
 # What is logged of a login helper that failed on a terminal: its words went there, and the Python client looks for them
 # all the same (kubernetes/config/exec_provider.py run).
 SAID_ALREADY = "'NoneType' object has no attribute 'strip'"
@@ -89,17 +90,6 @@ def authorization(configuration: Any) -> str:
     """The header that says who asks; "" where nothing does. Renewed where it has run out."""
     # A file with a token mostly ends with a newline (kubernetes/config/kube_config.py _load_user_token keeps it).
     return str(configuration.get_api_key_with_prefix("BearerToken") or "").strip()
-
-
-def in_one_line(error: Exception) -> str:
-    """Its words, or its kind where it has none."""
-    return " ".join(_without_secrets(str(error)).split()) or type(error).__name__
-
-
-def _without_secrets(words: str) -> str:
-    """The Python client calls an entry of a kubeconfig by all that stands in it, tokens and passwords too
-    (kubernetes/config/kube_config.py KubeConfigMerger._merge)."""
-    return ENTRY.sub("{...}", words) if "kube-config" in words else words
 
 
 def _of_context(found: _Merged, paths: str, context: str | None) -> Access:
@@ -220,5 +210,5 @@ class _Heard(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = _without_secrets(record.getMessage())
+        said = without_secrets(record.getMessage())
         self.messages.append("the login helper failed, in its own words above" if said == SAID_ALREADY else said)

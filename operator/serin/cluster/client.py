@@ -19,6 +19,8 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config.config_exception import ConfigException
+from yaml import YAMLError
 
 from serin.api.kinds import MANAGER
 from serin.api.kinds import POD
@@ -26,7 +28,9 @@ from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.cluster.limiter import TokenBucket
 from serin.cluster.trust import Trust
+from serin.cluster.words import in_one_line
 from serin.errors import ClusterError
+from serin.errors import SettingsError
 
 Json = dict[str, Any]
 
@@ -56,12 +60,20 @@ class Recorder(Protocol):
 
 
 async def connect(kubeconfig: str | None) -> ApiClient:
-    """A client with the pod's service account, or with a kubeconfig where one is named."""
+    """A client with the pod's service account, or with a kubeconfig where one is named. Raises SettingsError."""
     configuration = Configuration()
-    if kubeconfig is not None:
-        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    else:
-        config.load_incluster_config(client_configuration=configuration)
+    try:
+        if kubeconfig is not None:
+            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            config.load_incluster_config(client_configuration=configuration)
+    # What the library raises for a file that is no kubeconfig.
+    except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        what = f"the kubeconfig {kubeconfig} cannot be read" if kubeconfig is not None else "this is no pod"
+        raise SettingsError(
+            f"there is no API server to work for, {what}: {in_one_line(error)}; outside of a pod "
+            "set SERIN_KUBECONFIG to a kubeconfig"
+        ) from error
     return ApiClient(configuration)
 
 

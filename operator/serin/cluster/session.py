@@ -18,7 +18,7 @@ from kubernetes.client.rest import RESTClientObject
 from serin.api.kinds import Kind
 from serin.cluster.access import Access
 from serin.cluster.access import authorization
-from serin.cluster.access import in_one_line
+from serin.cluster.words import in_one_line
 from serin.errors import ClusterError
 from serin.errors import KubeconfigError
 

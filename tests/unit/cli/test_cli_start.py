@@ -62,6 +62,13 @@ def test_the_operator_is_not_started_for_who_wants_the_command_line(
     assert "The command line is the program serin." in told
 
 
+def test_the_operator_says_in_a_sentence_that_it_has_no_cluster() -> None:
+    command = [sys.executable, "-m", "serin"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": f"{ROOT}/operator"})
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "there is no API server to work for" in ended.stderr
+
+
 @pytest.mark.parametrize(("called", "told"), [("/usr/bin/kubectl-serin", "kubectl serin"), ("serin", "serin")])
 def test_it_is_called_as_it_was_called(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: str, told: str

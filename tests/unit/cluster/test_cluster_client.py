@@ -18,6 +18,7 @@ from serin.cluster.client import Client
 from serin.cluster.client import connect
 from serin.cluster.limiter import TokenBucket
 from serin.errors import ClusterError
+from serin.errors import SettingsError
 from tests.unit.registry.certificate import certificate
 
 
@@ -100,3 +101,15 @@ async def test_a_ca_that_is_replaced_in_the_pod_is_read_anew(
     assert await client.get(HTTP_ROUTE, "n", "a") == {}
     await client.close()
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("text", [None, "", "kind: Config", "users: ["], ids=["pod", "empty", "no cluster", "no YAML"])
+async def test_who_has_no_cluster_is_told_how_to_name_one(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    file = tmp_path / "kubeconfig"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SettingsError, match="set SERIN_KUBECONFIG to a kubeconfig"):
+        await connect(None if text is None else str(file))
