@@ -68,6 +68,8 @@ def status(
     machine = options.as_json(output)
     if name is not None and everywhere:
         raise typer.BadParameter("a name is looked up in one namespace: leave out -A, or the name")
+    if namespace is not None and everywhere:
+        raise typer.BadParameter("all namespaces or one: leave out -A, or -n")
     where = Where(kubeconfig, context, namespace)
     session = where.session()
     if name is None:

@@ -256,5 +256,11 @@ def test_a_table_of_all(api: ApiServer, serin: Run) -> None:
 
 
 def test_usage(serin: Run) -> None:
-    for wrong in (["status", "fraud", "-A"], ["status", "-o", "xml"], ["statsu"], ["status", "--nope"]):
+    for wrong in (
+        ["status", "fraud", "-A"],
+        ["status", "-A", "-n", "x"],
+        ["status", "-o", "xml"],
+        ["statsu"],
+        ["status", "--nope"],
+    ):
         assert serin(*wrong).exit_code == 2, wrong
