@@ -15,7 +15,7 @@ from e2e.watching import unix
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(20, "15s"), (60, "8s")])
+@pytest.mark.starting(alias=GOOD, steps=[(20, "30s"), (60, "8s")])
 def test_registry_is_away_during_a_rollout(ping: Deployment, room: Room) -> None:
     with ping.traffic(20) as traffic:
         moved = time.time()

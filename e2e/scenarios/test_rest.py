@@ -17,7 +17,7 @@ from e2e.scenarios.world import wait_until
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 _DEPLOYMENTS = 5
-_SECONDS = 300 if os.environ.get("SERIN_LONG") else 30
+_SECONDS = 300 if os.environ.get("SERIN_LONG") else 60
 _OPERATOR = f"system:serviceaccount:{serin.NAMESPACE}:{serin.RELEASE}"
 
 

@@ -21,7 +21,7 @@ LONG = os.environ.get("SERIN_LONG") == "1"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 DEPLOYMENTS = 20
-WINDOW_SECONDS = 300.0 if LONG else 30.0
+WINDOW_SECONDS = 300.0 if LONG else 60.0
 RESTART_SECONDS = 10.0
 POLL_SECONDS = 2.0
 # What KServe's webhook, which reads and writes objects anew, leaves out or writes otherwise.

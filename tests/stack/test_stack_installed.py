@@ -54,6 +54,8 @@ def _versions(stack: Stack) -> list[int]:
 
 
 def test_installing_again_changes_nothing_but_what_was_changed_by_others(stack: Stack) -> None:
+    assert [one.name for one in install(stack.cluster) if one.changed] == []
+
     patch = ["patch", "configmap", "contour", "-n", gateway.NAMESPACE, "--type=merge", "-p"]
     stack.kubectl.run(*patch, '{"data":{"contour.yaml":"{}"}}')
     assert [one.name for one in install(stack.cluster) if one.changed] == [f"ConfigMap/{gateway.NAMESPACE}/contour"]
