@@ -69,9 +69,9 @@ async def connect(kubeconfig: str | None) -> ApiClient:
             config.load_incluster_config(client_configuration=configuration)
     # What the library raises for a file that is no kubeconfig.
     except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        what = f"the kubeconfig {kubeconfig} cannot be read" if kubeconfig is not None else "this is no pod"
+        what = f"the kubeconfig {kubeconfig}" if kubeconfig is not None else "the pod's service account"
         raise SettingsError(
-            f"there is no API server to work for, {what}: {in_one_line(error)}; outside of a pod "
+            f"there is no API server to work for, {what} cannot be read: {in_one_line(error)}; outside of a pod "
             "set SERIN_KUBECONFIG to a kubeconfig"
         ) from error
     return ApiClient(configuration)

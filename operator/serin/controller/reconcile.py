@@ -113,6 +113,9 @@ class Reconciler:
                 done = await self._performer.perform(plan, gathered.live, now)
             except Blocked as blocked:
                 refused = True
+                if blocked.silence is not None:
+                    # It got no good answer, and may be done all the same.
+                    self._doubtful[key] = observed.uid
                 log.warning("refused", name=key.name, namespace=key.namespace, problem=str(blocked))
                 decision = decide(replace(observed, obstacles=(blocked.problem,)), now)
                 decision = replace(decision, look_again_at=_earliest(decision.look_again_at, now + AFTER_REFUSAL))

@@ -295,6 +295,29 @@ async def test_a_kind_that_cannot_be_stored_is_told_when_it_lasts_and_keeps_noth
     await stage.until_progressing()
 
 
+async def test_a_route_that_cannot_be_stored_is_told_and_traffic_is_moved_when_it_can_be() -> None:
+    stage = Refused()
+    old = await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    stage.picky.refusal = lambda kind, *_: ClusterError(500, "etcdserver: no leader") if kind is HTTP_ROUTE else None
+    stage.crash(new)
+    for _ in range(2):
+        with pytest.raises(ClusterError, match="no leader"):
+            await stage.look()
+        stage.now += timedelta(seconds=29)
+    stage.now += timedelta(seconds=2)
+    await stage.look()
+    assert "HTTPRoute cannot be written: etcdserver: no leader" in stage.status["message"]
+    assert stage.shares() == {old: 90, new: 10}
+    assert stage.all(INFERENCE_SERVICE) == {old, new}, "the route still names it"
+    stage.picky.refusal = nothing
+    stage.api.reads.clear()
+    await stage.look()
+    assert stage.api.reads[:1] == ["get ModelDeployment fraud"], "what got no good answer may be done"
+    assert stage.shares() == {old: 100}
+
+
 async def test_a_webhook_that_is_restarted_again_has_its_minute_again() -> None:
     stage = Refused()
     await stage.served()
