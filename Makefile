@@ -101,7 +101,8 @@ $(READY): requirements/dev.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'the venv module is missing: apt-get install python3-venv'; exit 1; }
 	@echo 'installing the development environment into $(VENV)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@# Most of the modules are never imported: Python compiles those that are.
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
 .PHONY: help rollouts demo test check unit integration e2e modelcheck mutants lint format types contracts generate generated bench judge crashes prepare up down lock clean

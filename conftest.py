@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from collections.abc import Generator
 from typing import Any
@@ -9,24 +10,32 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from e2e.turns import Turns
+
 _FIGURES = pytest.StashKey[list[str]]()
 _FIGURE = "figure"
 
-_SHARED = {
-    "e2e/": "the real cluster",
-    "tests/stack/": "the real cluster",
-    "tests/integration/registry/": "servers of their own",
+_FIRST = {
+    "tests/stack/test_stack_installed.py": "",
     "tests/integration/": "the API server",
-    "tests/chart/": "servers of their own",
-    "tests/cluster/": "servers of their own",
+    "tests/cluster/": "clusters of their own",
+    "e2e/scenarios/alone/": "alone on the real cluster",
+    "tests/integration/registry/": "MLflow servers",
+    "e2e/": "",
+    "tests/chart/": "",
+    "tests/modelcheck/": "",
 }
-"""Folders whose tests share what is there once and takes long to make: one process runs them all, before others. The
-first that a test is in counts."""
+"""Where the tests are that take longest, in the order in which processes take them up; then come all others. Who shares
+what takes long to make is named: one process runs them all. Of others each file is a piece of its own. The
+longest path counts."""
+
+
+def _place(nodeid: str) -> str | None:
+    return max((place for place in _FIRST if nodeid.startswith(place)), key=len, default=None)
 
 
 def _deal(nodeid: str) -> str:
-    file = nodeid.partition("::")[0]
-    return next((shared for folder, shared in _SHARED.items() if file.startswith(folder)), file)
+    return _FIRST.get(_place(nodeid) or "") or nodeid.partition("::")[0]
 
 
 class _Scheduling(LoadFileScheduling):
@@ -46,8 +55,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest first, where others run meanwhile."""
     if hasattr(config, "workerinput"):
-        order = ["the real cluster", "the API server", "servers of their own"]
-        items.sort(key=lambda item: order.index(dealt) if (dealt := _deal(item.nodeid)) in order else len(order))
+        order = list(_FIRST)
+        items.sort(key=lambda item: order.index(place) if (place := _place(item.nodeid)) else len(order))
+
+
+@pytest.fixture(scope="session")
+def turns(tmp_path_factory: pytest.TempPathFactory) -> Turns:
+    """By which the processes of this run share the real cluster."""
+    mine = tmp_path_factory.getbasetemp()
+    return Turns(mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine)
 
 
 @pytest.fixture(scope="session")

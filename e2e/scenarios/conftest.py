@@ -1,7 +1,7 @@
-"""Fixtures: the world, once a session, and for each test a room in it, often with a ModelDeployment that serves.
+"""Fixtures: the world, once a run, and for each test a room in it, often with a ModelDeployment that serves.
 
 A model server takes its time to start. So what a test declares to begin with, by `@starting(...)`, is made while the
-one before it runs.
+one before it runs. Scenarios of several processes run side by side, but for those that are marked `alone`.
 """
 
 import re
@@ -18,6 +18,8 @@ from e2e.scenarios.room import Deployment
 from e2e.scenarios.room import Room
 from e2e.scenarios.world import World
 from e2e.scenarios.world import make_world
+from e2e.scenarios.world import open_world
+from e2e.turns import Turns
 
 # KServe's names leave little room for that of a namespace.
 _NAME_LENGTH = 16
@@ -25,32 +27,39 @@ _NEXT = pytest.StashKey[pytest.Item | None]()
 
 
 @pytest.fixture(scope="session")
-def world() -> World:
+def world(turns: Turns) -> World:
     """The cluster with Serin. It stays up: the next run starts at once, and whoever looks for a failure finds it."""
-    return make_world()
 
+    def make() -> None:
+        with turns.taken(alone=True):
+            make_world()
 
-def _furnished(world: World, item: pytest.Item) -> tuple[Room, Deployment | None]:
-    """A namespace of the test's own, with what the test begins with."""
-    slug = re.sub("[^a-z0-9]+", "-", item.name.removeprefix("test_"))[:_NAME_LENGTH].strip("-")
-    room = Room(world, f"{slug}-{uuid.uuid4().hex[:4]}")
-    start = item.get_closest_marker("starting")
-    return room, room.deployment(**start.kwargs) if start else None
+    turns.once("world", make)
+    return open_world()
 
 
 class _Ahead:
     """The rooms of tests that have not begun yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World, turns: Turns) -> None:
+        self._world, self._turns = world, turns
         self._worker = ThreadPoolExecutor(max_workers=1)
         self._rooms: dict[str, Future[tuple[Room, Deployment | None]]] = {}
 
-    def make(self, world: World, item: pytest.Item) -> None:
-        self._rooms[item.nodeid] = self._worker.submit(_furnished, world, item)
+    def make(self, item: pytest.Item) -> None:
+        self._rooms[item.nodeid] = self._worker.submit(self._furnished, item)
 
-    def take(self, world: World, item: pytest.Item) -> tuple[Room, Deployment | None]:
+    def take(self, item: pytest.Item) -> tuple[Room, Deployment | None]:
         made = self._rooms.pop(item.nodeid, None)
-        return made.result() if made else _furnished(world, item)
+        return made.result() if made else self._furnished(item)
+
+    def _furnished(self, item: pytest.Item) -> tuple[Room, Deployment | None]:
+        """A namespace of the test's own, with what the test begins with; not while somebody is alone."""
+        slug = re.sub("[^a-z0-9]+", "-", item.name.removeprefix("test_"))[:_NAME_LENGTH].strip("-")
+        with self._turns.taken():
+            room = Room(self._world, f"{slug}-{uuid.uuid4().hex[:4]}")
+            start = item.get_closest_marker("starting")
+            return room, room.deployment(**start.kwargs) if start else None
 
     def close(self) -> None:
         """Of a run that was ended: the rooms that nobody came for."""
@@ -63,19 +72,32 @@ _AHEAD = pytest.StashKey[_Ahead]()
 
 
 @pytest.fixture(scope="session")
-def ahead(request: pytest.FixtureRequest) -> Iterator[_Ahead]:
+def ahead(request: pytest.FixtureRequest, world: World, turns: Turns) -> Iterator[_Ahead]:
     """Shared with the hook below, which makes rooms when there is a world to make them in."""
-    made = request.config.stash[_AHEAD] = _Ahead()
+    made = request.config.stash[_AHEAD] = _Ahead(world, turns)
     yield made
     made.close()
 
 
 @pytest.fixture
-def furnished(world: World, ahead: _Ahead, request: pytest.FixtureRequest) -> Iterator[tuple[Room, Deployment | None]]:
+def furnished(ahead: _Ahead, request: pytest.FixtureRequest) -> Iterator[tuple[Room, Deployment | None]]:
     """The test's own namespace, and what it begins with."""
-    made = ahead.take(world, request.node)
+    made = ahead.take(request.node)
     yield made
     made[0].close()
+
+
+@pytest.fixture(autouse=True)
+def turn(request: pytest.FixtureRequest, turns: Turns) -> Iterator[None]:
+    """The test's turn on the cluster. After its room is made, which waits for a turn itself."""
+    if request.node.get_closest_marker("cluster") is None:
+        yield
+        return
+    for first in ("furnished", "world"):
+        if first in request.fixturenames:
+            request.getfixturevalue(first)
+    with turns.taken(alone=request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @pytest.fixture
@@ -106,9 +128,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Begins what the next test begins with."""
     following = item.stash[_NEXT]
     if following and following.get_closest_marker("starting") and not item.get_closest_marker("alone"):
-        ahead, world = item.config.stash.get(_AHEAD, None), _world_of(item)
-        if ahead and world:
-            ahead.make(world, following)
+        ahead = item.config.stash.get(_AHEAD, None)
+        if ahead:
+            ahead.make(following)
     yield
 
 

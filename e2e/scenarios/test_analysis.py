@@ -2,22 +2,22 @@
 
 import time
 from collections.abc import Callable
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
+from e2e.scenarios.judging import ERRORS
+from e2e.scenarios.judging import EVERY_SECONDS
+from e2e.scenarios.judging import SCRAPE_SECONDS
+from e2e.scenarios.judging import judged
+from e2e.scenarios.judging import verdicts
 from e2e.scenarios.room import Deployment
-from e2e.scenarios.room import Room
 from e2e.scenarios.world import AS_BAD
 from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import FAILING
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import LATE
 from e2e.scenarios.world import SLOW
-from e2e.scenarios.world import World
 from e2e.scenarios.world import wait_until
-from e2e.stack import monitoring
 from e2e.stack.kubectl import Object
 from e2e.traffic import Traffic
 from e2e.watching import Seen
@@ -26,25 +26,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 Record = Callable[[str, object], None]
 
-_ERRORS: Object = {"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}
 _SLOW: Object = {"name": "slow", "measure": "SlowerThan", "threshold": "250ms", "notWorseThanStable": {}}
 _SCRAPED: Object = {"name": "scraped", "query": 'count(up{serin_dev_revision="{{ revision }}"})', "atLeast": 1}
 _NEVER: Object = {"name": "never", "query": "vector(1)", "atMost": 0, "dryRun": True}
-_SCRAPE_SECONDS = 5.0
-_EVERY_SECONDS = 5.0
 
 
-def judged(*checks: Object, least: int = 60, **rollout: object) -> Object:
-    """A rollout that is judged often."""
-    return {"analysis": {"every": f"{_EVERY_SECONDS:.0f}s", "minRequests": least, "checks": list(checks)}, **rollout}
-
-
-def verdicts(seen: Seen) -> dict[str, str]:
-    """What each check says."""
-    return {one["check"]: one["verdict"] for one in seen.status.get("analysis") or []}
-
-
-@pytest.mark.starting(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW))
+@pytest.mark.starting(alias=GOOD, steps=[(30, "10m")], rollout=judged(ERRORS, _SLOW))
 def test_version_that_fails_some_requests(ping: Deployment, measured: Record) -> None:
     with ping.traffic() as traffic:
         moved = time.time()
@@ -61,11 +48,11 @@ def test_version_that_fails_some_requests(ping: Deployment, measured: Record) ->
     measured("from the first failed request to the last", f"{last - first:.1f} s")
     measured("message", rejected["message"])
     # The sample that shows it is there one scrape later, and is looked at within `every`.
-    assert last - first < _SCRAPE_SECONDS + _EVERY_SECONDS + 10
+    assert last - first < SCRAPE_SECONDS + EVERY_SECONDS + 10
     assert {answer.error for answer in traffic.failures if answer.sent > back.at + 0.5} == set()
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(30, "10m")], rollout=judged(_ERRORS, _SLOW, least=20))
+@pytest.mark.starting(alias=GOOD, steps=[(30, "10m")], rollout=judged(ERRORS, _SLOW, least=20))
 def test_version_that_is_slow(ping: Deployment, measured: Record) -> None:
     # Not more than it can bear: a server that is too busy to be scraped is another story.
     with ping.traffic(8) as traffic:
@@ -79,7 +66,7 @@ def test_version_that_is_slow(ping: Deployment, measured: Record) -> None:
     assert traffic.failures == []
 
 
-@pytest.mark.starting(alias=FAILING, steps=[(50, "10s")], rollout=judged(_ERRORS, bake="10s"))
+@pytest.mark.starting(alias=FAILING, steps=[(50, "10s")], rollout=judged(ERRORS, bake="10s"))
 def test_version_that_is_as_bad_as_the_one_in_use(ping: Deployment, measured: Record) -> None:
     """Every fourth request fails with either: nothing gets worse, so it is promoted, through a bake, too."""
     with Traffic(ping.endpoint, rate=40):
@@ -92,7 +79,7 @@ def test_version_that_is_as_bad_as_the_one_in_use(ping: Deployment, measured: Re
     assert promoted.status["history"][0]["outcome"] == "Promoted"
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(20, "5s")], rollout=judged(_ERRORS, least=5000))
+@pytest.mark.starting(alias=GOOD, steps=[(20, "5s")], rollout=judged(ERRORS, least=5000))
 def test_version_with_too_little_traffic_holds_and_says_what_it_needs(ping: Deployment) -> None:
     with ping.traffic(20):
         moved = time.time()
@@ -108,7 +95,7 @@ def test_version_with_too_little_traffic_holds_and_says_what_it_needs(ping: Depl
         ping.settled(BETTER, since=ordered)
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(30, "8s")], rollout=judged(_ERRORS, bake="10m"))
+@pytest.mark.starting(alias=GOOD, steps=[(30, "8s")], rollout=judged(ERRORS, bake="10m"))
 def test_version_that_turns_bad_when_it_bakes(ping: Deployment, measured: Record) -> None:
     with ping.traffic() as traffic:
         moved = time.time()
@@ -122,25 +109,7 @@ def test_version_that_turns_bad_when_it_bakes(ping: Deployment, measured: Record
     assert not [answer for answer in traffic.failures if answer.sent < baking.at]
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(30, "15s")], rollout=judged(_ERRORS))
-def test_prometheus_goes_and_comes_back_empty(ping: Deployment, room: Room) -> None:
-    """Nothing moves while nothing can be measured; afterwards it goes on, with what is counted from then on."""
-    with ping.traffic() as traffic:
-        with without_prometheus(room.world):
-            moved = time.time()
-            ping.move_alias(BETTER)
-            begun = ping.step(1, since=moved)
-            blind = ping.until("it cannot measure", lambda seen: verdicts(seen).get("errors") == "Error", since=moved)
-            assert blind.condition("AnalysisPassing")["reason"] == "AnalysisError"
-            wait_until("the hold is over", lambda: time.time() > begun.at + 20, 40)
-            assert ping.watch.latest is not None
-            assert ping.watch.latest.rollout["step"] == 1
-            assert "Prometheus" in ping.watch.latest.message
-        ping.settled(BETTER, since=moved)
-    assert traffic.failures == []
-
-
-@pytest.mark.starting(alias=GOOD, steps=[(50, "25s")], rollout=judged(_ERRORS), minReplicas=3)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "25s")], rollout=judged(ERRORS), minReplicas=3)
 def test_counters_that_begin_anew(ping: Deployment) -> None:
     """A pod of the candidate is replaced in the middle: what it counted is not taken for a verdict."""
     with ping.traffic() as traffic:
@@ -161,7 +130,7 @@ def test_counters_that_begin_anew(ping: Deployment) -> None:
 @pytest.mark.starting(
     alias=GOOD,
     steps=[{"weight": 0, "mirror": 50, "hold": "10m"}, {"weight": 50, "hold": "1m"}],
-    rollout=judged(_ERRORS),
+    rollout=judged(ERRORS),
 )
 def test_copies_that_fail(ping: Deployment) -> None:
     """A shadow that answers badly is taken back, and nobody but it ever knew."""
@@ -190,15 +159,3 @@ def _only_stable_from(ping: Deployment, traffic: Traffic, back: Seen) -> None:
     assert {answer.version for answer in traffic.answers(back.at + 1)} == {"v1"}
     assert back.stable == "v1"
     assert back.condition("Available")["status"] == "True"
-
-
-@contextmanager
-def without_prometheus(world: World) -> Iterator[None]:
-    """Nothing of it for a while, and afterwards one that has forgotten everything."""
-    scale = ("scale", "deployment/prometheus", "-n", monitoring.NAMESPACE)
-    world.kubectl.run(*scale, "--replicas=0")
-    try:
-        yield
-    finally:
-        world.kubectl.run(*scale, "--replicas=1")
-        world.kubectl.run("rollout", "status", "deployment/prometheus", "-n", monitoring.NAMESPACE, "--timeout=90s")

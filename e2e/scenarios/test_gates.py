@@ -110,6 +110,7 @@ def _refused(ping: Deployment, traffic: Traffic, version: int, reason: str, word
     assert seen.condition("Available")["status"] == "True"
     rejected = seen.status["rejected"][0]
     assert (rejected["version"], rejected["reason"]) == (f"v{version}", reason)
+    wait_until("its event is there", lambda: _events(ping, told), 10)
     assert [event["type"] for event in _events(ping, told)] == ["Warning"]
     shown = ping.columns()
     assert shown.pop("AGE")

@@ -18,6 +18,7 @@ from e2e.scenarios.world import wait_until
 from e2e.shares import expected
 from e2e.traffic import Traffic
 from e2e.traffic import by_version
+from e2e.turns import Turns
 from e2e.watching import Seen
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
@@ -28,10 +29,12 @@ _WEIGHT = 30
 
 
 @pytest.fixture(scope="module")
-def shared(world: World) -> Iterator[Deployment]:
+def shared(world: World, turns: Turns) -> Iterator[Deployment]:
     """One deployment for all of these: each goes back to what was in use."""
-    room = Room(world, f"rollback-{int(time.time()) % 10000}")
-    yield room.deployment(alias=GOOD, steps=[(_WEIGHT, "60s")])
+    with turns.taken():
+        room = Room(world, f"rollback-{int(time.time()) % 10000}")
+        made = room.deployment(alias=GOOD, steps=[(_WEIGHT, "60s")])
+    yield made
     room.close()
 
 

@@ -10,12 +10,14 @@ from datetime import datetime
 
 import pytest
 
+from e2e.scenarios.judging import ERRORS
+from e2e.scenarios.judging import SCRAPE_SECONDS
+from e2e.scenarios.judging import judged
 from e2e.scenarios.room import Deployment
 from e2e.scenarios.world import FAILING
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
 from e2e.stack import monitoring
-from e2e.stack.kubectl import Object
 from e2e.traffic import Answer
 from e2e.watching import Seen
 from e2e.watching import unix
@@ -32,14 +34,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600, func_only=True)]
 Record = Callable[[str, object], None]
 
 _ROUNDS = 20 if os.environ.get("SERIN_LONG") else 3
-_SCRAPE_SECONDS = 5.0
 _SECONDS = 2.0
-_EVERY = f"{_SCRAPE_SECONDS:.0f}s"
-_ERRORS: Object = {"name": "errors", "measure": "ErrorRate", "notWorseThanStable": {}}
-_JUDGED: Object = {"analysis": {"every": _EVERY, "minRequests": 60, "checks": [_ERRORS]}}
 
 
-@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")], rollout=_JUDGED)
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")], rollout=judged(ERRORS))
 def test_bad_candidate_is_taken_back_as_soon_as_it_shows(ping: Deployment, measured: Record) -> None:
     found = []
     with ping.traffic() as traffic:
@@ -55,7 +53,7 @@ def test_bad_candidate_is_taken_back_as_soon_as_it_shows(ping: Deployment, measu
             since = ping.order("retry", back.status["rejected"][0]["revision"])
     told = ", ".join(f"{seconds:.1f}" for seconds in sorted(found))
     measured("from the sample that shows it to the last request at the candidate", f"{told} s")
-    assert max(found) < _SCRAPE_SECONDS + _SECONDS
+    assert max(found) < SCRAPE_SECONDS + _SECONDS
 
 
 def _at_candidate(answer: Answer) -> bool:
@@ -113,7 +111,7 @@ def _scrapes(ping: Deployment, revisions: list[str], start: float, end: float) -
     """Those of both revisions' pods that may have shown something between two moments, in their order."""
     pods = f'namespace="{ping.namespace}",serin_dev_revision=~"{"|".join(revisions)}"'
     # From a little earlier: a scrape that takes long may have begun before.
-    window = f"{end - start + _SCRAPE_SECONDS:.0f}s"
+    window = f"{end - start + SCRAPE_SECONDS:.0f}s"
     found = monitoring.query(ping.world.kubectl, f"scrape_duration_seconds{{{pods}}}[{window}]", end)
     pairs = [(float(at), float(seconds)) for series in found for at, seconds in series["values"]]
     return sorted((_Scrape(at, at + seconds) for at, seconds in pairs), key=lambda one: one.at)

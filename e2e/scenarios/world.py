@@ -1,4 +1,4 @@
-"""The cluster that all scenarios share, and the model whose versions they roll out. Brought up once a session."""
+"""The cluster that all scenarios share, and the model whose versions they roll out. Brought up once a run."""
 
 import subprocess
 import time
@@ -76,7 +76,7 @@ class World:
         return subprocess.run(log, check=False, capture_output=True, text=True).stdout
 
 
-def make_world() -> World:
+def make_world() -> None:
     """Bring everything up, register the model, clear away what a killed run left."""
     cluster = open_cluster()
     up(cluster)
@@ -84,7 +84,12 @@ def make_world() -> World:
     kubectl.run("delete", "namespaces", "-l", MARK, "--wait=false")
     kubectl.apply(read_manifests(MANIFESTS / "modelregistry.yaml"))
     _register(kubectl)
-    return World(cluster, kubectl)
+
+
+def open_world() -> World:
+    """What :func:`make_world` has made, in this process or another."""
+    cluster = open_cluster()
+    return World(cluster, Kubectl(cluster.kubeconfig()))
 
 
 def _register(kubectl: Kubectl) -> None:

@@ -20,6 +20,7 @@ from e2e.stack import monitoring
 from e2e.stack import registry
 from e2e.stack.install import install
 from e2e.stack.kubectl import Kubectl
+from e2e.turns import Turns
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -36,13 +37,15 @@ class Stack:
 
 
 @pytest.fixture(scope="module", name="stack")
-def _stack() -> Iterator[Stack]:
+def _stack(turns: Turns) -> Iterator[Stack]:
+    """Alone: installing again puts back what others have changed, and a scenario may have changed it."""
     cluster = open_cluster()
-    cluster.up()
-    install(cluster)
-    kubectl = Kubectl(cluster.kubeconfig())
-    registry.model_namespace(kubectl, NAMESPACE)
-    yield Stack(cluster, kubectl)
+    with turns.taken(alone=True):
+        cluster.up()
+        install(cluster)
+        kubectl = Kubectl(cluster.kubeconfig())
+        registry.model_namespace(kubectl, NAMESPACE)
+        yield Stack(cluster, kubectl)
     kubectl.run("delete", "namespace", NAMESPACE, "--wait=false")
 
 

@@ -14,14 +14,13 @@ from e2e.scenarios.room import Room
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 _DEPLOYMENTS = 5
 _SECONDS = 300 if os.environ.get("SERIN_LONG") else 60
 _OPERATOR = f"system:serviceaccount:{serin.NAMESPACE}:{serin.RELEASE}"
 
 
-@pytest.mark.alone
 def test_no_write_at_rest(room: Room) -> None:
     audit = _audit(room)
     many = [room.deployment(f"ping{number}", alias=GOOD) for number in range(_DEPLOYMENTS)]

@@ -12,7 +12,7 @@ from e2e.scenarios.world import wait_until
 from e2e.stack import registry
 from e2e.watching import unix
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 
 @pytest.mark.starting(alias=GOOD, steps=[(20, "30s"), (60, "8s")])

@@ -14,7 +14,7 @@ from e2e.scenarios.world import wait_until
 from e2e.watching import Seen
 from e2e.watching import unix
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 _STEPS = [(10, "12s"), (30, "12s"), (60, "12s")]
 
