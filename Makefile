@@ -9,6 +9,8 @@ VENV := .venv
 RUN := PYTHONPATH=operator $(VENV)/bin/python
 PYTEST := $(VENV)/bin/python -m pytest
 READY := $(VENV)/.ready
+# Tests start hundreds of interpreters, and pytest rewrites every module of tests: what is compiled once is kept.
+unexport PYTHONDONTWRITEBYTECODE
 # What reaches pytest besides a verb's own arguments: make test ARGS='-k rollback'
 ARGS ?=
 
@@ -23,8 +25,8 @@ test: prepare ## Run every test: unit, property, integration on a real API serve
 
 check: lint types contracts generated unit ## Run everything that needs no cluster, in two to three minutes
 
-unit: $(READY) ## Run the tests that start nothing
-	@$(PYTEST) --numprocesses=auto -m 'not integration and not cluster' $(ARGS)
+unit: $(READY) ## Run the tests that start nothing, but for the longest
+	@$(PYTEST) --numprocesses=auto --dist=worksteal -m 'not integration and not cluster and not long' $(ARGS)
 
 integration: $(READY) ## Run the tests against a real API server, started in seconds
 	@$(RUN) -m e2e.prepare --control-plane

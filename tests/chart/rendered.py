@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import cache
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -17,7 +19,12 @@ class Rendered:
     """All objects of one rendering."""
 
     def __init__(self, text: str) -> None:
-        self.objects: list[Json] = [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
+        self.text = text
+
+    @cached_property
+    def objects(self) -> list[Json]:
+        """As they are read."""
+        return [one for one in yaml.load_all(self.text, yaml.CSafeLoader) if one]
 
     def all(self, kind: str) -> list[Json]:
         """The objects of a kind."""
@@ -55,7 +62,12 @@ class Rendered:
 
 def render(values: Json | None = None) -> Rendered:
     """The chart with some values, named as ``--set`` names them."""
-    return Rendered(generate.render(*arguments(values or {})))
+    return Rendered(generate.render(*arguments(values)) if values else _by_default())
+
+
+@cache
+def _by_default() -> str:
+    return generate.render()
 
 
 def refusal(values: Json) -> str:

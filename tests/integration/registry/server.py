@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +22,7 @@ import requests
 from e2e.environment import interpreter
 
 START_DEADLINE = 300.0
+DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
 ADMIN, PASSWORD = "admin", "p4ss-canary-word"
 
 
@@ -27,7 +31,8 @@ class MlflowServer:
 
     def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.artifacts = folder / "artifacts"
+        self.database = folder / DATABASE
+        self.artifacts = folder / ARTIFACTS
         self._options = options
         self._env = dict(env or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,7 +45,7 @@ class MlflowServer:
         """Starts it and waits until it answers. Raises RuntimeError with the end of its log where it does not."""
         python = interpreter("mlflow-server")
         command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db", *self._options]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.database}", *self._options]
         if "--no-serve-artifacts" not in self._options:
             command += ["--artifacts-destination", str(self.artifacts)]
         # Without the second it starts nine more processes.
@@ -120,6 +125,13 @@ def running(server: MlflowServer) -> Iterator[MlflowServer]:
         yield server
     finally:
         server.stop()
+
+
+def furnish(folder: Path, other: MlflowServer) -> None:
+    """For a server in ``folder``, not started yet, the models of another: logging them again takes much longer."""
+    with closing(sqlite3.connect(other.database)) as theirs, closing(sqlite3.connect(folder / DATABASE)) as ours:
+        theirs.backup(ours)
+    shutil.copytree(other.artifacts, folder / ARTIFACTS)
 
 
 def with_logins(folder: Path, *options: str) -> MlflowServer:

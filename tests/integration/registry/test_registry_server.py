@@ -39,6 +39,7 @@ from tests.integration.registry.conftest import Logged
 from tests.integration.registry.server import ADMIN
 from tests.integration.registry.server import PASSWORD
 from tests.integration.registry.server import MlflowServer
+from tests.integration.registry.server import furnish
 from tests.integration.registry.server import running
 from tests.integration.registry.server import with_logins
 
@@ -161,9 +162,9 @@ async def test_artifacts_that_the_server_cannot_read(logged: Logged, registry: M
         assert "artifact store" in error.message
 
 
-async def test_artifacts_that_are_gone(tmp_path: Path) -> None:
+async def test_artifacts_that_are_gone(logged: Logged, tmp_path: Path) -> None:
+    furnish(tmp_path, logged.server)
     with running(MlflowServer(tmp_path)) as server:
-        server.run(SCRIPT)
         registry = MlflowRegistry(RegistryConfig(server.url))
         assert (await registry.version("iris", 1)).flavors
         shutil.rmtree(server.artifacts)
@@ -222,7 +223,8 @@ async def test_an_alias_that_moves_and_goes(logged: Logged, registry: MlflowRegi
         assert set(changes) == {frozenset({"moving"})}
 
 
-async def test_a_host_name_that_the_server_does_not_know(tmp_path: Path) -> None:
+async def test_a_host_name_that_the_server_does_not_know(logged: Logged, tmp_path: Path) -> None:
+    furnish(tmp_path, logged.server)
     with running(MlflowServer(tmp_path, "--allowed-hosts", "mlflow.example.com")) as server:
         registry = MlflowRegistry(RegistryConfig(server.url))
         with pytest.raises(RegistryError) as caught:

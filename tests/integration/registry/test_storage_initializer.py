@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from serin.api.modelregistry import Artifacts
 from serin.registry.place import place
-from tests.integration.registry.conftest import SCRIPT
 from tests.integration.registry.conftest import Logged
 from tests.integration.registry.server import ADMIN
 from tests.integration.registry.server import PASSWORD
 from tests.integration.registry.server import MlflowServer
+from tests.integration.registry.server import furnish
 from tests.integration.registry.server import running
 from tests.integration.registry.server import with_logins
 
@@ -28,10 +28,12 @@ LOGIN = {"MLFLOW_TRACKING_USERNAME": ADMIN, "MLFLOW_TRACKING_PASSWORD": PASSWORD
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
-    """A server that wants a login."""
-    with running(with_logins(tmp_path_factory.mktemp("closed"))) as server:
-        yield Logged(server, **json.loads(server.run(SCRIPT)))
+def closed(logged: Logged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
+    """A server that wants a login, with the same model."""
+    folder = tmp_path_factory.mktemp("closed")
+    furnish(folder, logged.server)
+    with running(with_logins(folder)) as server:
+        yield replace(logged, server=server)
 
 
 def location(logged: Logged) -> tuple[str, Path]:
