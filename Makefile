@@ -23,7 +23,7 @@ demo: prepare ## Show the whole thing: a cluster, three model versions, a rollou
 test: prepare ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
 	@$(PYTEST) --numprocesses=3 --dist=loadfile $(ARGS)
 
-check: lint types contracts generated unit ## Run everything that needs no cluster, in two to three minutes
+check: lint types contracts generated unit ## Run what needs no cluster, in under two minutes on two cores
 
 unit: $(READY) ## Run the tests that start nothing, but for the longest
 	@$(PYTEST) --numprocesses=auto --dist=worksteal -m 'not integration and not cluster and not long' $(ARGS)

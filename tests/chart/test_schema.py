@@ -49,9 +49,6 @@ WRONG: list[tuple[str, Any]] = [
     ("rbac.secretNames", "login"),
     ("resources.request", {}),
     ("extraEnv", [{"value": "x"}]),
-    ("extraEnv", [{"name": "SERIN_SETTINGS", "value": "/settings.yaml"}]),
-    ("extraEnv", [{"name": "SERIN_NAMESPACE", "value": "other"}]),
-    ("extraEnv", [{"name": "SERIN_HTTP_PORT", "value": "9090"}]),
     ("podLabels", {"app.kubernetes.io/name": "other"}),
     ("tolerations", [{"effect": "Never"}]),
     ("metrics.monitor.kind", "Both"),
@@ -79,6 +76,11 @@ def _objects(schema: Json, path: str = "") -> Iterator[tuple[str, Json]]:
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda one: one if isinstance(one, str) else json.dumps(one))
 def test_wrong_value_is_refused(name: str, value: Any) -> None:
     assert "values don't meet the specifications of the schema" in refusal({name: value})
+
+
+@pytest.mark.parametrize("name", ["SERIN_SETTINGS", "SERIN_NAMESPACE", "SERIN_HTTP_PORT"])
+def test_a_variable_of_the_charts_own_is_refused(name: str) -> None:
+    assert f"extraEnv sets {name}, which the chart sets itself" in refusal({"extraEnv": [{"name": name, "value": "x"}]})
 
 
 def _says_something(default: Any) -> bool:
