@@ -21,7 +21,7 @@ demo: prepare ## Show the whole thing: a cluster, three model versions, a rollou
 	@$(RUN) -m e2e.demo
 
 test: prepare ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
-	@$(PYTEST) --numprocesses=3 --dist=loadfile $(ARGS)
+	@$(PYTEST) --numprocesses=4 --dist=loadfile $(ARGS)
 
 check: lint types contracts generated unit ## Run what needs no cluster, in under two minutes on two cores
 

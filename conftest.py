@@ -15,27 +15,28 @@ from e2e.turns import Turns
 _FIGURES = pytest.StashKey[list[str]]()
 _FIGURE = "figure"
 
-_FIRST = {
+_ORDER = {
     "tests/stack/test_stack_installed.py": "",
     "tests/integration/": "the API server",
     "tests/cluster/": "clusters of their own",
-    "e2e/scenarios/alone/": "alone on the real cluster",
     "tests/integration/registry/": "MLflow servers",
-    "e2e/": "",
-    "tests/chart/": "",
+    "e2e/scenarios/alone/": "alone on the real cluster",
     "tests/modelcheck/": "",
+    "tests/chart/": "",
+    "tests/": "",
+    "e2e/scenarios/": "",
 }
-"""Where the tests are that take longest, in the order in which processes take them up; then come all others. Who shares
-what takes long to make is named: one process runs them all. Of others each file is a piece of its own. The
-longest path counts."""
+"""In which order processes take up what there is: what brings the real cluster up, what takes longest, and the scenarios
+when nobody has the cluster for himself any more. Who shares what takes long to make is named: one process runs them all.
+Of others each file is a piece of its own. The longest path counts."""
 
 
-def _place(nodeid: str) -> str | None:
-    return max((place for place in _FIRST if nodeid.startswith(place)), key=len, default=None)
+def _place(nodeid: str) -> str:
+    return max((place for place in _ORDER if nodeid.startswith(place)), key=len)
 
 
 def _deal(nodeid: str) -> str:
-    return _FIRST.get(_place(nodeid) or "") or nodeid.partition("::")[0]
+    return _ORDER[_place(nodeid)] or nodeid.partition("::")[0]
 
 
 class _Scheduling(LoadFileScheduling):
@@ -47,16 +48,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling 
     """By file, but for what is shared."""
     if config.getoption("dist") != "loadfile":
         return None
-    # What takes longest is begun with, which is not what has the most tests.
+    # Otherwise it would begin with what has the most tests.
     config.option.loadscopereorder = False
     return _Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes longest first, where others run meanwhile."""
+    """In that order, where others run meanwhile."""
     if hasattr(config, "workerinput"):
-        order = list(_FIRST)
-        items.sort(key=lambda item: order.index(place) if (place := _place(item.nodeid)) else len(order))
+        order = list(_ORDER)
+        items.sort(key=lambda item: order.index(_place(item.nodeid)))
 
 
 @pytest.fixture(scope="session")
