@@ -18,17 +18,17 @@ _FIGURE = "figure"
 _ORDER = {
     "tests/stack/test_stack_installed.py": "",
     "tests/integration/": "the API server",
-    "tests/integration/registry/": "MLflow servers",
     "tests/cluster/": "clusters of their own",
-    "e2e/scenarios/": "",
+    "tests/integration/registry/": "MLflow servers",
     "e2e/scenarios/alone/": "alone on the real cluster",
     "tests/modelcheck/": "",
     "tests/chart/": "",
     "tests/": "",
+    "e2e/scenarios/": "",
 }
-"""In which order processes take up what there is: first what brings the real cluster up, and what takes longest; what
-one of them does alone on the cluster when the others have enough to do elsewhere. Who shares what takes long to make is
-named: one process runs them all. Of others each file is a piece of its own. The longest path counts."""
+"""In which order processes take up what there is: what brings the real cluster up, what takes longest, and at last the
+scenarios, when nobody has the cluster for himself any more. Who shares what takes long to make is named: one process
+runs them all. Of others each file is a piece of its own. The longest path counts."""
 
 
 def _place(nodeid: str) -> str:
