@@ -23,10 +23,10 @@ demo: prepare ## Show the whole thing: a cluster, three model versions, a rollou
 test: prepare ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
 	@$(PYTEST) --numprocesses=4 --dist=loadfile $(ARGS)
 
-check: lint types contracts generated unit ## Run what needs no cluster, in under two minutes on two cores
+check: lint types contracts generated unit ## Run everything that needs no cluster, in two to three minutes
 
-unit: $(READY) ## Run the tests that start nothing, but for the longest
-	@$(PYTEST) --numprocesses=auto --dist=worksteal -m 'not integration and not cluster and not long' $(ARGS)
+unit: $(READY) ## Run the tests that start nothing
+	@$(PYTEST) --numprocesses=auto --dist=worksteal -m 'not integration and not cluster' $(ARGS)
 
 integration: $(READY) ## Run the tests against a real API server, started in seconds
 	@$(RUN) -m e2e.prepare --control-plane

@@ -53,7 +53,7 @@ def _decided_anew() -> Iterator[None]:
         (in_use, "judged", 0, 0),
         (alone, "judged", 0, 0),
         (alone, "roll back", 0, 0),
-        pytest.param(alone, "one step", 0, 1, marks=pytest.mark.long),
+        (alone, "one step", 0, 1),
         (fresh, "one step", 1, 0),
         (fresh, "at once", 0, 1),
     ],

@@ -20,37 +20,31 @@ def _waits(file: Path) -> str | None:
     return None if any(f":{inode} " in line for line in waiting) else "nobody waits"
 
 
-def test_who_wants_to_be_alone_waits_until_nobody_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first_is_alone", [True, False])
+def test_nobody_is_beside_who_is_alone(tmp_path: Path, first_is_alone: bool) -> None:
     order: list[str] = []
 
-    def alone() -> None:
-        with Turns(tmp_path).taken(alone=True):
-            order.append("alone")
+    def come() -> None:
+        with Turns(tmp_path).taken(alone=not first_is_alone):
+            order.append("second")
 
-    thread = Thread(target=alone)
+    second = Thread(target=come)
+    with Turns(tmp_path).taken(alone=first_is_alone):
+        second.start()
+        wait_for("the other to wait", lambda: _waits(tmp_path / "turns.lock"), SECONDS)
+        order.append("first")
+    second.join(SECONDS)
+    assert order == ["first", "second"]
+
+
+def test_all_others_are_side_by_side(tmp_path: Path) -> None:
+    """Or this would never come to its end."""
+    order: list[str] = []
     with Turns(tmp_path).taken():
-        thread.start()
-        wait_for("the other to wait", lambda: _waits(tmp_path / "turns.lock"), SECONDS)
+        order.append("first")
         with Turns(tmp_path).taken():
-            order.append("beside")
-    thread.join(SECONDS)
-    assert order == ["beside", "alone"]
-
-
-def test_nobody_comes_beside_who_is_alone(tmp_path: Path) -> None:
-    order: list[str] = []
-
-    def beside() -> None:
-        with Turns(tmp_path).taken():
-            order.append("beside")
-
-    thread = Thread(target=beside)
-    with Turns(tmp_path).taken(alone=True):
-        thread.start()
-        wait_for("the other to wait", lambda: _waits(tmp_path / "turns.lock"), SECONDS)
-        order.append("alone")
-    thread.join(SECONDS)
-    assert order == ["alone", "beside"]
+            order.append("second")
+    assert order == ["first", "second"]
 
 
 def test_what_is_done_once_is_done_by_the_first_with_whom_it_works(tmp_path: Path) -> None:
