@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
+from functools import lru_cache
 from typing import Any
 from typing import NamedTuple
 
@@ -13,11 +15,15 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
 from serin.api.status import Course
+from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Phase
 from serin.rollout.course import course_of
+from serin.rollout.decide import decide
+from serin.rollout.decision import Decision
 from serin.rollout.looks import Look as RealLook
 from serin.rollout.looks import next_look
+from serin.rollout.observed import Health
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.observed import ServingState
@@ -144,6 +150,17 @@ def look_due(memory: int) -> bool:
     return due is not None and due <= NOW
 
 
+class Situation(NamedTuple):
+    """What the operator sees beside what it remembers. Equal to every other that looks alike."""
+
+    parent: Parent
+    route: LiveRoute | None
+    healths: tuple[tuple[str, Health], ...]
+    down: bool
+    look: tuple[datetime, Measured] | None
+    """Since when is measured, and what, where a look is due."""
+
+
 @cache
 def verdict(
     parent: Parent,
@@ -154,25 +171,17 @@ def verdict(
     measured: Measured = Measured.GOOD,
 ) -> Verdict:
     """What is decided. Raises AssertionError where the decision breaks what must hold of every one."""
-    declaration = spec_of(parent.version, parent.plan, suspended=parent.suspended)
-    observed = Observed(
-        name="fraud",
-        namespace=NAMESPACE,
-        uid="uid-1",
-        generation=1,
-        spec=declaration,
-        status=memory_of(memory),
-        target=resolved(parent.version),
-        registry_down=DOWN if down else None,
-        rollout=declared(declaration),
-        orders={order.verb: order.value for order in parent.orders},
-        serving=ServingState(
-            revisions={name: health(service) for name, service in services}, route=observed_route(route)
-        ),
-        platform=PLATFORM,
-        look=_look(memory, measured),
-    )
-    decision = check(observed, NOW)
+    healths = tuple((name, health(service)) for name, service in services)
+    seen = None if route is None else route._replace(by_hand=False)
+    return _verdict(Situation(parent, seen, healths, down, _look(memory, measured)), memory)
+
+
+@cache
+def _verdict(situation: Situation, memory: int) -> Verdict:
+    def again(observed: Observed, now: datetime) -> Decision:
+        return _again(situation, Written(observed.status), now)
+
+    decision = check(_observed(situation, memory_of(memory)), NOW, again=again)
     plan, planned = decision.plan, decision.plan.route if decision.plan is not None else None
     after = decision.look_again_at
     return Verdict(
@@ -188,8 +197,54 @@ def verdict(
     )
 
 
-def _look(memory: int, measured: Measured) -> RealLook | None:
+def _look(memory: int, measured: Measured) -> tuple[datetime, Measured] | None:
     rollout = memory_of(memory).rollout
     if rollout is None or rollout.step_started_at is None or not look_due(memory) or measured is Measured.LATE:
         return None
-    return RealLook(since=rollout.step_started_at, at=NOW, measured={CHECK: MEASURED[measured]})
+    return rollout.step_started_at, measured
+
+
+def _observed(situation: Situation, status: ModelDeploymentStatus) -> Observed:
+    parent, look = situation.parent, situation.look
+    declaration = spec_of(parent.version, parent.plan, suspended=parent.suspended)
+    return Observed(
+        name="fraud",
+        namespace=NAMESPACE,
+        uid="uid-1",
+        generation=1,
+        spec=declaration,
+        status=status,
+        target=resolved(parent.version),
+        registry_down=DOWN if situation.down else None,
+        rollout=declared(declaration),
+        orders={order.verb: order.value for order in parent.orders},
+        serving=ServingState(revisions=dict(situation.healths), route=observed_route(situation.route)),
+        platform=PLATFORM,
+        look=RealLook(since=look[0], at=NOW, measured={CHECK: MEASURED[look[1]]}) if look is not None else None,
+    )
+
+
+def forget() -> None:
+    """Nothing is decided yet: the core is another one now."""
+    for decided in (verdict, _verdict, _again):
+        decided.cache_clear()
+
+
+class Written:
+    """A status, equal to every other that reads the same."""
+
+    def __init__(self, status: ModelDeploymentStatus) -> None:
+        self.status = status
+        self._text = status.model_dump_json()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Written) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@lru_cache(maxsize=10_000)
+def _again(situation: Situation, written: Written, now: datetime) -> Decision:
+    """The same status follows from many memories."""
+    return decide(_observed(situation, written.status), now)

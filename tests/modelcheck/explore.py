@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field
 
@@ -89,6 +92,23 @@ def alone(plan: str, people: int, faults: int) -> State:
 def explore(start: State, *, most: int | None = None, rest_every: int = 1) -> Explored:
     """Visit everything. Raises Counterexample. ``most``: stop after so many states; ``rest_every``: of how many states
     one is followed to its rest."""
+    with _without_collector():
+        return _explore(start, most, rest_every)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """States have no cycles: the garbage collector would only look at all of them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _explore(start: State, most: int | None, rest_every: int) -> Explored:
     found = Explored()
     number, came = {start: 0}, [(-1, "")]
     queue = deque([(start, 0)])

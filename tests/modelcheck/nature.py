@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TypeVar
 
 from tests.modelcheck.core import FRESH
@@ -95,6 +96,7 @@ def deadline_of(known: Account) -> int:
     return deadline(known.plan) if known.candidate else 0
 
 
+@cache
 def grown(service: Service) -> Service:
     """One step towards what is wanted: pods too many go, missing ones are made, and one becomes ready."""
     pods = service.pods[: service.replicas]
@@ -104,6 +106,7 @@ def grown(service: Service) -> Service:
     return service._replace(pods=in_order(ready))
 
 
+@cache
 def healed(service: Service) -> Service:
     """New pods take the place of those that fail."""
     return service._replace(pods=in_order(tuple(Pod() if pod.trouble else pod for pod in service.pods)))

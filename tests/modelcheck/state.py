@@ -293,18 +293,17 @@ def observed_route(route: LiveRoute | None) -> Route:
 
 def aged(services: Services, later: int, ready_for: int) -> Services:
     """The pods so many seconds older. Ready for longer than ``ready_for`` is all the same."""
-    return tuple(
-        (
-            name,
-            service._replace(
-                pods=tuple(
-                    pod._replace(
-                        ready=min(pod.ready + later, ready_for) if pod.ready >= 0 else -1,
-                        at=min(pod.at + later, OLD) if pod.trouble else 0,
-                    )
-                    for pod in service.pods
-                )
-            ),
+    return tuple((name, _aged(service, later, ready_for)) for name, service in services)
+
+
+@cache
+def _aged(service: Service, later: int, ready_for: int) -> Service:
+    return service._replace(
+        pods=tuple(
+            pod._replace(
+                ready=min(pod.ready + later, ready_for) if pod.ready >= 0 else -1,
+                at=min(pod.at + later, OLD) if pod.trouble else 0,
+            )
+            for pod in service.pods
         )
-        for name, service in services
     )

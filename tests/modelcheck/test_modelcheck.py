@@ -25,7 +25,7 @@ from serin.rollout import steps
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
-from tests.modelcheck.core import verdict
+from tests.modelcheck.core import forget
 from tests.modelcheck.explore import Counterexample
 from tests.modelcheck.explore import alone
 from tests.modelcheck.explore import explore
@@ -40,9 +40,9 @@ Seed = Callable[[pytest.MonkeyPatch], None]
 @pytest.fixture(autouse=True)
 def _decided_anew() -> Iterator[None]:
     """Decisions are remembered between runs, but not those of another core."""
-    verdict.cache_clear()
+    forget()
     yield
-    verdict.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(
