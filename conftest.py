@@ -24,11 +24,14 @@ _ORDER = {
     "tests/modelcheck/": "",
     "tests/chart/": "",
     "tests/": "",
+    "e2e/scenarios/test_analysis.py": "",
+    "e2e/scenarios/test_steps.py": "",
+    "e2e/scenarios/test_orders.py": "",
     "e2e/scenarios/": "",
 }
 """In which order processes take up what there is: what brings the real cluster up, what takes longest, and at last the
-scenarios, when nobody has the cluster for himself any more. Who shares what takes long to make is named: one process
-runs them all. Of others each file is a piece of its own. The longest path counts."""
+scenarios, the longest first, when nobody has the cluster for himself any more. Who shares what takes long to make is
+named: one process runs them all. Of others each file is a piece of its own. The longest path counts."""
 
 
 def _place(nodeid: str) -> str:

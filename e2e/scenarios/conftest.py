@@ -46,20 +46,25 @@ class _Ahead:
         self._worker = ThreadPoolExecutor(max_workers=1)
         self._rooms: dict[str, Future[tuple[Room, Deployment | None]]] = {}
 
-    def make(self, item: pytest.Item) -> None:
-        self._rooms[item.nodeid] = self._worker.submit(self._furnished, item)
+    def make(self, item: pytest.Item, *, alone: bool) -> None:
+        """Begin to. `alone`: the scenario that runs has the cluster for itself, and this is its process' own."""
+        self._rooms[item.nodeid] = self._worker.submit(self._furnished if alone else self._in_turn, item)
 
     def take(self, item: pytest.Item) -> tuple[Room, Deployment | None]:
         made = self._rooms.pop(item.nodeid, None)
-        return made.result() if made else self._furnished(item)
+        return made.result() if made else self._in_turn(item)
+
+    def _in_turn(self, item: pytest.Item) -> tuple[Room, Deployment | None]:
+        """Not while another process is alone."""
+        with self._turns.taken():
+            return self._furnished(item)
 
     def _furnished(self, item: pytest.Item) -> tuple[Room, Deployment | None]:
-        """A namespace of the test's own, with what the test begins with; not while somebody is alone."""
+        """A namespace of the test's own, with what the test begins with."""
         slug = re.sub("[^a-z0-9]+", "-", item.name.removeprefix("test_"))[:_NAME_LENGTH].strip("-")
-        with self._turns.taken():
-            room = Room(self._world, f"{slug}-{uuid.uuid4().hex[:4]}")
-            start = item.get_closest_marker("starting")
-            return room, room.deployment(**start.kwargs) if start else None
+        room = Room(self._world, f"{slug}-{uuid.uuid4().hex[:4]}")
+        start = item.get_closest_marker("starting")
+        return room, room.deployment(**start.kwargs) if start else None
 
     def close(self) -> None:
         """Of a run that was ended: the rooms that nobody came for."""
@@ -127,10 +132,10 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Begins what the next test begins with."""
     following = item.stash[_NEXT]
-    if following and following.get_closest_marker("starting") and not item.get_closest_marker("alone"):
+    if following and following.get_closest_marker("starting") and not item.get_closest_marker("nothing_ahead"):
         ahead = item.config.stash.get(_AHEAD, None)
         if ahead:
-            ahead.make(following)
+            ahead.make(following, alone=item.get_closest_marker("alone") is not None)
     yield
 
 

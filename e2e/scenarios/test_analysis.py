@@ -1,4 +1,4 @@
-"""Candidates that are judged by what they do, with real pods, real requests and a real Prometheus."""
+"""Candidates that are taken back for what they do, with real pods, real requests and a real Prometheus."""
 
 import time
 from collections.abc import Callable
@@ -11,8 +11,6 @@ from e2e.scenarios.judging import SCRAPE_SECONDS
 from e2e.scenarios.judging import judged
 from e2e.scenarios.judging import verdicts
 from e2e.scenarios.room import Deployment
-from e2e.scenarios.world import AS_BAD
-from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import FAILING
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import LATE
@@ -27,8 +25,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 Record = Callable[[str, object], None]
 
 _SLOW: Object = {"name": "slow", "measure": "SlowerThan", "threshold": "250ms", "notWorseThanStable": {}}
-_SCRAPED: Object = {"name": "scraped", "query": 'count(up{serin_dev_revision="{{ revision }}"})', "atLeast": 1}
-_NEVER: Object = {"name": "never", "query": "vector(1)", "atMost": 0, "dryRun": True}
 
 
 @pytest.mark.starting(alias=GOOD, steps=[(30, "10m")], rollout=judged(ERRORS, _SLOW))
@@ -66,35 +62,6 @@ def test_version_that_is_slow(ping: Deployment, measured: Record) -> None:
     assert traffic.failures == []
 
 
-@pytest.mark.starting(alias=FAILING, steps=[(50, "10s")], rollout=judged(ERRORS, bake="10s"))
-def test_version_that_is_as_bad_as_the_one_in_use(ping: Deployment, measured: Record) -> None:
-    """Every fourth request fails with either: nothing gets worse, so it is promoted, through a bake, too."""
-    with Traffic(ping.endpoint, rate=40):
-        moved = time.time()
-        ping.move_alias(AS_BAD)
-        promoted = ping.settled(AS_BAD, since=moved)
-    told = next(seen for seen in ping.watch.history(moved) if verdicts(seen).get("errors") == "Pass")
-    assert told.condition("AnalysisPassing")["status"] == "True"
-    measured("verdict", told.status["analysis"][0]["message"])
-    assert promoted.status["history"][0]["outcome"] == "Promoted"
-
-
-@pytest.mark.starting(alias=GOOD, steps=[(20, "5s")], rollout=judged(ERRORS, least=5000))
-def test_version_with_too_little_traffic_holds_and_says_what_it_needs(ping: Deployment) -> None:
-    with ping.traffic(20):
-        moved = time.time()
-        ping.move_alias(BETTER)
-        ping.step(1, since=moved)
-        waiting = ping.until("it says what it needs", lambda seen: "more requests are needed" in seen.message)
-        assert waiting.phase == "Progressing"
-        check = waiting.status["analysis"][0]
-        assert check["verdict"] == "Inconclusive"
-        assert check["needed"] == 5000 - check["requests"]
-        assert "enoughAt" in check
-        ordered = ping.order("promote", ping.revision("v2"))
-        ping.settled(BETTER, since=ordered)
-
-
 @pytest.mark.starting(alias=GOOD, steps=[(30, "8s")], rollout=judged(ERRORS, bake="10m"))
 def test_version_that_turns_bad_when_it_bakes(ping: Deployment, measured: Record) -> None:
     with ping.traffic() as traffic:
@@ -107,24 +74,6 @@ def test_version_that_turns_bad_when_it_bakes(ping: Deployment, measured: Record
     assert back.status["rejected"][0]["reason"] == "AnalysisFailed"
     measured("message", back.status["rejected"][0]["message"])
     assert not [answer for answer in traffic.failures if answer.sent < baking.at]
-
-
-@pytest.mark.starting(alias=GOOD, steps=[(50, "25s")], rollout=judged(ERRORS), minReplicas=3)
-def test_counters_that_begin_anew(ping: Deployment) -> None:
-    """A pod of the candidate is replaced in the middle: what it counted is not taken for a verdict."""
-    with ping.traffic() as traffic:
-        moved = time.time()
-        ping.move_alias(BETTER)
-        ping.step(1, since=moved)
-        ping.until("it is judged", verdicts, since=moved)
-        ping.delete("pod", ping.pods("v2")[0]["metadata"]["name"], "--wait=false")
-        promoted = ping.settled(BETTER, since=moved)
-    assert traffic.failures == []
-    assert {seen.status["analysis"][0]["verdict"] for seen in ping.watch.history(moved) if verdicts(seen)} <= {
-        "Inconclusive",
-        "Pass",
-    }
-    assert promoted.status["history"][0]["outcome"] == "Promoted"
 
 
 @pytest.mark.starting(
@@ -141,17 +90,6 @@ def test_copies_that_fail(ping: Deployment) -> None:
     assert back.status["rejected"][0]["reason"] == "AnalysisFailed"
     assert traffic.failures == []
     assert {answer.version for answer in traffic.answers()} == {"v1"}
-
-
-@pytest.mark.starting(alias=GOOD, steps=[(50, "10s")], rollout=judged(_SCRAPED, _NEVER))
-def test_own_query(ping: Deployment) -> None:
-    """A query of one's own decides, a dry run beside it does not."""
-    moved = time.time()
-    ping.move_alias(BETTER)
-    ping.settled(BETTER, since=moved)
-    told = [verdicts(seen) for seen in ping.watch.history(moved) if verdicts(seen).get("scraped") == "Pass"]
-    assert told
-    assert {one["never"] for one in told} == {"Fail"}
 
 
 def _only_stable_from(ping: Deployment, traffic: Traffic, back: Seen) -> None:

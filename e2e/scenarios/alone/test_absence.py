@@ -15,6 +15,25 @@ from e2e.watching import unix
 pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 
+@pytest.mark.starting(alias=GOOD, steps=[(50, "5s")])
+def test_operator_is_away_while_the_alias_moves(ping: Deployment, room: Room) -> None:
+    with ping.traffic(20) as traffic:
+        room.world.scale_operator(0)
+        try:
+            moved = time.time()
+            ping.move_alias(BETTER)
+            (pod,) = ping.pods("v1")
+            wait_until("a second of requests", lambda: len(traffic.answers(moved)) > 20, 20)
+            assert not ping.pods("v2")
+        finally:
+            room.world.scale_operator(1)
+        ping.settled(BETTER, since=moved)
+    assert traffic.failures == []
+    assert [(step.version, step.weight) for step in ping.watch.steps(moved)] == [("v2", 50)]
+    assert pod["metadata"]["labels"]["serin.dev/version"] == "v1"
+
+
+@pytest.mark.nothing_ahead
 @pytest.mark.starting(alias=GOOD, steps=[(20, "30s"), (60, "8s")])
 def test_registry_is_away_during_a_rollout(ping: Deployment, room: Room) -> None:
     with ping.traffic(20) as traffic:
@@ -46,21 +65,3 @@ def test_registry_is_away_during_a_rollout(ping: Deployment, room: Room) -> None
 
 def _names_registry(message: str) -> bool:
     return "registry" in message.lower() or "mlflow" in message.lower()
-
-
-@pytest.mark.starting(alias=GOOD, steps=[(50, "5s")])
-def test_operator_is_away_while_the_alias_moves(ping: Deployment, room: Room) -> None:
-    with ping.traffic(20) as traffic:
-        room.world.scale_operator(0)
-        try:
-            moved = time.time()
-            ping.move_alias(BETTER)
-            (pod,) = ping.pods("v1")
-            wait_until("a second of requests", lambda: len(traffic.answers(moved)) > 20, 20)
-            assert not ping.pods("v2")
-        finally:
-            room.world.scale_operator(1)
-        ping.settled(BETTER, since=moved)
-    assert traffic.failures == []
-    assert [(step.version, step.weight) for step in ping.watch.steps(moved)] == [("v2", 50)]
-    assert pod["metadata"]["labels"]["serin.dev/version"] == "v1"
