@@ -34,7 +34,7 @@ def test_same_name_in_two_namespaces(world: World, room: Room) -> None:
     finally:
         other.close()
     # A namespace with a ModelDeployment's leavings in it goes as well.
-    wait_until("the namespace is gone", lambda: world.kubectl.get("namespace", other.namespace) is None, 60)
+    world.namespace_goes(other.namespace, 60)
 
 
 @pytest.mark.starting(version=GOOD)
@@ -68,4 +68,4 @@ def test_namespace_goes_with_a_rollout_under_way(ping: Deployment, room: Room) -
     ping.move_alias(BETTER)
     ping.step(1, since=moved)
     room.close()
-    wait_until("the namespace is gone", lambda: room.world.kubectl.get("namespace", room.namespace) is None, 90)
+    room.world.namespace_goes(room.namespace, 90)

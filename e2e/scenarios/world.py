@@ -70,6 +70,15 @@ class World:
         else:
             wait_until("the operator is gone", lambda: not self.operator_pods(), 60)
 
+    def namespace_goes(self, name: str, seconds: float) -> None:
+        """Wait until it is gone; the namespace controller says what is left of it."""
+
+        def left() -> str:
+            conditions = (self.kubectl.get("namespace", name) or {}).get("status", {}).get("conditions", [])
+            return "; ".join(one["message"] for one in conditions if one["status"] == "True")
+
+        wait_until("the namespace is gone", lambda: self.kubectl.get("namespace", name) is None, seconds, left)
+
     def operator_log(self) -> str:
         """The end of the operator's log."""
         log = self.kubectl.command("logs", f"deployment/{serin.RELEASE}", "-n", serin.NAMESPACE, "--tail=80")
@@ -99,11 +108,12 @@ def _register(kubectl: Kubectl) -> None:
     assert numbers == list(range(1, len(_VERSIONS) + 1)), f"the registry numbered the versions {numbers}"
 
 
-def wait_until(what: str, check: Callable[[], object], seconds: float) -> float:
-    """Wait until `check` gives something true; how many seconds that took."""
+def wait_until(what: str, check: Callable[[], object], seconds: float, why: Callable[[], str] | None = None) -> float:
+    """Wait until `check` gives something true; how many seconds that took. `why` says what it did not come to."""
     start = time.monotonic()
     while not check():
         if time.monotonic() - start > seconds:
-            raise AssertionError(f"{what}: not within {seconds:.0f} s")
+            told = f": {why()}" if why else ""
+            raise AssertionError(f"{what}: not within {seconds:.0f} s{told}")
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - start

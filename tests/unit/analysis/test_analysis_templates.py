@@ -30,7 +30,7 @@ VALUES: dict[str, str | int] = {
     "seconds": 90,
 }
 A_MOMENT = 0.5
-"""Seconds, on a machine that does other work: each takes milliseconds."""
+"""Seconds of the processor: each takes milliseconds."""
 
 HOSTILE = {
     "multiplied string": "{{ 'a' * 1000000000 }}",
@@ -110,9 +110,9 @@ def outcome(template: str) -> tuple[str | None, str]:
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_what_is_hostile_is_refused_at_once(name: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     query, refusal = outcome(HOSTILE[name])
-    assert time.perf_counter() - began < A_MOMENT
+    assert time.process_time() - began < A_MOMENT
     if query is not None:
         assert name in HARMLESS_AFTER_ALL
         assert len(query) <= QUERY_LIMIT
