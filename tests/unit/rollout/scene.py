@@ -6,13 +6,17 @@ more than its own row.
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from serin.analysis.checks import Measurement
@@ -27,7 +31,7 @@ from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.api.status import Resolved
-from serin.rollout.decide import decide
+from serin.rollout.decide import decide as decide_anew
 from serin.rollout.decision import Decision
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.gates import question_of
@@ -52,6 +56,8 @@ GATEWAY = GatewayRef(name="public", namespace="gateways")
 MLSERVER = Runtime("kserve-mlserver", "MLServer", Protocol.V2, "mlflow", ("python_function",))
 PLATFORM = Platform(domain="models.test", gateways=(GATEWAY,), runtimes=(MLSERVER,))
 FOR_EVER = timedelta(days=3650)
+DECIDED: deque[tuple[datetime, Observed, Decision]] = deque(maxlen=4)
+"""The last decisions, newest first. What was decided is mostly seen again at once: to check it, and to come to rest."""
 
 
 def seconds(number: float) -> timedelta:
@@ -156,6 +162,8 @@ class Scene:
     """Writes of status and children so far."""
     urgent: int = 0
     """Of these, statuses that could not wait."""
+    read: ModelDeploymentStatus | None = None
+    """The status that came back from the API server last."""
 
     # what people and the world do
 
@@ -251,9 +259,10 @@ class Scene:
             self.writes += 1
             self.urgent += not decision.may_wait
         self.told += [event.reason for event in decision.events]
-        # As it comes back from the API server.
-        self.status = ModelDeploymentStatus.model_validate(to_wire(decision.status))
-        assert self.status == decision.status
+        if self.status is not self.read or decision.status != self.status:
+            # As it comes back from the API server.
+            self.status = self.read = ModelDeploymentStatus.model_validate(to_wire(decision.status))
+            assert self.status == decision.status
         return decision
 
     def settle(self) -> Decision:
@@ -336,7 +345,12 @@ class Scene:
 
 def healthy(version: int = 1, **sections: Any) -> Scene:
     """A scene in which this version has had all traffic for an hour."""
-    scene = Scene(spec=spec(version, **sections), target=resolved(version))
+    return deepcopy(_healthy(version, json.dumps(sections)))
+
+
+@cache
+def _healthy(version: int, sections: str) -> Scene:
+    scene = Scene(spec=spec(version, **json.loads(sections)), target=resolved(version))
     scene.run(3600)
     assert scene.status.phase is Phase.HEALTHY, scene.status.message
     scene.told.clear()
@@ -349,6 +363,22 @@ def rolling(weights: Mapping[int, str], version: int = 2, **sections: Any) -> Sc
     steps = [{"weight": weight, "hold": hold} for weight, hold in weights.items()]
     rollout = {"steps": steps, **sections.pop("rollout", {})}
     return healthy(1, rollout=rollout, **sections).declare(version, rollout=rollout, **sections)
+
+
+def decide(observed: Observed, now: datetime) -> Decision:
+    """What the core decides, which is pure: of the same, what it decided a moment ago."""
+    for moment, seen, decided in DECIDED:
+        if moment == now and seen == observed:
+            return decided
+    decision = decide_anew(observed, now)
+    DECIDED.appendleft((now, observed, decision))
+    return decision
+
+
+def forget() -> None:
+    """For whoever asks what a test runs by itself: it takes over nothing that others decided."""
+    DECIDED.clear()
+    _healthy.cache_clear()
 
 
 def check(observed: Observed, now: datetime) -> Decision:
