@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.api.status import Resolved
-from serin.rollout.decide import decide as decide_anew
+from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.gates import question_of
@@ -56,6 +57,7 @@ GATEWAY = GatewayRef(name="public", namespace="gateways")
 MLSERVER = Runtime("kserve-mlserver", "MLServer", Protocol.V2, "mlflow", ("python_function",))
 PLATFORM = Platform(domain="models.test", gateways=(GATEWAY,), runtimes=(MLSERVER,))
 FOR_EVER = timedelta(days=3650)
+Decide = Callable[[Observed, datetime], Decision]
 DECIDED: deque[tuple[datetime, Observed, Decision]] = deque(maxlen=4)
 """The last decisions, newest first. What was decided is mostly seen again at once: to check it, and to come to rest."""
 
@@ -253,7 +255,7 @@ class Scene:
     def look(self) -> Decision:
         """One decision, carried out and remembered."""
         observed = self.observed()
-        decision = check(observed, self.now)
+        decision = check(observed, self.now, decide_once)
         self._carry_out(decision)
         if decision.status != self.status:
             self.writes += 1
@@ -365,12 +367,12 @@ def rolling(weights: Mapping[int, str], version: int = 2, **sections: Any) -> Sc
     return healthy(1, rollout=rollout, **sections).declare(version, rollout=rollout, **sections)
 
 
-def decide(observed: Observed, now: datetime) -> Decision:
+def decide_once(observed: Observed, now: datetime) -> Decision:
     """What the core decides, which is pure: of the same, what it decided a moment ago."""
     for moment, seen, decided in DECIDED:
         if moment == now and seen == observed:
             return decided
-    decision = decide_anew(observed, now)
+    decision = decide(observed, now)
     DECIDED.appendleft((now, observed, decision))
     return decision
 
@@ -381,7 +383,7 @@ def forget() -> None:
     _healthy.cache_clear()
 
 
-def check(observed: Observed, now: datetime) -> Decision:
+def check(observed: Observed, now: datetime, decide: Decide = decide) -> Decision:
     """The decision, after a look at what must hold of every one."""
     decision = decide(observed, now)
     status, plan = decision.status, decision.plan
