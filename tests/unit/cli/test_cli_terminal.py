@@ -250,16 +250,24 @@ def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> N
     assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(out)), ensure_ascii=False)
 
 
-def by_a_shell(kubeconfig: Path, line: str, output: int = subprocess.PIPE) -> tuple[int, str]:
+def into(output: int, kubeconfig: Path, line: str) -> tuple[int, str]:
+    """Exit code and standard error of a command with this output."""
+    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR}
+    err, theirs = os.pipe()
+    serin = started("utf-8")
+    serin.begin(tuple(line.split()), (os.open(os.devnull, os.O_RDONLY), output, theirs), variables)
+    got = everything(err).decode()
+    return serin.ended(), got
+
+
+def by_a_shell(kubeconfig: Path, line: str) -> tuple[int, str]:
     """Exit code and standard error of a line in which ``serin`` is the command line's program."""
     program = kubeconfig.parent / "serin"
     program.write_text(f"#!{sys.executable}\n{START}")
     program.chmod(0o700)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, "PATH": path}
-    done = subprocess.run(
-        ["sh", "-c", line], stdout=output, stderr=subprocess.PIPE, text=True, env=variables, timeout=SECONDS
-    )
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=variables, timeout=SECONDS)
     return done.returncode, done.stderr
 
 
@@ -268,17 +276,14 @@ def by_a_shell(kubeconfig: Path, line: str, output: int = subprocess.PIPE) -> tu
 )
 def test_an_output_that_takes_nothing_more_is_told_in_a_sentence(kubeconfig: Path, command: str) -> None:
     told = "error: the output cannot be written: No space left on device\n"
-    assert by_a_shell(kubeconfig, f"serin {command} > /dev/full") == (1, told)
+    assert into(os.open("/dev/full", os.O_WRONLY), kubeconfig, command) == (1, told)
 
 
 @pytest.mark.parametrize("command", ["--version", "status fraud"])
 def test_a_reader_that_went_is_nothing_to_speak_of(kubeconfig: Path, command: str) -> None:
-    theirs, ours = os.pipe()
-    os.close(theirs)
-    try:
-        assert by_a_shell(kubeconfig, f"serin {command}", output=ours) == (1, "")
-    finally:
-        os.close(ours)
+    reader, output = os.pipe()
+    os.close(reader)
+    assert into(output, kubeconfig, command) == (1, "")
 
 
 @pytest.mark.parametrize("command", ["status fraud", "status fraud -o json", "watch fraud --timeout 100ms"])
