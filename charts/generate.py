@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -103,7 +104,9 @@ def render(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
     # The binary beside this Python: it is pinned with the rest of the environment.
     helm = Path(sys.executable).with_name("helm")
     argv = [str(helm), "template", release, str(chart), "--namespace", NAMESPACE, *STAND_INS, *arguments]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    # It ends before it has used much memory: to collect any costs a fifth of its time.
+    environment = {**os.environ, "GOGC": "off"}
+    return subprocess.run(argv, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import subprocess
 from functools import cache
 from functools import cached_property
@@ -24,7 +26,12 @@ class Rendered:
     @cached_property
     def objects(self) -> list[Json]:
         """As they are read."""
-        return [one for one in yaml.load_all(self.text, yaml.CSafeLoader) if one]
+        return [one for one in map(_read, self.documents) if one]
+
+    @property
+    def documents(self) -> list[str]:
+        """The text of each. Only between two of them a line is just this."""
+        return re.split(r"^---$", self.text, flags=re.MULTILINE)
 
     def all(self, kind: str) -> list[Json]:
         """The objects of a kind."""
@@ -60,14 +67,25 @@ class Rendered:
         return loaded
 
 
-def render(values: Json | None = None) -> Rendered:
-    """The chart with some values, named as ``--set`` names them."""
-    return Rendered(generate.render(*arguments(values)) if values else _by_default())
+def _read(document: str) -> Json | None:
+    """Objects of one's own, though most documents, and the largest, are the same in every rendering."""
+    found: Json | None = pickle.loads(_pickled(document))  # noqa: S301 (from ourselves)
+    return found
 
 
 @cache
-def _by_default() -> str:
-    return generate.render()
+def _pickled(document: str) -> bytes:
+    return pickle.dumps(yaml.load(document, yaml.CSafeLoader))
+
+
+def render(values: Json | None = None) -> Rendered:
+    """The chart with some values, named as ``--set`` names them."""
+    return Rendered(_rendered(*arguments(values or {})))
+
+
+@cache
+def _rendered(*arguments: str) -> str:
+    return generate.render(*arguments)
 
 
 def refusal(values: Json) -> str:

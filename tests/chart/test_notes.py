@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import yaml
@@ -33,10 +34,11 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Notes:
     copy = shutil.copytree(generate.CHART, tmp_path_factory.mktemp("chart") / "serin")
     (copy / "templates" / "shown.yaml").write_text(SHOWN)
 
-    def render(values: Json) -> str:
-        return str(Rendered(generate.render(*arguments(values), chart=copy)).one("Secret")["notes"])
+    @cache
+    def rendered(*arguments: str) -> str:
+        return str(Rendered(generate.render(*arguments, chart=copy)).one("Secret")["notes"])
 
-    return render
+    return lambda values: rendered(*arguments(values))
 
 
 def manifests(text: str) -> dict[str, Json]:

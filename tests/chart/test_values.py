@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ from serin.api.kinds import VERSION_LABEL
 from serin.cli import documents
 from tests.chart.rendered import Json
 from tests.chart.rendered import Rendered
-from tests.chart.rendered import arguments
 from tests.chart.rendered import refusal
 from tests.chart.rendered import render
 
@@ -324,6 +324,11 @@ def test_service_account_of_others_must_be_named() -> None:
     assert "name the service account to use" in refusal({"serviceAccount.create": False})
 
 
+@cache
+def parsed(document: str) -> list[Json]:
+    return documents.parsed(document, "the chart")
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -338,7 +343,7 @@ def test_service_account_of_others_must_be_named() -> None:
 )
 def test_no_key_stands_twice(values: Json) -> None:
     """Helm takes the last one; kustomize, and with it Flux' post-renderers, refuse the whole."""
-    found = documents.parsed(generate.render(*arguments(values)), "the chart")
+    found = [one for document in render(values).documents for one in parsed(document)]
     theirs = [one for one in found if one["metadata"].get("labels", {}).get("app.kubernetes.io/name") == "theirs"]
     assert len(theirs) == ("podAnnotations" not in values)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
-from serin.api.base import GROUP
+from serin.api.group import GROUP
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import INFERENCE_SERVICE
 from serin.api.kinds import MODEL_DEPLOYMENT

@@ -178,10 +178,13 @@ def verdict(
 
 @cache
 def _verdict(situation: Situation, memory: int) -> Verdict:
-    def again(observed: Observed, now: datetime) -> Decision:
-        return _again(situation, Written(observed.status), now)
+    first = _observed(situation, memory_of(memory))
 
-    decision = check(_observed(situation, memory_of(memory)), NOW, again=again)
+    def once(observed: Observed, now: datetime) -> Decision:
+        """What follows from a memory is asked for once as it is; the status that follows is that of many memories."""
+        return decide(observed, now) if observed is first else _decided(situation, Written(observed.status), now)
+
+    decision = check(first, NOW, once)
     plan, planned = decision.plan, decision.plan.route if decision.plan is not None else None
     after = decision.look_again_at
     return Verdict(
@@ -226,7 +229,7 @@ def _observed(situation: Situation, status: ModelDeploymentStatus) -> Observed:
 
 def forget() -> None:
     """Nothing is decided yet: the core is another one now."""
-    for decided in (verdict, _verdict, _again):
+    for decided in (verdict, _verdict, _decided):
         decided.cache_clear()
 
 
@@ -245,6 +248,5 @@ class Written:
 
 
 @lru_cache(maxsize=10_000)
-def _again(situation: Situation, written: Written, now: datetime) -> Decision:
-    """The same status follows from many memories."""
+def _decided(situation: Situation, written: Written, now: datetime) -> Decision:
     return decide(_observed(situation, written.status), now)

@@ -164,9 +164,13 @@ class _Run:
         return pickle.loads(self._trace.read_bytes()) if self._trace.exists() else {}  # noqa: S301 (from ourselves)
 
     def _traced(self, items: Sequence[pytest.Item]) -> str:
+        # Not before: it loads the core.
+        from tests.unit.rollout.scene import forget
+
         known = self._known()
         for item in (item for item in items if item.nodeid not in known):
             one = known[item.nodeid] = _Known()
+            forget()
             began = time.process_time()
             if item.nodeid.startswith(LAST):
                 self._played([item])

@@ -15,16 +15,17 @@ from dataclasses import field
 from dataclasses import replace
 from datetime import datetime
 from datetime import timedelta
+from functools import cached_property
 
 from serin.api.base import to_wire
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Resolved
-from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.decision import PlannedRoute
 from serin.rollout.decision import ServingPlan
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Health
 from serin.rollout.observed import Match
@@ -35,6 +36,7 @@ from serin.rollout.observed import Route
 from serin.rollout.observed import ServingState
 from tests.unit.rollout.scene import PLATFORM
 from tests.unit.rollout.scene import START
+from tests.unit.rollout.scene import decide_once
 from tests.unit.rollout.scene import declared
 
 PARENT, ROUTE, SERVICES = "parent", "route", "services"
@@ -107,6 +109,16 @@ class Parent:
     orders: dict[str, str] = field(default_factory=dict)
     """Annotations by verb."""
 
+    @cached_property
+    def read(self) -> ModelDeploymentStatus:
+        """The status as the operator reads it."""
+        return ModelDeploymentStatus.model_validate(self.status)
+
+    @cached_property
+    def declared(self) -> Declared:
+        """How its spec says that a rollout goes."""
+        return declared(self.spec)
+
 
 @dataclass
 class Store:
@@ -155,14 +167,14 @@ class Operator:
             uid="uid-1",
             generation=seen.parent.generation,
             spec=seen.parent.spec,
-            status=ModelDeploymentStatus.model_validate(seen.parent.status),
+            status=seen.parent.read,
             target=target,
             registry_down=down,
             serving=ServingState(
                 revisions={name: health(service) for name, service in seen.services.items()},
                 route=Route() if route is None else route.observed(),
             ),
-            rollout=declared(seen.parent.spec),
+            rollout=seen.parent.declared,
             orders=seen.parent.orders,
             platform=PLATFORM,
         )
@@ -175,7 +187,7 @@ class Operator:
             self.sync(PARENT)
             self.uncertain = False
         observed = self.observed(target, down)
-        decision = decide(observed, now)
+        decision = decide_once(observed, now)
         try:
             for number, (kind, write) in enumerate(self._writes(decision, observed)):
                 if number == stop:

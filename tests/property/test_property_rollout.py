@@ -37,6 +37,7 @@ from tests.property.cluster import Parent
 from tests.property.cluster import Store
 from tests.property.cluster import World
 from tests.unit.rollout.scene import check
+from tests.unit.rollout.scene import decide_once
 from tests.unit.rollout.scene import resolved
 from tests.unit.rollout.scene import spec
 
@@ -325,7 +326,7 @@ class Rollouts(RuleBasedStateMachine):
     def deciding_is_settled(self) -> None:
         """Nothing is written when nothing changed, and time alone changes nothing before the moment that was named."""
         observed = self.operator.observed(resolved(self.version), self.down)
-        check(observed, self.world.now)
+        check(observed, self.world.now, decide_once)
 
     def teardown(self) -> None:
         self.calm()
@@ -363,7 +364,7 @@ class Rollouts(RuleBasedStateMachine):
     @property
     def status(self) -> ModelDeploymentStatus:
         """What the API server has."""
-        return ModelDeploymentStatus.model_validate(self.store.parent.status)
+        return self.store.parent.read
 
     @property
     def under_trial(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,20 @@ def fields(schema: dict[str, Any], path: str = "") -> set[str]:
     return found | (fields(schema["items"], f"{path}[]") if "items" in schema else set())
 
 
+@cache
+def all_fields() -> set[str]:
+    schemas = [one["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for one in definitions().values()]
+    return {field for schema in schemas for field in fields(schema)}
+
+
+@cache
+def all_values() -> set[str]:
+    return {".".join(one.path[:length]) for one in generate.values() for length in range(1, len(one.path) + 1)}
+
+
 @every_page
 def test_fields_and_values_that_are_named_exist(page: Path) -> None:
-    schemas = [one["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for one in definitions().values()]
-    known = {field for schema in schemas for field in fields(schema)}
-    values = {".".join(one.path[:length]) for one in generate.values() for length in range(1, len(one.path) + 1)}
+    known, values = all_fields(), all_values()
     mine = r"(?:model|serving|traffic|rollout|suspend)"
     for name in re.findall(rf"`((?:spec\.{mine}|status)\.[\w.\[\]]+)`", page.read_text()):
         # Of other kinds, too: the gateway's class.

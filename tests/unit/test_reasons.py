@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ OPERATOR = ROOT / "operator" / "serin"
 TESTS = ROOT / "tests" / "unit"
 
 
-def named(tree: ast.AST, enum: str) -> set[str]:
-    """Members of the enum that occur."""
+def named(tree: ast.AST) -> set[tuple[str, str]]:
+    """All that occurs as a member of something does: of what, and which."""
     return {
-        node.attr
+        (node.value.id, node.attr)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == enum
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
 
 
@@ -37,29 +38,31 @@ def claims(tree: ast.Module) -> Iterator[ast.AST]:
     yield from (node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign))
 
 
-def asserted(enum: str) -> set[str]:
+@cache
+def asserted() -> set[tuple[str, str]]:
     return {
         member
         for path in TESTS.rglob("test_*.py")
         for claim in claims(ast.parse(path.read_text()))
-        for member in named(claim, enum)
+        for member in named(claim)
     }
 
 
-def used(enum: str) -> set[str]:
+@cache
+def used() -> set[tuple[str, str]]:
     return {
         member
         for path in OPERATOR.rglob("*.py")
         if path.name != "reasons.py"
-        for member in named(ast.parse(path.read_text()), enum)
+        for member in named(ast.parse(path.read_text()))
     }
 
 
 @pytest.mark.parametrize("enum", [Reason, Phase])
 def test_every_member_is_used_by_the_operator_and_asserted_by_a_test(enum: type[StrEnum]) -> None:
-    members = {member.name for member in enum}
-    assert members - used(enum.__name__) == set(), "nothing in the operator says these"
-    assert members - asserted(enum.__name__) == set(), "no test asserts these"
+    members = {(enum.__name__, member.name) for member in enum}
+    assert members - used() == set(), "nothing in the operator says these"
+    assert members - asserted() == set(), "no test asserts these"
 
 
 def test_every_reason_has_a_sentence() -> None:

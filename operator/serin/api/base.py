@@ -1,4 +1,4 @@
-"""What all models of the API share: camelCase names on the wire, immutability, and the group they belong to."""
+"""What all models of the API share: camelCase names on the wire, and immutability."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pydantic import BaseModel
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
-GROUP = "serin.dev"
-VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
+from serin.api.group import GROUP as GROUP
 
 
 class SpecModel(BaseModel):

@@ -15,8 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from serin.api import kinds
-from serin.api.base import GROUP
-from serin.api.base import VERSION
+from serin.api.group import GROUP
+from serin.api.group import VERSION
 from serin.api.kinds import Kind
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modelregistry import ModelRegistrySpec

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from serin.api.base import GROUP
-from serin.api.base import VERSION
+from serin.api.group import GROUP
+from serin.api.group import VERSION
 
 MANAGER = "serin"
 """Field manager of every write, and the value of :data:`MANAGED_BY`."""

@@ -19,8 +19,6 @@ import os
 import shlex
 import sys
 import traceback
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 from typing import Any
@@ -104,9 +102,12 @@ app = typer.Typer(
 def _version(asked: bool) -> None:
     if not asked:
         return
+    # Imported here: nobody else needs it.
+    from importlib import metadata
+
     try:
-        found = version("serin")
-    except PackageNotFoundError:
+        found = metadata.version("serin")
+    except metadata.PackageNotFoundError:
         found = "from a checkout that is not installed"
     sys.stdout.write(f"serin {found}\n")
     raise typer.Exit

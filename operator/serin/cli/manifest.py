@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serin.api.base import API_VERSION
 from serin.api.crd import structural
+from serin.api.group import API_VERSION
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN

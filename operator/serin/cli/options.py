@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from serin.api import quantities
 from serin.cli import completion
 from serin.cli.names import plain_name
 from serin.cli.names import plain_namespace
@@ -74,6 +73,9 @@ def seconds(duration: str | None, option: str) -> float | None:
     """A duration in seconds; None where none is given."""
     if duration is None:
         return None
+    # Imported here: it takes a third of a start, and most commands are given no time.
+    from serin.api import quantities
+
     try:
         return quantities.seconds(duration)
     except ValueError as error:

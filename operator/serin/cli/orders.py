@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from serin.api.base import GROUP
+from serin.api.group import GROUP
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.cli import options
 from serin.cli import terminal

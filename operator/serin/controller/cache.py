@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serin.api.base import GROUP
+from serin.api.group import GROUP
 from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import POD
 from serin.api.kinds import Kind

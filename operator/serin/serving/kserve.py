@@ -7,8 +7,8 @@ InferenceServices and a route of our own work since 0.16, the first that knows S
 from __future__ import annotations
 
 from serin.analysis.runtimes import SERVERS
-from serin.api.base import API_VERSION
 from serin.api.base import to_wire
+from serin.api.group import API_VERSION
 from serin.api.kinds import AUTOSCALER
 from serin.api.kinds import DEPLOYMENT_LABEL
 from serin.api.kinds import HTTP_ROUTE

@@ -38,9 +38,10 @@ def schemas(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
         yield from schemas(schema["items"], f"{path}[]")
 
 
+DEFINITIONS = definitions()
 ALL = [
     pytest.param(path, schema, id=f"{name.split('_')[1].split('.')[0]}{path}")
-    for name, definition in definitions().items()
+    for name, definition in DEFINITIONS.items()
     for path, schema in schemas(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
 ]
 
@@ -74,18 +75,18 @@ def test_every_schema_is_bounded_and_closed(path: str, schema: Schema) -> None:
         assert rule["message"]
 
 
-@pytest.mark.parametrize("name", sorted(definitions()))
+@pytest.mark.parametrize("name", sorted(DEFINITIONS))
 def test_what_is_on_disk_is_what_the_models_say(name: str) -> None:
-    assert yaml.safe_load((CRDS / name).read_text()) == definitions()[name], "run: make generate"
+    assert yaml.safe_load((CRDS / name).read_text()) == DEFINITIONS[name], "run: make generate"
 
 
 def test_nothing_else_is_on_disk() -> None:
-    assert {path.name for path in CRDS.glob("*.yaml")} == set(definitions())
+    assert {path.name for path in CRDS.glob("*.yaml")} == set(DEFINITIONS)
 
 
 def test_a_fresh_object_is_not_ready_by_default() -> None:
     """kstatus takes an object without a status for ready: the default says that nobody has looked yet."""
-    for definition in definitions().values():
+    for definition in DEFINITIONS.values():
         schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         if definition["spec"]["names"]["kind"] == "RolloutPolicy":
             # Nothing is done with it, so there is nothing to wait for: it has no status at all.
@@ -95,9 +96,9 @@ def test_a_fresh_object_is_not_ready_by_default() -> None:
         assert schema["properties"]["status"]["properties"]["observedGeneration"]["type"] == "integer"
 
 
-@pytest.mark.parametrize("name", sorted(definitions()))
+@pytest.mark.parametrize("name", sorted(DEFINITIONS))
 def test_columns_show_fields_that_exist(name: str) -> None:
-    version = definitions()[name]["spec"]["versions"][0]
+    version = DEFINITIONS[name]["spec"]["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
     for column in version["additionalPrinterColumns"]:
         path = column["jsonPath"].split("[")[0].strip(".").split(".")

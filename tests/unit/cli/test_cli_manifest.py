@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from serin.api.base import API_VERSION
+from serin.api.group import API_VERSION
 from serin.cli.exits import CommandError
 from serin.cli.manifest import declared
 from serin.serving.compare import merge

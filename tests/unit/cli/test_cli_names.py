@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from serin.cli import app
 from serin.cli.arguments import arranged
 from serin.cli.verbs import VERBS
 from tests.unit.cli import objects
@@ -155,14 +154,14 @@ def test_arguments_are_arranged(written: list[str], read: list[str]) -> None:
 
 
 def test_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "version", lambda name: f"1.2.3 of {name}")
+    monkeypatch.setattr(metadata, "version", lambda name: f"1.2.3 of {name}")
     shown = run("--version")
     assert (shown.exit_code, shown.stdout) == (0, "serin 1.2.3 of serin\n")
 
     def missing(name: str) -> str:
-        raise PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(app, "version", missing)
+    monkeypatch.setattr(metadata, "version", missing)
     assert run("--version").stdout == "serin from a checkout that is not installed\n"
 
 

@@ -18,7 +18,7 @@ from tests.unit.cli.conftest import run
 
 ROOT = Path(__file__).parents[3]
 NEVER = ("kopf", "mlflow", "aiohttp", "prometheus_client", "structlog")
-LATE = ("kubernetes", "pydantic_settings", "urllib3")
+LATE = ("kubernetes", "pydantic", "pydantic_settings", "urllib3", "yaml")
 
 
 def loaded_by(code: str) -> set[str]:

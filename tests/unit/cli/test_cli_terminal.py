@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ import yaml
 
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
+from tests.unit.cli.started import OPERATOR
+from tests.unit.cli.started import SECONDS
+from tests.unit.cli.started import Started
 
 # Where the tests run in the background of a shell, SIGINT is ignored, and that is inherited.
 START = """
@@ -30,8 +34,37 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv[0] = "serin"
 main()
 """
-SECONDS = 60
-OPERATOR = str(Path(__file__).parents[3] / "operator")
+STARTED: dict[str, Started] = {}
+"""By how they write: on a terminal, or into a pipe with an encoding."""
+
+
+def started(output: str) -> Started:
+    """For all tests of this module that need it."""
+    if output not in STARTED:
+        STARTED[output] = Started(terminal=True) if output == "terminal" else Started(PYTHONIOENCODING=output)
+    return STARTED[output]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    while STARTED:
+        STARTED.popitem()[1].end()
+
+
+def everything(file: int) -> bytes:
+    """What is written there until nobody can any more."""
+    got = b""
+    while True:
+        try:
+            part = os.read(file, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        got += part
+    os.close(file)
+    return got
 
 
 def on_a_terminal(
@@ -40,24 +73,18 @@ def on_a_terminal(
     """Exit code and everything that the terminal got. ``command``: another one than serin."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    # Not the path of this process: pytest puts the folders of tests first, and a module there may be called like one of
-    # the standard library.
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, **environment}
-    process = subprocess.Popen(
-        command or [sys.executable, "-c", START, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=variables
-    )
-    os.close(theirs)
-    got = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # the other side is closed
-            break
-        if not part:
-            break
-        got += part
-    os.close(ours)
-    return process.wait(SECONDS), got.decode().replace("\r\n", "\n")
+    if command is None:
+        serin = started("terminal")
+        serin.begin(arguments, (theirs, theirs, theirs), variables)
+        got = everything(ours)
+        code = serin.ended()
+    else:
+        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
+        os.close(theirs)
+        got = everything(ours)
+        code = process.wait(SECONDS)
+    return code, got.decode().replace("\r\n", "\n")
 
 
 def begin(kubeconfig: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
@@ -72,11 +99,14 @@ def begin(kubeconfig: Path, *arguments: str, **environment: str) -> subprocess.P
     )
 
 
-def in_a_pipe(kubeconfig: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """The same, to its end."""
-    process = begin(kubeconfig, *arguments, **environment)
-    out, err = process.communicate(timeout=SECONDS)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+def in_a_pipe(kubeconfig: Path, *arguments: str, encoding: str) -> subprocess.CompletedProcess[bytes]:
+    """The same to its end, with an output of this encoding."""
+    (out, theirs), (err, its) = os.pipe(), os.pipe()
+    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, "PYTHONIOENCODING": encoding}
+    serin = started(encoding)
+    serin.begin(arguments, (os.open(os.devnull, os.O_RDONLY), theirs, its), variables)
+    got = everything(out), everything(err)
+    return subprocess.CompletedProcess(arguments, serin.ended(), *got)
 
 
 def plain(text: str) -> list[str]:
@@ -199,7 +229,7 @@ def test_an_output_that_has_not_every_letter_is_no_error(
     body = objects.rolling()
     body["status"]["message"] = body["status"]["history"][0]["message"] = "caf\u00e9 \u2192 \u4e2d \ud83e\udd9c"
     api.put(body)
-    shown = in_a_pipe(kubeconfig, *arguments, PYTHONIOENCODING="latin-1")
+    shown = in_a_pipe(kubeconfig, *arguments, encoding="latin-1")
     assert shown.returncode == (2 if "schl\u00fcssel" in arguments else 0), shown.stderr
     assert b"bug" not in shown.stderr
     if "json" in arguments:
@@ -214,21 +244,30 @@ def test_a_manifest_is_rendered_whole_whatever_the_encoding(tmp_path: Path) -> N
         "spec: {model: {name: x, version: 1}, serving: {env: [{name: A, value: \u4e2d}]}}\n",
         encoding="utf-8",
     )
-    shown = in_a_pipe(tmp_path, "render", "-f", str(file), PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0")
-    assert shown.returncode == 0, shown.stderr
-    assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(shown.stdout)), ensure_ascii=False)
+    shown = begin(tmp_path, "render", "-f", str(file), PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0")
+    out, err = shown.communicate(timeout=SECONDS)
+    assert shown.returncode == 0, err
+    assert "\u4e2d" in json.dumps(list(yaml.safe_load_all(out)), ensure_ascii=False)
 
 
-def by_a_shell(kubeconfig: Path, line: str, output: int = subprocess.PIPE) -> tuple[int, str]:
+def into(output: int, kubeconfig: Path, line: str) -> tuple[int, str]:
+    """Exit code and standard error of a command with this output."""
+    variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR}
+    err, theirs = os.pipe()
+    serin = started("utf-8")
+    serin.begin(tuple(line.split()), (os.open(os.devnull, os.O_RDONLY), output, theirs), variables)
+    got = everything(err).decode()
+    return serin.ended(), got
+
+
+def by_a_shell(kubeconfig: Path, line: str) -> tuple[int, str]:
     """Exit code and standard error of a line in which ``serin`` is the command line's program."""
     program = kubeconfig.parent / "serin"
     program.write_text(f"#!{sys.executable}\n{START}")
     program.chmod(0o700)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, "PATH": path}
-    done = subprocess.run(
-        ["sh", "-c", line], stdout=output, stderr=subprocess.PIPE, text=True, env=variables, timeout=SECONDS
-    )
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=variables, timeout=SECONDS)
     return done.returncode, done.stderr
 
 
@@ -237,17 +276,14 @@ def by_a_shell(kubeconfig: Path, line: str, output: int = subprocess.PIPE) -> tu
 )
 def test_an_output_that_takes_nothing_more_is_told_in_a_sentence(kubeconfig: Path, command: str) -> None:
     told = "error: the output cannot be written: No space left on device\n"
-    assert by_a_shell(kubeconfig, f"serin {command} > /dev/full") == (1, told)
+    assert into(os.open("/dev/full", os.O_WRONLY), kubeconfig, command) == (1, told)
 
 
 @pytest.mark.parametrize("command", ["--version", "status fraud"])
 def test_a_reader_that_went_is_nothing_to_speak_of(kubeconfig: Path, command: str) -> None:
-    theirs, ours = os.pipe()
-    os.close(theirs)
-    try:
-        assert by_a_shell(kubeconfig, f"serin {command}", output=ours) == (1, "")
-    finally:
-        os.close(ours)
+    reader, output = os.pipe()
+    os.close(reader)
+    assert into(output, kubeconfig, command) == (1, "")
 
 
 @pytest.mark.parametrize("command", ["status fraud", "status fraud -o json", "watch fraud --timeout 100ms"])

@@ -6,14 +6,18 @@ more than its own row.
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from serin.analysis.checks import Measurement
@@ -53,6 +57,9 @@ GATEWAY = GatewayRef(name="public", namespace="gateways")
 MLSERVER = Runtime("kserve-mlserver", "MLServer", Protocol.V2, "mlflow", ("python_function",))
 PLATFORM = Platform(domain="models.test", gateways=(GATEWAY,), runtimes=(MLSERVER,))
 FOR_EVER = timedelta(days=3650)
+Decide = Callable[[Observed, datetime], Decision]
+DECIDED: deque[tuple[datetime, Observed, Decision]] = deque(maxlen=4)
+"""The last decisions, newest first. What was decided is mostly seen again at once: to check it, and to come to rest."""
 
 
 def seconds(number: float) -> timedelta:
@@ -157,6 +164,8 @@ class Scene:
     """Writes of status and children so far."""
     urgent: int = 0
     """Of these, statuses that could not wait."""
+    read: ModelDeploymentStatus | None = None
+    """The status that came back from the API server last."""
 
     # what people and the world do
 
@@ -246,15 +255,16 @@ class Scene:
     def look(self) -> Decision:
         """One decision, carried out and remembered."""
         observed = self.observed()
-        decision = check(observed, self.now)
+        decision = check(observed, self.now, decide_once)
         self._carry_out(decision)
         if decision.status != self.status:
             self.writes += 1
             self.urgent += not decision.may_wait
         self.told += [event.reason for event in decision.events]
-        # As it comes back from the API server.
-        self.status = ModelDeploymentStatus.model_validate(to_wire(decision.status))
-        assert self.status == decision.status
+        if self.status is not self.read or decision.status != self.status:
+            # As it comes back from the API server.
+            self.status = self.read = ModelDeploymentStatus.model_validate(to_wire(decision.status))
+            assert self.status == decision.status
         return decision
 
     def settle(self) -> Decision:
@@ -337,7 +347,12 @@ class Scene:
 
 def healthy(version: int = 1, **sections: Any) -> Scene:
     """A scene in which this version has had all traffic for an hour."""
-    scene = Scene(spec=spec(version, **sections), target=resolved(version))
+    return deepcopy(_healthy(version, json.dumps(sections)))
+
+
+@cache
+def _healthy(version: int, sections: str) -> Scene:
+    scene = Scene(spec=spec(version, **json.loads(sections)), target=resolved(version))
     scene.run(3600)
     assert scene.status.phase is Phase.HEALTHY, scene.status.message
     scene.told.clear()
@@ -352,11 +367,24 @@ def rolling(weights: Mapping[int, str], version: int = 2, **sections: Any) -> Sc
     return healthy(1, rollout=rollout, **sections).declare(version, rollout=rollout, **sections)
 
 
-def check(observed: Observed, now: datetime, again: Callable[[Observed, datetime], Decision] | None = None) -> Decision:
-    """The decision, after a look at what must hold of every one.
+def decide_once(observed: Observed, now: datetime) -> Decision:
+    """What the core decides, which is pure: of the same, what it decided a moment ago."""
+    for moment, seen, decided in DECIDED:
+        if moment == now and seen == observed:
+            return decided
+    decision = decide(observed, now)
+    DECIDED.appendleft((now, observed, decision))
+    return decision
 
-    ``again``: ``decide`` for what was just written, where somebody knows its answer already.
-    """
+
+def forget() -> None:
+    """For whoever asks what a test runs by itself: it takes over nothing that others decided."""
+    DECIDED.clear()
+    _healthy.cache_clear()
+
+
+def check(observed: Observed, now: datetime, decide: Decide = decide) -> Decision:
+    """The decision, after a look at what must hold of every one. ``decide``: the core, or who knows what it decides."""
     decision = decide(observed, now)
     status, plan = decision.status, decision.plan
     if not observed.deleting:
@@ -376,7 +404,7 @@ def check(observed: Observed, now: datetime, again: Callable[[Observed, datetime
     known = replace(observed, status=status)
     later = now + FOR_EVER if decision.look_again_at is None else decision.look_again_at - timedelta(milliseconds=1)
     for moment in {now, max(now, later)}:
-        other = (again or decide)(known, moment)
+        other = decide(known, moment)
         if (other.status, other.plan, other.events) != (status, plan, ()):
             raise AssertionError(
                 f"decided at {now}, and again at {moment}, where nothing is due: "
