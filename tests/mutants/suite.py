@@ -127,6 +127,7 @@ class _Run:
 
     def _tried(self, mutant: Mutant, order: list[pytest.Item], known: dict[str, _Known]) -> str:
         def act() -> str:
+            _forget()
             put(mutant)
             return self._played(order, known)
 
@@ -164,13 +165,10 @@ class _Run:
         return pickle.loads(self._trace.read_bytes()) if self._trace.exists() else {}  # noqa: S301 (from ourselves)
 
     def _traced(self, items: Sequence[pytest.Item]) -> str:
-        # Not before: it loads the core.
-        from tests.unit.rollout.scene import forget
-
         known = self._known()
         for item in (item for item in items if item.nodeid not in known):
             one = known[item.nodeid] = _Known()
-            forget()
+            _forget()
             began = time.process_time()
             if item.nodeid.startswith(LAST):
                 self._played([item])
@@ -182,3 +180,11 @@ class _Run:
                 return self._failed
         self._trace.write_bytes(pickle.dumps(known))
         return ""
+
+
+def _forget() -> None:
+    """What the core decided for one test, or without a mistake, is not taken over."""
+    # Imported here: it loads the core.
+    from tests.unit.rollout.scene import forget
+
+    forget()
