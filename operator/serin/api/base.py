@@ -6,8 +6,6 @@ from pydantic import BaseModel
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
-from serin.api.group import GROUP as GROUP
-
 
 class SpecModel(BaseModel):
     """What people write. Unknown fields are an error: nothing is accepted and ignored."""

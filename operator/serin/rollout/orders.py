@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
-from serin.api.base import GROUP
+from serin.api.group import GROUP
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import Handled
