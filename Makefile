@@ -23,7 +23,7 @@ demo: prepare ## Show the whole thing: a cluster, three model versions, a rollou
 test: prepare ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
 	@$(PYTEST) --numprocesses=4 --dist=loadfile $(ARGS)
 
-check: lint types contracts generated unit ## Run everything that needs no cluster, in two to three minutes
+check: lint types contracts generated unit ## Run everything that needs no cluster, in a minute and a half
 
 unit: $(READY) ## Run the tests that start nothing
 	@$(PYTEST) --numprocesses=auto --dist=worksteal -m 'not integration and not cluster' $(ARGS)

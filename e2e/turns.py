@@ -1,14 +1,20 @@
-"""One cluster for several processes of tests: many scenarios side by side, or one alone that takes away what all need.
+"""One cluster for several processes of tests: a few scenarios side by side, or one alone that takes away what all need.
 
 By locks on files, which the kernel gives back however a process ends. They are not fair: who wants to be alone waits
 until nobody is there.
 """
 
 import fcntl
+import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import ExitStack
 from contextlib import contextmanager
 from pathlib import Path
+
+PLACES = 2
+"""Scenarios at the same time. With four, on two processors, requests of three waited for longer than their timeout."""
+_POLL_SECONDS = 0.2
 
 
 class Turns:
@@ -19,8 +25,18 @@ class Turns:
 
     @contextmanager
     def taken(self, *, alone: bool = False) -> Iterator[None]:
-        """The cluster is everybody's inside the block, or this process' only. Not to be nested."""
-        with self._locked("turns", fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        """Inside the block the cluster is this scenario's and a few others', or its own. Not to be nested."""
+        if alone:
+            with self._locked("turns", fcntl.LOCK_EX):
+                yield
+        else:
+            with self.nobody_alone(), self._a_place():
+                yield
+
+    @contextmanager
+    def nobody_alone(self) -> Iterator[None]:
+        """Inside the block the cluster is nobody's own; for what takes little of it."""
+        with self._locked("turns", fcntl.LOCK_SH):
             yield
 
     def once(self, what: str, do: Callable[[], object]) -> None:
@@ -32,7 +48,24 @@ class Turns:
                 done.touch()
 
     @contextmanager
+    def _a_place(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            places = [stack.enter_context((self._folder / f"place{number}.lock").open("w")) for number in range(PLACES)]
+            while not any(_free(place.fileno()) for place in places):
+                time.sleep(_POLL_SECONDS)
+            yield
+
+    @contextmanager
     def _locked(self, name: str, how: int) -> Iterator[None]:
         with (self._folder / f"{name}.lock").open("w") as file:
             fcntl.flock(file, how)
             yield
+
+
+def _free(place: int) -> bool:
+    """Whether nobody had it; now it is ours."""
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,7 +1,7 @@
 """Fixtures: the world, once a run, and for each test a room in it, often with a ModelDeployment that serves.
 
 A model server takes its time to start. So what a test declares to begin with, by `@starting(...)`, is made while the
-one before it runs. Scenarios of several processes run side by side, but for those that are marked `alone`.
+one before it runs. Scenarios of several processes run side by side, a few at a time, or alone where they are marked so.
 """
 
 import re
@@ -56,7 +56,7 @@ class _Ahead:
 
     def _in_turn(self, item: pytest.Item) -> tuple[Room, Deployment | None]:
         """Not while another process is alone."""
-        with self._turns.taken():
+        with self._turns.nobody_alone():
             return self._furnished(item)
 
     def _furnished(self, item: pytest.Item) -> tuple[Room, Deployment | None]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from threading import Thread
 
 import pytest
 
 from e2e.cluster.progress import wait_for
+from e2e.turns import PLACES
 from e2e.turns import Turns
 
 SECONDS = 30.0
@@ -37,14 +40,25 @@ def test_nobody_is_beside_who_is_alone(tmp_path: Path, first_is_alone: bool) -> 
     assert order == ["first", "second"]
 
 
-def test_all_others_are_side_by_side(tmp_path: Path) -> None:
-    """Or this would never come to its end."""
+def test_others_are_side_by_side_as_far_as_there_are_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    with Turns(tmp_path).taken():
-        order.append("first")
+    waits = Event()
+    monkeypatch.setattr("e2e.turns.time.sleep", lambda _: waits.set())
+
+    def come() -> None:
         with Turns(tmp_path).taken():
-            order.append("second")
-    assert order == ["first", "second"]
+            order.append("one more")
+
+    one_more = Thread(target=come)
+    with ExitStack() as stack:
+        for _ in range(PLACES):
+            stack.enter_context(Turns(tmp_path).taken())
+        one_more.start()
+        assert waits.wait(SECONDS)
+        with Turns(tmp_path).nobody_alone():
+            order.append("all places are taken")
+    one_more.join(SECONDS)
+    assert order == ["all places are taken", "one more"]
 
 
 def test_what_is_done_once_is_done_by_the_first_with_whom_it_works(tmp_path: Path) -> None:
