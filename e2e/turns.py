@@ -5,16 +5,19 @@ until nobody is there.
 """
 
 import fcntl
-import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
 from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
+
+from e2e.cluster.progress import wait_for
 
 PLACES = 2
 """Scenarios at the same time. With four, on two processors, requests of three waited for longer than their timeout."""
-_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 3600.0
 
 
 class Turns:
@@ -51,8 +54,7 @@ class Turns:
     def _a_place(self) -> Iterator[None]:
         with ExitStack() as stack:
             places = [stack.enter_context((self._folder / f"place{number}.lock").open("w")) for number in range(PLACES)]
-            while not any(_free(place.fileno()) for place in places):
-                time.sleep(_POLL_SECONDS)
+            wait_for("a place beside other scenarios", lambda: _taken(places), _PATIENCE_SECONDS)
             yield
 
     @contextmanager
@@ -62,10 +64,10 @@ class Turns:
             yield
 
 
-def _free(place: int) -> bool:
-    """Whether nobody had it; now it is ours."""
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _taken(places: list[IO[str]]) -> str | None:
+    """None where one of them was free; now it is ours."""
+    for place in places:
+        with suppress(BlockingIOError):
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+    return "all are taken"

@@ -43,7 +43,7 @@ def test_nobody_is_beside_who_is_alone(tmp_path: Path, first_is_alone: bool) -> 
 def test_others_are_side_by_side_as_far_as_there_are_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     waits = Event()
-    monkeypatch.setattr("e2e.turns.time.sleep", lambda _: waits.set())
+    monkeypatch.setattr("e2e.cluster.progress.time.sleep", lambda _: waits.set())
 
     def come() -> None:
         with Turns(tmp_path).taken():
