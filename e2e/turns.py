@@ -7,6 +7,7 @@ until nobody is there.
 import fcntl
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import ExitStack
 from contextlib import contextmanager
 from contextlib import suppress
@@ -64,7 +65,7 @@ class Turns:
             yield
 
 
-def _taken(places: list[IO[str]]) -> str | None:
+def _taken(places: Sequence[IO[str]]) -> str | None:
     """None where one of them was free; now it is ours."""
     for place in places:
         with suppress(BlockingIOError):
