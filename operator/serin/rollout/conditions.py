@@ -34,13 +34,18 @@ def conditions(
     for fact in facts:
         old = known.get(fact.type)
         since = old.last_transition_time if old is not None and old.status == fact.status else now
+        said = (fact.status, fact.reason, shorten(fact.message), generation)
+        if old is not None and said == (old.status, old.reason, old.message, old.observed_generation):
+            result.append(old)
+            continue
+        status, reason, message, of = said
         result.append(
             Condition(
                 type=fact.type,
-                status=fact.status,
-                reason=fact.reason,
-                message=shorten(fact.message),
-                observed_generation=generation,
+                status=status,
+                reason=reason,
+                message=message,
+                observed_generation=of,
                 last_transition_time=since,
             )
         )

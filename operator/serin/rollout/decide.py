@@ -18,6 +18,7 @@ from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Retiring
 from serin.api.status import Revision
+from serin.api.status import RolloutStatus
 from serin.rollout.aim import needed_replicas
 from serin.rollout.deadline import past_deadline
 from serin.rollout.decision import Decision
@@ -30,6 +31,7 @@ from serin.rollout.give_up import give_up
 from serin.rollout.give_up import make_good
 from serin.rollout.give_up import stranded
 from serin.rollout.goal import goal_of
+from serin.rollout.goal import name_of
 from serin.rollout.goal import pinned
 from serin.rollout.health import hopeless
 from serin.rollout.health import overdue
@@ -43,6 +45,7 @@ from serin.rollout.orders import abort
 from serin.rollout.orders import carry_out
 from serin.rollout.pause import suspend
 from serin.rollout.pause import unsuspend
+from serin.rollout.plan import counted
 from serin.rollout.plan import plan_of
 from serin.rollout.plan import withdrawal_of
 from serin.rollout.report import report
@@ -79,7 +82,8 @@ def decide(observed: Observed, now: datetime) -> Decision:
 
     memory = replace(memory, resolved=pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
-    goal = goal_of(observed, spec, memory, now)
+    name = name_of(observed, spec)
+    goal = goal_of(name, observed, spec, memory, now)
     gone = lost(memory, goal, observed)
     if gone is not None:
         return replace(_told(memory, observed, spec, gone, now), look_again_at=now + LOOK_AGAIN)
@@ -96,12 +100,16 @@ def decide(observed: Observed, now: datetime) -> Decision:
     memory = advance(memory, observed, spec, now)
     memory = retire(memory, observed, spec, now)
     memory = settle(memory, observed, spec, now)
-    goal, observed = _asked_anew(memory, goal, observed, spec, now)
+    if not isinstance(goal, Problem):
+        # Once a rollout has ended: it ran by what it knew, and its policy may be gone meanwhile.
+        goal = goal_of(name, observed, spec, memory, now)
+        observed = replace(observed, unmet=goal) if isinstance(goal, Problem) else observed
     goes_on = _freed(memory, goal)
     goal = _next(memory, goal)
     memory = memory.route(shares(memory, observed), observed.serving.route)
-    status = report(memory, observed, spec, goal, now)
-    plan = plan_of(memory, observed, spec, now)
+    roles = counted(memory, observed, spec, now)
+    status = report(roles, observed, spec, goal, now)
+    plan = plan_of(roles, observed, spec, now)
     return Decision(
         status=status,
         plan=plan,
@@ -139,19 +147,8 @@ def _told(
 ) -> Decision:
     """Nothing is changed, and why."""
     memory = memory.route(shares(memory, observed), observed.serving.route)
-    status = report(memory, observed, spec, problem, now)
+    status = report(counted(memory, observed, spec, now), observed, spec, problem, now)
     return Decision(status=status, events=tuple(_complaints(observed, status)))
-
-
-def _asked_anew(
-    memory: Memory, goal: Revision | Problem, observed: Observed, spec: ModelDeploymentSpec, now: datetime
-) -> tuple[Revision | Problem, Observed]:
-    """What is declared, once a rollout has ended: it ran by what it knew, and its policy may be gone meanwhile."""
-    if not isinstance(goal, Problem):
-        goal = goal_of(observed, spec, memory, now)
-        if isinstance(goal, Problem):
-            observed = replace(observed, unmet=goal)
-    return goal, observed
 
 
 def _stays(plan: ServingPlan, observed: Observed) -> bool:
@@ -167,15 +164,14 @@ def _stays(plan: ServingPlan, observed: Observed) -> bool:
 def _only_waits(before: Memory, after: Memory, *, stays: bool) -> bool:
     """Whether nothing that must be remembered is new: the same roles, the same step, nothing that ended."""
 
-    def essence(memory: Memory) -> Memory:
-        rollout = memory.rollout
-        if rollout is not None:
-            # While the route stays, it tells that requests reach the candidate.
-            had_traffic = rollout.had_traffic and not stays
-            rollout = rollout.model_copy(update={"waiting_since": None, "had_traffic": had_traffic})
-        return replace(memory, rollout=rollout, events=(), traffic=())
+    def essence(rollout: RolloutStatus | None) -> RolloutStatus | None:
+        if rollout is None:
+            return None
+        # While the route stays, it tells that requests reach the candidate.
+        return rollout.model_copy(update={"waiting_since": None, "had_traffic": rollout.had_traffic and not stays})
 
-    return essence(before) == essence(after)
+    same = replace(after, rollout=before.rollout, events=before.events, traffic=before.traffic)
+    return same == before and (after.rollout is before.rollout or essence(after.rollout) == essence(before.rollout))
 
 
 def _complaints(observed: Observed, after: ModelDeploymentStatus) -> Iterator[Event]:

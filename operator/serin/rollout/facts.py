@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from serin.api.analysis import Verdict
-from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Phase
@@ -21,16 +19,13 @@ from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.standing import PASSING
 from serin.rollout.standing import Standing
-from serin.rollout.standing import wanted_replicas
 from serin.rollout.standing import without_replicas
 
 
 def facts_of(
     memory: Memory,
     observed: Observed,
-    spec: ModelDeploymentSpec | None,
     standing: Standing,
-    now: datetime,
 ) -> Iterator[Fact]:
     """All conditions that shall be told now."""
     ready = standing.phase in (Phase.HEALTHY, Phase.BAKING)
@@ -41,7 +36,7 @@ def facts_of(
         yield Fact(ConditionType.STALLED, "True", standing.reason, standing.message)
     yield _available(observed, memory)
     yield _model_resolved(observed, memory)
-    yield _candidate_ready(memory, observed, spec, now)
+    yield _candidate_ready(memory, observed)
     yield _traffic_routed(observed)
     if memory.rollout is not None and memory.rollout.verdict is not None:
         yield _analysis(memory, memory.rollout.verdict)
@@ -99,11 +94,11 @@ def _model_resolved(observed: Observed, memory: Memory) -> Fact:
     return Fact(ConditionType.MODEL_RESOLVED, "True", Reason.RESOLVED, message)
 
 
-def _candidate_ready(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Fact:
+def _candidate_ready(memory: Memory, observed: Observed) -> Fact:
     candidate = memory.candidate
     if candidate is None:
         return Fact(ConditionType.CANDIDATE_READY, "Unknown", Reason.NO_CANDIDATE, "no rollout is running")
-    needed = wanted_replicas(memory, observed, candidate, spec, now)
+    needed = candidate.replicas
     health = observed.serving.health(candidate.revision)
     counted = f"{health.ready} of {needed} replicas of {candidate.version} are ready"
     if health.ready >= needed:

@@ -19,11 +19,20 @@ from serin.rollout.revision import template_for
 from serin.rollout.revision import version_label
 
 
-def goal_of(observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: datetime) -> Revision | Problem:
-    """The declared revision. One that has a role already keeps its template: new settings restart nothing."""
+def name_of(observed: Observed, spec: ModelDeploymentSpec) -> str | Problem:
+    """Name of the declared revision, whatever there is already."""
     if isinstance(observed.target, Problem):
         return observed.target
-    name = revision_name(observed.name, observed.namespace, observed.target, spec.serving)
+    return revision_name(observed.name, observed.namespace, observed.target, spec.serving)
+
+
+def goal_of(
+    name: str | Problem, observed: Observed, spec: ModelDeploymentSpec, memory: Memory, now: datetime
+) -> Revision | Problem:
+    """The declared revision, by its ``name_of``. One that has a role already keeps its template: new settings restart
+    nothing."""
+    if isinstance(observed.target, Problem):
+        return observed.target
     rollout, stable = memory.rollout, memory.stable
     if rollout is not None and not rollout.undo and stable is not None and stable.revision == name:
         # Going back takes neither a policy nor a gateway that is known: what is wrong with them is told afterwards.

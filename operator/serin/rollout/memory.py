@@ -236,8 +236,11 @@ class Memory:
     def route(self, traffic: tuple[Share, ...], route: Route) -> Memory:
         """The gateway sends the requests like this."""
         rollout, candidate = self.rollout, self.candidate
-        if rollout is not None and candidate is not None and route.reaches(candidate.revision):
+        reached = candidate is not None and route.reaches(candidate.revision)
+        if rollout is not None and reached and not rollout.had_traffic:
             rollout = rollout.model_copy(update={"had_traffic": True})
+        if rollout is self.rollout and traffic == self.traffic:
+            return self
         return replace(self, traffic=traffic, rollout=rollout)
 
     def leave(self, leaving: Retiring) -> Memory:

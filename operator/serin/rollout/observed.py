@@ -84,6 +84,9 @@ class Health:
         return len(self.ready_since)
 
 
+_NOTHING = Health()
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Requests that go to one revision whatever the weights are."""
@@ -160,7 +163,7 @@ class ServingState:
 
     def health(self, revision: str) -> Health:
         """Health of a revision; of one that does not exist, all zeros."""
-        return self.revisions.get(revision, Health())
+        return self.revisions.get(revision, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

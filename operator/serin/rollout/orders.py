@@ -143,7 +143,7 @@ def _carried(memory: Memory, order: Order, do: Callable[[], Carried], now: datet
 
 
 def _new(values: Mapping[str, str], handled: Mapping[str, Handled]) -> Iterator[Order]:
-    for verb in Verb:
+    for verb in Verb if values else ():
         value = values.get(verb.value, "")[:VALUE_LENGTH]
         known = handled.get(verb.value)
         if value and (known is None or known.value != value):

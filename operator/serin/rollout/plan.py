@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from serin.api.modeldeployment import GatewayRef
@@ -25,14 +26,12 @@ from serin.rollout.steps import stage_of
 
 
 def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> ServingPlan:
-    """Everything that shall exist now."""
+    """Everything that shall exist now, of the roles as they are ``counted``."""
     return ServingPlan(
         name=observed.name,
         namespace=observed.namespace,
         uid=observed.uid,
-        revisions=tuple(
-            _planned(role, spec, least_replicas(spec, memory, observed, role, now)) for role in memory.revisions()
-        ),
+        revisions=tuple(_planned(role, spec) for role in memory.revisions()),
         route=_route(memory, observed, spec, now),
         keep=frozenset(leaving.revision for leaving in memory.retiring),
     )
@@ -57,7 +56,26 @@ def withdrawal_of(memory: Memory, observed: Observed, now: datetime) -> ServingP
     )
 
 
-def least_replicas(spec: ModelDeploymentSpec, memory: Memory, observed: Observed, role: Revision, now: datetime) -> int:
+def counted(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Memory:
+    """Each role with the replicas that it shall have at least, and those that are ready. While nothing is carried out
+    it shall have as many as before, whatever falls due."""
+
+    def count(role: Revision | None) -> Revision | None:
+        if role is None:
+            return None
+        replicas = role.replicas
+        if spec is not None and not spec.suspend:
+            replicas = _least(spec, memory, observed, role, now)
+        ready = observed.serving.health(role.revision).ready
+        if (replicas, ready) == (role.replicas, role.ready):
+            return role
+        return role.model_copy(update={"replicas": replicas, "ready": ready})
+
+    stable, candidate, previous = count(memory.stable), count(memory.candidate), count(memory.previous)
+    return replace(memory, stable=stable, candidate=candidate, previous=previous)
+
+
+def _least(spec: ModelDeploymentSpec, memory: Memory, observed: Observed, role: Revision, now: datetime) -> int:
     """Replicas that a revision shall have at least. Those that may have to take all the traffic stay able to."""
     rollout = memory.rollout
     if role is memory.candidate and rollout is not None:
@@ -97,8 +115,8 @@ def attached(observed: Observed, spec: ModelDeploymentSpec) -> bool:
     return route.hostnames == hostnames(observed, spec) and set(gateways(observed, spec)) <= set(route.gateways)
 
 
-def _planned(role: Revision, spec: ModelDeploymentSpec, least: int) -> PlannedRevision:
-    serving = spec.serving
+def _planned(role: Revision, spec: ModelDeploymentSpec) -> PlannedRevision:
+    serving, least = spec.serving, role.replicas
     most = max(least, serving.most_replicas) if serving.most_replicas > serving.min_replicas else least
     return PlannedRevision(
         revision=role.revision,

@@ -21,7 +21,6 @@ from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
 from serin.rollout.revision import version_in
 from serin.rollout.standing import standing_of
-from serin.rollout.standing import wanted_replicas
 
 
 def report(
@@ -31,9 +30,10 @@ def report(
     goal: Revision | Problem,
     now: datetime,
 ) -> ModelDeploymentStatus:
-    """The status that says all this. ``goal`` is the declared revision, or the problem that is told instead."""
+    """The status that says all this of the roles as they are ``counted``. ``goal`` is the declared revision, or the
+    problem that is told instead."""
     standing = standing_of(memory, observed, spec, goal, now)
-    facts = facts_of(memory, observed, spec, standing, now)
+    facts = facts_of(memory, observed, standing)
     return ModelDeploymentStatus(
         observed_generation=observed.generation,
         phase=standing.phase,
@@ -41,9 +41,9 @@ def report(
         conditions=conditions(observed.status.conditions, facts, observed.generation, now),
         url=f"http://{hostnames(observed, spec)[0]}" if spec is not None else observed.status.url,
         resolved=memory.resolved,
-        stable=_counted(memory, memory.stable, observed, spec, now),
-        candidate=_counted(memory, memory.candidate, observed, spec, now),
-        previous=_counted(memory, memory.previous, observed, spec, now),
+        stable=memory.stable,
+        candidate=memory.candidate,
+        previous=memory.previous,
         fallback=memory.fallback,
         rollout=_rollout(memory, observed, spec, now),
         traffic=memory.traffic,
@@ -103,12 +103,3 @@ def _outdated(memory: Memory, observed: Observed) -> str:
         return ""
     source = f"RolloutPolicy {rollout.policy.name}" if rollout.policy is not None else "spec.rollout"
     return f"; {source} changed since: this rollout goes on as it started"
-
-
-def _counted(
-    memory: Memory, role: Revision | None, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime
-) -> Revision | None:
-    if role is None:
-        return None
-    ready = observed.serving.health(role.revision).ready
-    return role.model_copy(update={"replicas": wanted_replicas(memory, observed, role, spec, now), "ready": ready})

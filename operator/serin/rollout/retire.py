@@ -46,4 +46,4 @@ def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
         for old in drained
         if old.drained_at is None or now < old.drained_at or not (old.revision == warm or route.forgot(old.revision))
     )
-    return replace(memory, retiring=staying)
+    return replace(memory, retiring=staying) if staying != memory.retiring else memory

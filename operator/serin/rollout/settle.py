@@ -23,5 +23,7 @@ def settle(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
         until = now + SETTLING
     idle = crowd(spec, stable.floor) == spec.serving.min_replicas
     ends = idle or (until is not None and until <= now)
-    changes = {"floor": None if ends else stable.floor, "floor_until": None if ends else until}
-    return replace(memory, stable=stable.model_copy(update=changes))
+    floor, until = (None, None) if ends else (stable.floor, until)
+    if (floor, until) == (stable.floor, stable.floor_until):
+        return memory
+    return replace(memory, stable=stable.model_copy(update={"floor": floor, "floor_until": until}))

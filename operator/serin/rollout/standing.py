@@ -29,7 +29,6 @@ from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
 from serin.rollout.plan import attached
-from serin.rollout.plan import least_replicas
 from serin.rollout.schedule import answer_due
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.steps import gateway_answer
@@ -202,7 +201,6 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
     if stable is None:
         return Standing(Phase.PENDING, Reason.PENDING, "nothing is deployed yet")
     health = observed.serving.health(stable.revision)
-    wanted = wanted_replicas(memory, observed, stable, spec, now)
     pods = f": {health.failures[0].message}" if health.failures else ""
     if health.ready == 0:
         return Standing(
@@ -212,11 +210,11 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
         )
     if not _has_everything(stable, memory, observed, spec, now):
         return _asks_gateway(stable, observed)
-    if health.ready < wanted:
+    if health.ready < stable.replicas:
         return Standing(
             Phase.DEPLOYING,
             Reason.WAITING_FOR_REPLICAS,
-            f"{stable.version} has all traffic; {health.ready} of {wanted} replicas are ready{pods}",
+            f"{stable.version} has all traffic; {health.ready} of {stable.replicas} replicas are ready{pods}",
         )
     return Standing(Phase.HEALTHY, Reason.HEALTHY, f"{stable.version} has all traffic", settled=True)
 
@@ -239,10 +237,3 @@ def _has_everything(
     told = (alone or before.phase is Phase.BAKING) and before.observed_generation == observed.generation
     had = {share.revision: share.weight for share in memory.traffic if share.weight > 0} == route.shares
     return route.accepted or (route.pending and told and had and now < answer_due(observed, now))
-
-
-def wanted_replicas(
-    memory: Memory, observed: Observed, role: Revision, spec: ModelDeploymentSpec | None, now: datetime
-) -> int:
-    """Replicas that a revision shall have; while nothing is carried out as many as before, whatever falls due."""
-    return role.replicas if spec is None or spec.suspend else least_replicas(spec, memory, observed, role, now)

@@ -181,16 +181,17 @@ def advance(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
         rollout, candidate = size(memory.rollout, memory.candidate, memory.stable, observed, spec, now)
         if rollout.step_started_at is not None and _lost(candidate, rollout, observed):
             rollout = _interrupted(rollout, now)
-        memory = replace(memory, rollout=rollout, candidate=candidate)
+        if rollout is not memory.rollout or candidate is not memory.candidate:
+            memory = replace(memory, rollout=rollout, candidate=candidate)
         aim = aim_of(rollout, now)
-        if aim is None:
-            # Nothing is waited for, so the startup deadline does not run.
-            return replace(memory, rollout=rollout.model_copy(update={"waiting_since": None}))
-        wait = obstacle_to(aim, memory, observed, spec, now)
-        if wait is not None:
-            return replace(memory, rollout=_waiting(rollout, wait, candidate, observed, spec, now))
-        rollout = rollout.model_copy(update={"waiting_since": None})
-        memory = replace(memory, rollout=rollout)
+        wait = obstacle_to(aim, memory, observed, spec, now) if aim is not None else None
+        # Where nothing is waited for the startup deadline does not run.
+        since = _waiting_since(rollout, wait, candidate, observed, spec, now) if wait is not None else None
+        if since != rollout.waiting_since:
+            rollout = rollout.model_copy(update={"waiting_since": since})
+            memory = replace(memory, rollout=rollout)
+        if aim is None or wait is not None:
+            return memory
         if not routed(memory, observed, aim):
             return memory
         if aim.last:
@@ -223,14 +224,14 @@ def _interrupted(rollout: RolloutStatus, now: datetime) -> RolloutStatus:
     return rollout.model_copy(update={"step_started_at": None, "next_at": None, "waiting_since": now})
 
 
-def _waiting(
+def _waiting_since(
     rollout: RolloutStatus,
     wait: Wait,
     candidate: Revision,
     observed: Observed,
     spec: ModelDeploymentSpec,
     now: datetime,
-) -> RolloutStatus:
+) -> datetime | None:
     """The startup deadline runs until the replicas are ready for long enough: readiness that comes and goes is none.
     It does not run while what would make them is refused."""
     # From now, not from the end of the hold: that may be long ago, and the replicas are asked for only now.
@@ -240,7 +241,7 @@ def _waiting(
         # Nobody could make it until now: it has its whole time when it is there.
         since = now
     for_replicas = wait.reason is Reason.WAITING_FOR_REPLICAS and not observed.obstacles
-    return rollout.model_copy(update={"waiting_since": since if for_replicas else None})
+    return since if for_replicas else None
 
 
 def routed(memory: Memory, observed: Observed, aim: Aim) -> bool:

@@ -12,9 +12,7 @@ from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
-from serin.api.status import Revision
-from serin.rollout.goal import goal_of
-from serin.rollout.memory import Memory
+from serin.rollout.goal import name_of
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
@@ -193,9 +191,9 @@ def test_that_holds_for_another_first_version_too() -> None:
 
 
 def revision(scene: Scene, number: int) -> str:
-    goal = goal_of(scene.observed(), spec(number), Memory(), scene.now)
-    assert isinstance(goal, Revision)
-    return goal.revision
+    name = name_of(scene.observed(), spec(number))
+    assert isinstance(name, str)
+    return name
 
 
 def test_a_first_version_without_replicas_is_not_looked_at_again_at_once() -> None:

@@ -15,6 +15,7 @@ from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.rollout.decide import decide
 from serin.rollout.goal import goal_of
+from serin.rollout.goal import name_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
@@ -103,7 +104,7 @@ def test_before_anything_is_known() -> None:
     assert ModelDeploymentStatus().phase is Phase.PENDING
     scene = Scene()
     observed = scene.observed()
-    goal = goal_of(observed, spec(1), Memory(), scene.now)
+    goal = goal_of(name_of(observed, spec(1)), observed, spec(1), Memory(), scene.now)
     standing = standing_of(Memory(), observed, spec(1), goal, scene.now)
     assert (standing.phase, standing.reason, standing.stalled) == (Phase.PENDING, Reason.PENDING, False)
 
