@@ -178,11 +178,16 @@ def verdict(
 
 @cache
 def _verdict(situation: Situation, memory: int) -> Verdict:
-    first = _observed(situation, memory_of(memory))
+    first, written = _observed(situation, memory_of(memory)), None
 
     def once(observed: Observed, now: datetime) -> Decision:
         """What follows from a memory is asked for once as it is; the status that follows is that of many memories."""
-        return decide(observed, now) if observed is first else _decided(situation, Written(observed.status), now)
+        nonlocal written
+        if observed is first:
+            return decide(observed, now)
+        if written is None or written.status is not observed.status:
+            written = Written(observed.status)
+        return _decided(situation, written, now)
 
     decision = check(first, NOW, once)
     plan, planned = decision.plan, decision.plan.route if decision.plan is not None else None

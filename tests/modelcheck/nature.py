@@ -142,11 +142,10 @@ def requests(state: State) -> Account:
 
 def acted(state: State) -> State:
     """The gateway sends requests by the route as it is."""
-    state = state._replace(account=requests(state))
-    route = state.route
-    state = state._replace(gateway=route.sent if route is not None else None)
-    if route is not None and not route.by_hand and state.account.by_hand:
-        state = state._replace(account=state.account._replace(by_hand=False))
+    route, known = state.route, requests(state)
+    if route is not None and not route.by_hand and known.by_hand:
+        known = known._replace(by_hand=False)
+    state = state._replace(gateway=route.sent if route is not None else None, account=known)
     return state._replace(account=requests(state))
 
 

@@ -44,7 +44,12 @@ class Sent(NamedTuple):
 
     def reaches(self, name: str) -> bool:
         """Whether any request goes there."""
-        return Route(weights=dict(self.weights), matches=self.matches, mirror=self.mirror).reaches(name)
+        return _reaches(self, name)
+
+
+@cache
+def _reaches(sent: Sent, name: str) -> bool:
+    return Route(weights=dict(sent.weights), matches=sent.matches, mirror=sent.mirror).reaches(name)
 
 
 class LiveRoute(NamedTuple):
