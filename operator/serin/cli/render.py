@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 from typing import Annotated
@@ -42,11 +43,24 @@ SettingsFile = Annotated[
 Version = Annotated[
     int | None, typer.Option(min=1, help="Version that an alias stands for.", show_default=str(ALIAS_VERSION))
 ]
+
+
+def location(value: str | None) -> str | None:
+    """Where pods fetch something. Raises BadParameter where they cannot."""
+    if value is not None and not re.match(r"[a-z][a-z0-9+.-]*://[^/]|file:///", value, re.IGNORECASE):
+        raise typer.BadParameter(
+            f"{value!r} is no location that pods can fetch, such as s3://models/fraud/7; "
+            "of a version that was resolved, status.resolved.artifactUri tells it"
+        )
+    return value
+
+
 Artifact = Annotated[
     str | None,
     typer.Option(
         "--artifact-uri",
-        help="Where the registry has the version's artifacts.",
+        help="Where pods fetch the version's artifacts.",
+        callback=location,
         show_default=f"{ARTIFACTS}/NAME/VERSION",
     ),
 ]

@@ -194,7 +194,7 @@ class Performer:
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._holders.read(kind, plan.namespace, manifest.name, known=present.uid)
-            raise told(kind, error, overridden=_overridden(plan, manifest)) from error
+            raise told(kind, manifest.name, error, overridden=_overridden(plan, manifest)) from error
         self._children.put(kind, written)
         return live(kind, written)
 
@@ -210,7 +210,7 @@ class Performer:
             written = await self._client.create(kind, plan.namespace, manifest.body)
         except ClusterError as error:
             if error.status != CONFLICT:
-                raise told(kind, error, overridden=_overridden(plan, manifest)) from error
+                raise told(kind, manifest.name, error, overridden=_overridden(plan, manifest)) from error
             await self._holders.of(plan, manifest)
             raise
         self._children.put(kind, written)
@@ -236,7 +236,7 @@ class Performer:
         except ClusterError as error:
             if error.status in (CONFLICT, NOT_FOUND):
                 await self._holders.read(WORKLOAD, plan.namespace, scale.workload, known=workload.uid)
-            raise told(WORKLOAD, error) from error
+            raise told(WORKLOAD, scale.workload, error) from error
 
 
 async def _noting(write: Awaitable[bool], blocked: list[Blocked]) -> bool:

@@ -48,7 +48,7 @@ class Blocked(Exception):  # noqa: N818 (not an error: a finding that the status
         self.waits = waits
 
 
-def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Exception:
+def told(kind: Kind, name: str, error: ClusterError, *, overridden: bool = False) -> Exception:
     """The refusal as people must know it, or the error as it is where trying again is all there is to do.
 
     ``overridden``: people have a part in the object by spec.serving.overrides.
@@ -70,8 +70,9 @@ def told(kind: Kind, error: ClusterError, *, overridden: bool = False) -> Except
         return error
     if error.status >= 500 and DENIED not in message:
         # A webhook that was not reached, or a storage that is full or has no leader.
-        return Blocked(Problem(Reason.BACKEND_UNAVAILABLE, f"{kind.kind} cannot be written: {message}"), silence=error)
-    return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} was refused: {message}"))
+        text = f"{kind.kind} {name} cannot be written: {message}"
+        return Blocked(Problem(Reason.BACKEND_UNAVAILABLE, text), silence=error)
+    return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} {name} was refused: {message}"))
 
 
 def _unknown(message: str) -> list[str]:

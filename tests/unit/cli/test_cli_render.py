@@ -90,6 +90,23 @@ def test_what_the_registry_would_say_can_be_said() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "location", ["foo", "", "models/7", "/models/7", "mlflow-artifacts:/1/models/m-7/artifacts", "s3://"]
+)
+def test_what_pods_cannot_fetch_is_no_location(location: str) -> None:
+    shown = rendered(SHORTEST, "--artifact-uri", location)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "is no location that pods can fetch, such as s3://models/fraud/7" in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///models/7", "pvc://models/7", "serin+https://mlflow.example.com/7", "S3://b/7"]
+)
+def test_every_scheme_is_a_location(location: str) -> None:
+    service = objects(rendered(SHORTEST, "--artifact-uri", location))[0]
+    assert service["spec"]["predictor"]["model"]["storageUri"] == location
+
+
 def test_replicas_are_told_where_no_object_says_them() -> None:
     assert "-predictor, made by the backend; replicas: 3." in rendered(manifest(serving={"minReplicas": 3})).stdout
     scaled = objects(rendered(manifest(serving={"minReplicas": 2, "maxReplicas": 6})))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -190,7 +191,7 @@ async def test_a_route_that_is_refused_keeps_nothing_else_from_being_put_back() 
     assert stage.all(INFERENCE_SERVICE) == {old}
     reason, message = stage.stalled
     assert reason == Reason.BACKEND_REFUSED
-    assert "HTTPRoute was refused" in message
+    assert "HTTPRoute fraud was refused" in message
 
 
 async def test_of_several_refusals_the_routes_is_told() -> None:
@@ -200,7 +201,7 @@ async def test_of_several_refusals_the_routes_is_told() -> None:
     stage.declare(2, traffic={"timeout": BAD_TIMEOUT})
     await stage.look()
     assert len(stage.picky.refused) == 2
-    assert "HTTPRoute was refused" in stage.stalled[1]
+    assert "HTTPRoute fraud was refused" in stage.stalled[1]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ async def test_a_kind_that_cannot_be_stored_is_told_when_it_lasts_and_keeps_noth
     await stage.look()
     [ready] = [one for one in stage.status["conditions"] if one["type"] == "Ready"]
     assert (ready["status"], ready["reason"]) == ("False", Reason.BACKEND_UNAVAILABLE)
-    assert f"InferenceService cannot be written: {error.message}" in ready["message"]
+    assert re.search(rf"InferenceService fraud-v2-\w+ cannot be written: {re.escape(error.message)}", ready["message"])
     stage.picky.refusal = nothing
     await stage.until_progressing()
 
@@ -308,7 +309,7 @@ async def test_a_route_that_cannot_be_stored_is_told_and_traffic_is_moved_when_i
         stage.now += timedelta(seconds=29)
     stage.now += timedelta(seconds=2)
     await stage.look()
-    assert "HTTPRoute cannot be written: etcdserver: no leader" in stage.status["message"]
+    assert "HTTPRoute fraud cannot be written: etcdserver: no leader" in stage.status["message"]
     assert stage.shares() == {old: 90, new: 10}
     assert stage.all(INFERENCE_SERVICE) == {old, new}, "the route still names it"
     stage.picky.refusal = nothing
@@ -340,7 +341,7 @@ async def test_what_a_webhook_refuses_is_told_although_another_does_not_answer()
     stage.picky.refusal = lambda kind, name, body: bad_timeout(kind, name, body) or silent(kind, name, body)
     stage.declare(2, traffic={"timeout": BAD_TIMEOUT})
     await stage.look()
-    assert "HTTPRoute was refused" in stage.stalled[1]
+    assert "HTTPRoute fraud was refused" in stage.stalled[1]
 
 
 async def test_a_mirror_that_the_route_cannot_carry_is_told_and_traffic_is_moved_all_the_same() -> None:
@@ -413,7 +414,7 @@ async def test_a_field_of_the_overrides_that_the_backend_does_not_know_is_told()
 
 
 def test_what_a_refused_patch_quotes_is_not_told() -> None:
-    problem = told(HTTP_ROUTE, strict_patch(HTTP_ROUTE, *(f"spec.f{number}" for number in range(9))))
+    problem = told(HTTP_ROUTE, "fraud", strict_patch(HTTP_ROUTE, *(f"spec.f{number}" for number in range(9))))
     assert isinstance(problem, Blocked)
     assert "canary" not in str(problem)
     assert "spec.mine" not in str(problem)
