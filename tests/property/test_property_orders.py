@@ -20,6 +20,7 @@ from hypothesis.stateful import rule
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
+from serin.api.status import Handled
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Phase
@@ -161,10 +162,7 @@ class Ordered(base.Rollouts):
     def trial_is_earned(self, name: str, weight: int) -> None:
         rollout, orders = self.status.rollout, self.new_orders()
         assert self.ready(name) >= 1, "traffic for a revision without a ready replica"
-        route = self.operator.seen.route
-        # What a hand gave it before the gateway answered is believed to be the operator's own, which would be sound.
-        by_hand = route is not None and route.by_hand and route.observed().reaches(name)
-        assert name in self.world.known or route is None or by_hand, "traffic before the gateway knows it"
+        assert self.may_know(name), "traffic before the gateway knows it"
         if rollout is None or self.status.candidate is None or self.status.candidate.revision != name:
             # It was warm, so its first step is due in the same breath.
             return
@@ -214,13 +212,17 @@ class Ordered(base.Rollouts):
             assert (verb, one.value) not in self.handled, "an order is carried out twice"
             self.handled.add((verb, one.value))
             if one.result == "Done":
-                self.it_was_done(verb, one.value.partition("#")[0], after)
+                self.it_was_done(verb, one, after)
 
-    def it_was_done(self, verb: str, revision: str, after: ModelDeploymentStatus) -> None:
+    def it_was_done(self, verb: str, done: Handled, after: ModelDeploymentStatus) -> None:
+        revision = done.value.partition("#")[0]
         running = after.candidate is not None and after.candidate.revision == revision
         rejected = {one.revision for one in after.rejected}
         if verb in ("abort", "undo"):
             going_back = after.rollout is not None and after.rollout.undo
+            # What it went back to crashed in the same breath.
+            last = next(iter(after.history), None)
+            going_back |= last is not None and (last.started_at, last.outcome) == (done.at, Outcome.ROLLED_BACK)
             assert revision in rejected or going_back or running, f"{verb} is called done and nothing was"
             assert verb == "undo" or not running or "retry" in self.new_orders(), "what was aborted goes on"
         if verb == "pause" and running:

@@ -258,9 +258,7 @@ class Rollouts(RuleBasedStateMachine):
     def trial_is_earned(self, name: str, weight: int) -> None:
         """A revision that is not promoted yet has this weight by its steps, and the replicas for it."""
         rollout, now = self.status.rollout, self.world.now
-        # Without a route the gateway knows nobody: there is nothing to spare by naming one after the other.
-        known = name in self.world.known or self.operator.seen.route is None
-        assert known, "traffic for a revision that the gateway does not know yet"
+        assert self.may_know(name), "traffic for a revision that the gateway does not know yet"
         assert self.ready(name) >= 1, "traffic for a revision without a ready replica"
         trial = (name, None if rollout is None else rollout.started_at)
         if weight <= self.earned.get(trial, 0):
@@ -277,6 +275,14 @@ class Rollouts(RuleBasedStateMachine):
         else:
             assert weight == [*self.steps, (100, 0)][0][0]
         self.earned[trial] = weight
+
+    def may_know(self, name: str) -> bool:
+        """Whether the gateway knows the revision. Without a route it knows nobody: there is nothing to spare by naming
+        one after the other. What a hand gave it before the gateway answered is believed to be the operator's own, which
+        would be sound."""
+        route = self.operator.seen.route
+        by_hand = route is not None and route.by_hand and route.observed().reaches(name)
+        return name in self.world.known or route is None or by_hand
 
     def nobody_needs(self, name: str) -> None:
         status, route, now = self.status, self.store.route, self.world.now

@@ -25,7 +25,11 @@ def drain_of(observed: Observed, spec: ModelDeploymentSpec) -> timedelta:
 
 def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Memory:
     """Roles and drains that are over at this moment."""
-    stable, previous = memory.stable, memory.previous
+    stable, previous, route = memory.stable, memory.previous, observed.serving.route
+    if previous is not None and route.reaches(previous.revision):
+        # By a hand, or by a rollout of it that nobody remembers: the operator crashed, or was overtaken by another
+        # declaration, before it could. The gateway has yet to let go of it.
+        memory = memory.leave(Retiring(revision=previous.revision))
     # While the one in use cannot serve, the one before is all there is to go back to at once.
     serves = stable is not None and observed.serving.health(stable.revision).ready > 0
     if serves and previous is not None and previous.goes_at is not None and previous.goes_at <= now:
@@ -33,7 +37,6 @@ def retire(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: d
         gone = Retiring(revision=previous.revision, drained_at=now)
         memory = replace(memory, previous=None, fallback=cold(previous)).leave(gone)
     drain = drain_of(observed, spec)
-    route = observed.serving.route
     drained = tuple(
         old
         if old.drained_at is not None or not route.spares(old.revision)

@@ -11,6 +11,7 @@ from serin.api.status import ConditionType
 from serin.api.status import Phase
 from serin.rollout.health import NO_POD
 from serin.rollout.observed import Failure
+from serin.rollout.observed import Mirror
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
@@ -744,3 +745,28 @@ def test_pods_that_are_older_than_the_record_of_their_rollout_fail_it_all_the_sa
     scene.wait(60).look()
     scene.fail(scene.candidate, Failure(Reason.LOAD_FAILED, "ended", at=before, hopeless=True)).settle()
     assert [one.version for one in scene.status.rejected] == ["v2"]
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_previous_revision_with_requests_that_nobody_remembers_is_drained_before_it_goes(*, copies: bool) -> None:
+    """It was declared again, and suspended before the operator could remember that it had written the route."""
+    rollout = {"steps": [{"weight": 10, "hold": "0s"}], "keepPrevious": "10m"}
+    scene = healthy(rollout=rollout).declare(2, rollout=rollout)
+    scene.run(60)
+    assert scene.status.previous is not None
+    first, second = scene.status.previous.revision, scene.stable
+    weights = {first: 0, second: 100} if copies else {first: 20, second: 80}
+    written = replace(scene.route, weights=weights, mirror=Mirror(first, 50) if copies else None)
+    scene.route = written
+    scene.declare(2, rollout=rollout, suspend=True).run(3600)
+    assert scene.route == written
+    scene.accepts = False
+    scene.declare(2, rollout=rollout).settle()
+    assert not scene.route.reaches(first)
+    scene.run(600)
+    assert first in scene.pods, "the gateway has not let go of it"
+    scene.accepts = True
+    scene.accept().run(29)
+    assert first in scene.pods
+    scene.run(1)
+    assert first not in scene.pods
