@@ -242,11 +242,13 @@ class Rollouts(RuleBasedStateMachine):
         assert sum(weights.values()) == 100, weights
         # The stable one may be gone by hand; it is put back in the same breath, and there is no better one.
         known = {*self.operator.seen.services, *([status.stable.revision] if status.stable is not None else [])}
-        assert set(weights) <= known, "the route names a revision that does not exist"
         shares = {name: weight for name, weight in weights.items() if weight > 0}
+        known |= {name for name in shares if self.keeps_everything(name, shares[name])}
+        assert set(weights) <= known, "the route names a revision that does not exist"
         assert not set(shares) & self.failed, "a rejected revision gets traffic"
         for name, weight in shares.items():
-            if status.stable is not None and name != status.stable.revision:
+            trial = status.stable is not None and name != status.stable.revision
+            if trial and not self.keeps_everything(name, weight):
                 self.trial_is_earned(name, weight)
         if self.store.route is None or self.store.route.by_hand:
             # What somebody took away by hand and the operator gives back is not held anew.
@@ -254,6 +256,13 @@ class Rollouts(RuleBasedStateMachine):
         for name in list(self.held_since):
             if name not in shares:
                 del self.held_since[name]
+
+    def keeps_everything(self, name: str, weight: int) -> bool:
+        """Whether it has all the requests and keeps them although it cannot answer: the stable one cannot either, and
+        nothing is gained by moving them there and back."""
+        route, stable = self.operator.seen.route, self.status.stable
+        has = route is not None and not route.by_hand and route.weights.get(name) == weight == 100
+        return has and stable is not None and self.ready(stable.revision) == 0
 
     def trial_is_earned(self, name: str, weight: int) -> None:
         """A revision that is not promoted yet has this weight by its steps, and the replicas for it."""
@@ -348,7 +357,8 @@ class Rollouts(RuleBasedStateMachine):
             before = self.store.clock
             self.everybody()
             moment = self.reconcile()
-            if self.store.clock == before + 1 and moment is None:
+            accepted = self.store.route is not None
+            if self.store.clock == before + accepted and moment is None:
                 if self.answered():
                     continue
                 break
@@ -359,7 +369,7 @@ class Rollouts(RuleBasedStateMachine):
         assert self.world.gateway == {status.stable.revision: 100}
         assert set(self.store.services) == {status.stable.revision}
         assert status.retiring == ()
-        assert self.store.clock == before + 1, "somebody besides the gateway still writes"
+        assert self.store.clock == before + accepted, "somebody besides the gateway still writes"
 
     def answered(self) -> bool:
         """Whether somebody was waited for, and did what was asked."""
