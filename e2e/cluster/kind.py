@@ -31,6 +31,7 @@ _LINES = 25
 # Of RFC 3339: Docker tells nanoseconds, Kubernetes none.
 _TO_SECONDS = len("2026-11-28T22:14:05")
 _SECONDS = 180.0
+_EVERY = 1.0
 _OTHER_WAYS = (
     "or take the cluster from source (SERIN_CLUSTER=local) or one that is there already "
     "(SERIN_CLUSTER=/path/to/kubeconfig)"
@@ -72,7 +73,7 @@ class KindCluster:
             self._run("docker", "start", *stopped)
         try:
             self._kubeconfig()
-            wait_for(f"the node of the kind cluster {self.name}", self._not_ready, _SECONDS, every=1)
+            wait_for(f"the node of the kind cluster {self.name}", self._not_ready, _SECONDS, _EVERY)
         except ClusterError as error:
             raise ClusterError(
                 f"{error}\nIf it was never made whole, `SERIN_CLUSTER={self.spec} make down` takes it away, and then "
@@ -214,10 +215,14 @@ class KindCluster:
             process.stdin.write(given)
             process.stdin.close()
             said = []
-            for line in process.stderr:
-                said.append(line)
-                if line.startswith(_STEP):
-                    say(f"kind: {line.removeprefix(_STEP).rstrip().rstrip('. ')}")
+            try:
+                for line in process.stderr:
+                    said.append(line)
+                    if line.startswith(_STEP):
+                        say(f"kind: {line.removeprefix(_STEP).rstrip().rstrip('. ')}")
+            except KeyboardInterrupt:
+                process.kill()
+                raise
         if process.returncode != 0:
             raise _failed(argv, "".join(said[-_LINES:]))
 
