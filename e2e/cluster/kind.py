@@ -63,6 +63,14 @@ class KindCluster:
         """What SERIN_CLUSTER is for it."""
         return "kind" if self.name == "serin" else f"kind:{self.name}"
 
+    def preflight(self) -> None:
+        """Find out whether there are kind and Docker, and whether one of that name would be ours.
+
+        Raises:
+            ClusterError: it is not so; with the remedy.
+        """
+        self._ours()
+
     def up(self) -> None:
         """Create it, or start it again where Docker has stopped it; until its node is Ready."""
         nodes = self._ours()
