@@ -31,6 +31,7 @@ _LINES = 25
 # Of RFC 3339: Docker tells nanoseconds, Kubernetes none.
 _TO_SECONDS = len("2026-11-28T22:14:05")
 _SECONDS = 180.0
+_CREATION_SECONDS = 30.0
 _EVERY = 1.0
 _OTHER_WAYS = (
     "or take the cluster from source (SERIN_CLUSTER=local) or one that is there already "
@@ -74,6 +75,11 @@ class KindCluster:
     def up(self) -> None:
         """Create it, or start it again where Docker has stopped it; until its node is Ready."""
         nodes = self._ours()
+        # kind writes it last.
+        if nodes and not self._file().exists() and self._not_ready():
+            say(f"{self.name}: its creation did not come to its end, so it begins afresh")
+            self._delete()
+            nodes = []
         if not nodes:
             self._create()
         elif stopped := [node.name for node in nodes if not node.running]:
@@ -84,8 +90,8 @@ class KindCluster:
             wait_for(f"the node of the kind cluster {self.name}", self._not_ready, _SECONDS, _EVERY)
         except ClusterError as error:
             raise ClusterError(
-                f"{error}\nIf it was never made whole, `SERIN_CLUSTER={self.spec} make down` takes it away, and then "
-                "it can be made afresh"
+                f"{error}\nIf that stays so, `SERIN_CLUSTER={self.spec} make down` takes it away, and then it can be "
+                "made afresh"
             ) from error
 
     def down(self, *, purge: bool = False) -> None:
@@ -124,13 +130,9 @@ class KindCluster:
         say(f"kind creates {self.name} (a minute, longer the first time)")
         file = self._file()
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
         options = [f"--name={self.name}", f"--kubeconfig={file}", "--wait=5m", "--config=-"]
-        try:
-            self._tell("kind", "create", "cluster", *options, given=json.dumps(_CONFIG))
-        except KeyboardInterrupt:
-            say(f"taking away what there is of {self.name}")
-            self._delete()
-            raise
+        self._tell("kind", "create", "cluster", *options, given=json.dumps(_CONFIG))
 
     def _delete(self) -> None:
         self._run("kind", "delete", "cluster", f"--name={self.name}", f"--kubeconfig={self._file()}")
@@ -163,6 +165,22 @@ class KindCluster:
         for program in ("kind", "docker"):
             if shutil.which(program) is None:
                 raise ClusterError(f"`{program}` is not on PATH: install kind and Docker, {_OTHER_WAYS}")
+        found: list[_Node] = []
+
+        def look() -> str | None:
+            containers = self._containers()
+            try:
+                told = self._run("docker", "inspect", *containers) if containers else "[]"
+            except ClusterError as error:
+                return str(error)
+            found.extend(_node(one) for one in json.loads(told))
+            return None
+
+        # Docker lists a container some seconds before it can be inspected: copying what is in its volume takes those.
+        wait_for(f"what Docker says of {self.name}", look, _CREATION_SECONDS, _EVERY)
+        return found
+
+    def _containers(self) -> list[str]:
         listing = ["docker", "ps", "--all", "--quiet", f"--filter=label={_LABEL}={self.name}"]
         done = subprocess.run(listing, check=False, capture_output=True, text=True)
         if done.returncode != 0:
@@ -170,8 +188,7 @@ class KindCluster:
                 f"Docker does not answer: {done.stderr.strip()}\nStart its engine, see to it that this user may use it "
                 f"(group docker), {_OTHER_WAYS}"
             )
-        containers = done.stdout.split()
-        return [_node(one) for one in json.loads(self._run("docker", "inspect", *containers))] if containers else []
+        return done.stdout.split()
 
     def _not_ready(self) -> str | None:
         """None when every node is Ready, otherwise why not.

@@ -30,14 +30,15 @@ case "$1 $2" in
 "ps --all")
   [ ! -e away ] || {{ echo "Cannot connect to the Docker daemon" >&2; exit 1; }}
   [ ! -s is ] || echo c0ffee ;;
-"inspect c0ffee") cat "$(cat is).json" ;;
+"inspect c0ffee") [ ! -e making ] || {{ rm making; echo "No such object" >&2; exit 1; }}; cat "$(cat is).json" ;;
 "start serin-control-plane") echo running > is ;;
 "exec serin-control-plane") cat nodes.json; mv later.json nodes.json 2>/dev/null || : ;;
 "create cluster")
   echo " • Preparing nodes 📦   ..." >&2
   echo running > is
   [ ! -e interrupted ] || {{ kill -INT $PPID; exec sleep 60; }}
-  [ ! -e broken ] || {{ echo "ERROR: no room" >&2; exit 1; }} ;;
+  [ ! -e broken ] || {{ echo "ERROR: no room" >&2; exit 1; }}
+  : > "${{4#--kubeconfig=}}" ;;
 "delete cluster") : > is ;;
 "get kubeconfig") [ ! -e unfinished ] || {{ echo "no admin.conf" >&2; exit 1; }}; echo "a kubeconfig" ;;
 "load image-archive") [ -e "$3" ] || {{ echo "no such archive" >&2; exit 1; }} ;;
@@ -129,13 +130,14 @@ def test_kind_is_deleted_once_and_nothing_is_asked_of_a_cluster_that_is_gone(kin
 
 
 def test_a_kind_cluster_that_docker_has_stopped_is_started_again(kind: KindCluster, tmp_path: Path) -> None:
+    kind.up()
     (tmp_path / "is").write_text("stopped")
     assert kind.status() == "serin (kind): serin-control-plane is stopped"
     for ask in (kind.kubeconfig, kind.gateway, lambda: kind.load_image(tmp_path / "is")):
         with pytest.raises(ClusterError, match=r"serin is stopped: `SERIN_CLUSTER=kind python .* starts it again"):
             ask()
     kind.up()
-    assert asked(tmp_path) == ["docker start serin-control-plane"]
+    assert asked(tmp_path)[1:] == ["docker start serin-control-plane"]
     assert kind.gateway() == "127.0.0.1:32801"
 
 
@@ -151,11 +153,12 @@ def test_a_kind_cluster_that_docker_has_stopped_is_started_again(kind: KindClust
 def test_a_kind_cluster_is_up_when_its_node_is_ready_and_not_when_it_once_was(
     kind: KindCluster, tmp_path: Path, before: str, told: str
 ) -> None:
-    (tmp_path / "is").write_text("running")
+    kind.up()
     (tmp_path / "nodes.json").rename(tmp_path / "later.json")
     (tmp_path / "nodes.json").write_text(before)
     kind.up()
     assert not (tmp_path / "later.json").exists(), "it was not asked again"
+    assert len(asked(tmp_path)) == 1
     (tmp_path / "nodes.json").write_text(before)
     assert kind.status() == f"serin (kind): {told}"
 
@@ -163,8 +166,8 @@ def test_a_kind_cluster_is_up_when_its_node_is_ready_and_not_when_it_once_was(
 def test_a_kind_cluster_that_never_gets_ready_says_why_and_what_to_do(
     kind: KindCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kind.up()
     monkeypatch.setattr("e2e.cluster.kind._SECONDS", 0.0)
-    (tmp_path / "is").write_text("running")
     (tmp_path / "nodes.json").write_text(nodes("False", _STARTED))
     with pytest.raises(ClusterError, match=r"no network\n.*`SERIN_CLUSTER=kind make down` takes it away"):
         kind.up()
@@ -187,11 +190,34 @@ def test_a_creation_that_fails_says_what_kind_said(kind: KindCluster, tmp_path: 
         kind.up()
 
 
-def test_a_creation_that_is_interrupted_leaves_no_half_of_a_cluster(kind: KindCluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["running", "stopped"])
+def test_a_creation_that_was_interrupted_begins_afresh(kind: KindCluster, tmp_path: Path, left: str) -> None:
     (tmp_path / "interrupted").touch()
     with pytest.raises(KeyboardInterrupt):
         kind.up()
-    assert asked(tmp_path)[-1] == f"kind delete cluster {options(tmp_path)}"
+    (tmp_path / "interrupted").unlink()
+    (tmp_path / "is").write_text(left)
+    (tmp_path / "nodes.json").rename(tmp_path / "later.json")
+    (tmp_path / "nodes.json").write_text('{"items": []}')
+    kind.up()
+    create = f"kind create cluster {options(tmp_path)} --wait=5m --config=-"
+    assert asked(tmp_path) == [create, f"kind delete cluster {options(tmp_path)}", create]
+
+
+def test_a_container_that_docker_still_makes_is_waited_for(kind: KindCluster, tmp_path: Path) -> None:
+    kind.up()
+    (tmp_path / "making").touch()
+    assert kind.status() == "serin (kind): up"
+    assert not (tmp_path / "making").exists()
+
+
+def test_a_creation_that_is_interrupted_is_not_taken_for_the_one_before(kind: KindCluster, tmp_path: Path) -> None:
+    kind.up()
+    (tmp_path / "is").write_text("")  # by hand
+    (tmp_path / "interrupted").touch()
+    with pytest.raises(KeyboardInterrupt):
+        kind.up()
+    assert list((tmp_path / "state" / "serin").iterdir()) == []
 
 
 def test_where_docker_does_not_answer_that_is_said_with_the_other_ways(
