@@ -28,8 +28,9 @@ _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeo
 _CA_IN_BUILD = "/run/serin/ca.pem"
 
 
-# Docker before 23 has it built in and uses it when told; newer ones need a plugin, without which even --help fails.
-_BUILDKIT = {"DOCKER_BUILDKIT": "1"}
+# Docker before 23 has BuildKit in it and uses it when told; newer ones need a plugin, without which even --help fails.
+# A node cannot import the attestations that the plugin adds by itself: containerd/containerd#11344.
+_BUILDKIT = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 # What buildah says of a layer that is not what it was when it was built.
 _CHANGED = "integrity checksum failed"
 

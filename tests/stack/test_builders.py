@@ -68,6 +68,16 @@ def test_without_buildkit_its_plugin_is_named(tmp_path: Path, monkeypatch: pytes
         builders.find_builder(tmp_path)
 
 
+def test_docker_builds_an_archive_that_a_node_can_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _play_docker(tmp_path, monkeypatch, plugin=True, user=1000)
+    asked = tmp_path / "docker"
+    asked.write_text(f'#!/bin/sh\necho "$1 $DOCKER_BUILDKIT $BUILDX_NO_DEFAULT_ATTESTATIONS" >> {tmp_path}/asked\n')
+    builders.Docker().build(
+        builders.Build("x", tmp_path, "Dockerfile", "x:1", tmp_path / "x.tar", tmp_path / "log" / "x.log")
+    )
+    assert (tmp_path / "asked").read_text().splitlines()[0] == "build 1 1"
+
+
 def _play_docker(folder: Path, monkeypatch: pytest.MonkeyPatch, *, plugin: bool, user: int) -> None:
     """A Docker 23 or newer whose engine answers. The rest is only looked for."""
     known = "info) ;; build) [ $DOCKER_BUILDKIT = 1 ] && " + ("exit 0" if plugin else "exit 1")
