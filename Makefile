@@ -21,6 +21,8 @@ demo: prepare ## Show the whole thing: a cluster, three model versions, a rollou
 	@$(RUN) -m e2e.demo
 
 test: prepare ## Run every test: unit, property, integration on a real API server, end to end on a real cluster
+	@# The tests have API servers of their own, whatever SERIN_CLUSTER is.
+	@$(RUN) -m e2e.prepare --control-plane
 	@$(PYTEST) --numprocesses=4 --dist=loadfile $(ARGS)
 
 check: lint types contracts generated unit ## Run everything that needs no cluster, in a minute and a half

@@ -7,6 +7,7 @@ seconds. Two lanes side by side: programs from source, and environments and imag
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from e2e import tools
@@ -33,25 +34,32 @@ def prepare(*, with_images: bool) -> None:
         ToolError, StackError, ClusterError: something cannot be built here; with the remedy.
     """
     names = [name for name, image in images.IMAGES.items() if image.tool is None] if with_images else []
-    if with_images and isinstance(cluster := open_cluster(), LocalCluster):
-        # Installs Debian's packages, and finds out whether this machine can carry a cluster before the long part.
+    needed: Sequence[str] = tuple(tools.TOOLS)
+    environments: Sequence[str] = _ENVIRONMENTS
+    if with_images:
+        # Finds out whether there can be a cluster, before the long part.
+        cluster = open_cluster()
         cluster.preflight()
+        if not isinstance(cluster, LocalCluster):
+            # Somebody else's Kubernetes, and no control planes of the tests.
+            needed = ("kubectl", *(image.tool for image in images.IMAGES.values() if image.tool))
+            environments = ()
     with ThreadPoolExecutor(max_workers=2) as lanes:
-        programs = lanes.submit(_programs)
-        others = lanes.submit(_others, names)
+        programs = lanes.submit(_programs, needed)
+        others = lanes.submit(_others, environments, names)
         programs.result()
         others.result()
     for name in images.IMAGES if with_images else ():
         images.build(name)
 
 
-def _programs() -> None:
-    for tool in dict.fromkeys((*_TOOLS_FIRST, *tools.TOOLS)):
+def _programs(needed: Sequence[str]) -> None:
+    for tool in dict.fromkeys((*(first for first in _TOOLS_FIRST if first in needed), *needed)):
         tools.build(tool)
 
 
-def _others(names: list[str]) -> None:
-    for environment in _ENVIRONMENTS:
+def _others(environments: Sequence[str], names: Sequence[str]) -> None:
+    for environment in environments:
         interpreter(environment)
     for name in names:
         images.build(name)

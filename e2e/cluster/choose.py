@@ -40,7 +40,6 @@ def taken_away_by(cluster: Cluster) -> str | None:
         case LocalCluster():
             return "make down" if cluster.name == "local" else f"SERIN_CLUSTER=local:{cluster.name} make down"
         case KindCluster():
-            name = "" if cluster.name == "serin" else f":{cluster.name}"
-            return f"SERIN_CLUSTER=kind{name} make down"
+            return f"SERIN_CLUSTER={cluster.spec} make down"
         case _:
             return None

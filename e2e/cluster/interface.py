@@ -17,6 +17,13 @@ class Cluster(Protocol):
     def name(self) -> str:
         """What it is called in messages and commands."""
 
+    def preflight(self) -> None:
+        """Find out whether it can be brought up from here, before anything is built for it.
+
+        Raises:
+            ClusterError: it cannot; with what is missing and the other ways.
+        """
+
     def up(self) -> None:
         """Bring it up, or back up, until a node is Ready. Changes nothing where that is so already."""
 

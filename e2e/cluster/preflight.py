@@ -28,7 +28,7 @@ _PACKAGES = {
     "mount": "mount",
 }
 _OTHER_WAYS = (
-    "Two other ways to a cluster: SERIN_CLUSTER=kind where Docker runs, or SERIN_CLUSTER=/path/to/kubeconfig "
+    "Two other ways to a cluster: SERIN_CLUSTER=kind where kind and Docker are, or SERIN_CLUSTER=/path/to/kubeconfig "
     "for a cluster that is there already."
 )
 _POLICY = Path("/usr/sbin/policy-rc.d")

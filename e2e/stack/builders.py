@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +28,9 @@ _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeo
 _CA_IN_BUILD = "/run/serin/ca.pem"
 
 
+# Docker before 23 has BuildKit in it and uses it when told; newer ones need a plugin, without which even --help fails.
+# A node cannot import the attestations that the plugin adds by itself: containerd/containerd#11344.
+_BUILDKIT = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 # What buildah says of a layer that is not what it was when it was built.
 _CHANGED = "integrity checksum failed"
 
@@ -73,14 +77,20 @@ class Builder(Protocol):
 
 
 def find_builder(store: Path) -> Builder:
-    """Docker if its engine answers, otherwise buildah (installed by apt where root may do that).
+    """Docker if its engine answers and it has BuildKit, otherwise buildah (installed by apt where root may do that).
 
     Raises:
         NoBuilderError: with the remedy.
     """
-    if shutil.which("docker") and _succeeds(["docker", "info"]):
+    answers = shutil.which("docker") is not None and _succeeds(["docker", "info"])
+    if answers and _succeeds(["docker", "build", "--help"], env=_BUILDKIT):
         return Docker()
     if os.geteuid() != 0:
+        if answers:
+            raise NoBuilderError(
+                "this docker has no BuildKit, and buildah needs root here: install Docker's plugin buildx "
+                "(docker-buildx or docker-buildx-plugin) or run as root"
+            )
         raise NoBuilderError("no Docker engine answers, and buildah needs root here: start Docker or run as root")
     for tool in ("buildah", "debootstrap"):
         install_package(tool)
@@ -110,8 +120,7 @@ class Docker:
         """Build the image and write its archive."""
         with tempfile.TemporaryDirectory() as secrets:
             argv = ["docker", "build", "--network=host", *_build_options(build, Path(secrets)), str(build.context)]
-            env = {**os.environ, "DOCKER_BUILDKIT": "1"}
-            run_logged(argv, what=f"building {build.name}", log=build.log, env=env)
+            run_logged(argv, what=f"building {build.name}", log=build.log, env={**os.environ, **_BUILDKIT})
         save = ["docker", "save", "-o", str(build.archive), build.reference]
         run_logged(save, what=f"saving {build.name}", log=build.log)
 
@@ -198,5 +207,6 @@ def _pip_settings() -> dict[str, str]:
     return {key: value.strip().replace("\n", "\n  ") for key, value in settings.items() if key in _PIP_SETTINGS}
 
 
-def _succeeds(argv: list[str]) -> bool:
-    return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+def _succeeds(argv: list[str], env: Mapping[str, str] | None = None) -> bool:
+    """`env`: beside this process' own."""
+    return subprocess.run(argv, check=False, capture_output=True, env={**os.environ, **(env or {})}).returncode == 0

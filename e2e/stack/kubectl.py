@@ -4,7 +4,9 @@ Objects are plain dictionaries. Nothing here knows what is installed.
 """
 
 import json
+import re
 import subprocess
+import time
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +19,10 @@ from e2e.stack.progress import StackError
 FIELD_MANAGER = "serin-e2e"
 
 Object = dict[str, Any]
+
+_UNREACHED = re.compile("failed calling webhook .*(connection refused|no endpoints available)")
+_WEBHOOK_SECONDS = 30.0
+_POLL_SECONDS = 0.5
 
 
 class KubectlError(StackError):
@@ -76,8 +82,19 @@ class Kubectl:
         # Not `get -f -`: it fails as a whole when a kind is not known yet, which --ignore-not-found does not cover.
         before = {_key(found): _ours(found) for found in self._live(objects)}
         manager = f"--field-manager={FIELD_MANAGER}"
-        after = _items(self.run("apply", "--server-side", manager, "--force-conflicts", *read, stdin=document))
+        after = _items(self._admitted("apply", "--server-side", manager, "--force-conflicts", *read, stdin=document))
         return [Applied(_key(found), before.get(_key(found)) != _ours(found)) for found in after]
+
+    def _admitted(self, *arguments: str, stdin: str) -> str:
+        """The output, once the webhooks can be reached: the node's proxy hears of a ready pod a moment after we do."""
+        deadline = time.monotonic() + _WEBHOOK_SECONDS
+        while True:
+            try:
+                return self.run(*arguments, stdin=stdin)
+            except KubectlError as error:
+                if not _UNREACHED.search(str(error)) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL_SECONDS)
 
     def _live(self, objects: Iterable[Object]) -> list[Object]:
         """The objects as they are, as far as they exist."""

@@ -39,15 +39,19 @@ class Tool:
     """Whether the version is linked in the way Kubernetes does: without it kubectl cannot parse the server's."""
     tags: str = ""
     """Go build tags, with commas between them: what the program can leave out."""
+    folder: str | None = None
+    """Where its go.mod is, if not in a folder of its name."""
 
 
-_K8S = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
+_K8S = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet")
 
 TOOLS = {
     "contour": Tool({"contour": "github.com/projectcontour/contour/cmd/contour"}, "github.com/projectcontour/contour"),
     "coredns": Tool({"coredns": "github.com/coredns/coredns"}, "github.com/coredns/coredns"),
     "etcd": Tool({"etcd": "go.etcd.io/etcd/server/v3"}, "go.etcd.io/etcd/server/v3"),
     "kserve": Tool({"kserve-manager": "github.com/kserve/kserve/cmd/manager"}, "github.com/kserve/kserve"),
+    # Apart from the rest, which takes minutes: whatever runs Kubernetes, this speaks to it.
+    "kubectl": Tool({"kubectl": "k8s.io/kubernetes/cmd/kubectl"}, "k8s.io/kubernetes", True, folder="kubernetes"),
     "kubernetes": Tool({name: f"k8s.io/kubernetes/cmd/{name}" for name in _K8S}, "k8s.io/kubernetes", True),
     "pause": Tool({"pause": "serin.dev/tools/pause"}),
     "podmonitor": Tool({"podmonitor": "serin.dev/tools/podmonitor"}),
@@ -100,12 +104,16 @@ def cache_folder() -> Path:
 def _version(tool: str) -> str:
     module = TOOLS[tool].module
     if module is not None:
-        return module_version(tool, module)
+        return module_version(_source(tool), module)
     digest = hashlib.sha256()
     # What it is made of besides stands in go.sum, where there is anything.
     for source in sorted([*(HERE / tool).glob("*.go"), *(HERE / tool).glob("go.sum")]):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _source(tool: str) -> str:
+    return TOOLS[tool].folder or tool
 
 
 def _complete(paths: tuple[Path, ...]) -> bool:
@@ -114,7 +122,8 @@ def _complete(paths: tuple[Path, ...]) -> bool:
 
 def _build(tool: str, folder: Path) -> None:
     recipe = TOOLS[tool]
-    go = go_command(tool)
+    source = _source(tool)
+    go = go_command(source)
     for abandoned in folder.parent.glob(f".{folder.name}-*"):  # of a run that was killed; we hold the lock
         shutil.rmtree(abandoned)
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
@@ -130,7 +139,7 @@ def _build(tool: str, folder: Path) -> None:
         for name, package in recipe.binaries.items():
             options = ["-trimpath", "-tags", recipe.tags, "-ldflags", ldflags]
             argv = [go, "build", *options, "-o", str(unfinished / name), package]
-            done = subprocess.run(argv, cwd=HERE / tool, env=environment(), stdout=output, stderr=output, check=False)
+            done = subprocess.run(argv, cwd=HERE / source, env=environment(), stdout=output, stderr=output, check=False)
             if done.returncode != 0:
                 end = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
                 raise ToolError(f"building {name} of {folder.name} failed; the end of {log}:\n{end}")

@@ -23,45 +23,87 @@ from e2e.up import look_around
 
 _PLAYED = """\
 #!/bin/sh
-case "$1" in create) cat > {folder}/config ;; esac
-echo "${{0##*/}} $*" >> {folder}/asked
+cd {folder}
+case "$1" in create) cat > config ;; esac
+echo "${{0##*/}} $*" >> asked
 case "$1 $2" in
-"get clusters") cat {folder}/clusters ;;
-"create cluster") echo serin > {folder}/clusters ;;
-"delete cluster") : > {folder}/clusters ;;
-"get kubeconfig") echo "a kubeconfig" ;;
-"port serin-control-plane") echo 127.0.0.1:32801 ;;
+"ps --all")
+  [ ! -e away ] || {{ echo "Cannot connect to the Docker daemon" >&2; exit 1; }}
+  [ ! -s is ] || echo c0ffee ;;
+"inspect c0ffee") [ ! -e making ] || {{ rm making; echo "No such object" >&2; exit 1; }}; cat "$(cat is).json" ;;
+"start serin-control-plane") echo running > is ;;
+"exec serin-control-plane") cat nodes.json; mv later.json nodes.json 2>/dev/null || : ;;
+"create cluster")
+  echo " • Preparing nodes 📦   ..." >&2
+  echo running > is
+  [ ! -e interrupted ] || {{ kill -INT $PPID; exec sleep 60; }}
+  [ ! -e broken ] || {{ echo "ERROR: no room" >&2; exit 1; }}
+  : > "${{4#--kubeconfig=}}" ;;
+"delete cluster") : > is ;;
+"get kubeconfig") [ ! -e unfinished ] || {{ echo "no admin.conf" >&2; exit 1; }}; echo "a kubeconfig" ;;
 "load image-archive") [ -e "$3" ] || {{ echo "no such archive" >&2; exit 1; }} ;;
 *) exit 2 ;;
 esac
 """
+_STARTED = "2026-11-28T22:14:05"
+
+
+def container(*, running: bool, bindings: dict[str, Any]) -> str:
+    """What `docker inspect` tells of it: its ports only while it runs, its bindings always."""
+    state = {"Running": running, "StartedAt": f"{_STARTED}.123456789Z"}
+    ports = bindings if running else {}
+    rest = {"HostConfig": {"PortBindings": bindings}, "NetworkSettings": {"Ports": ports}}
+    return json.dumps([{"Name": "/serin-control-plane", "State": state, **rest}])
+
+
+def nodes(ready: str, heartbeat: str) -> str:
+    condition = {"type": "Ready", "status": ready, "message": "no network", "lastHeartbeatTime": f"{heartbeat}Z"}
+    return json.dumps({"items": [{"metadata": {"name": "serin-control-plane"}, "status": {"conditions": [condition]}}]})
 
 
 @pytest.fixture
 def kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindCluster:
-    (tmp_path / "clusters").touch()
+    """None there, and what is created gets Ready. The file `is` says what there is."""
+    bindings = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32801"}]}
+    (tmp_path / "is").touch()
+    (tmp_path / "running.json").write_text(container(running=True, bindings=bindings))
+    (tmp_path / "stopped.json").write_text(container(running=False, bindings=bindings))
+    (tmp_path / "theirs.json").write_text(container(running=True, bindings={"6443/tcp": []}))
+    (tmp_path / "nodes.json").write_text(nodes("True", _STARTED))
     for name in ("kind", "docker"):
         (tmp_path / name).write_text(_PLAYED.format(folder=tmp_path))
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("e2e.cluster.kind._SECONDS", 5.0)
+    monkeypatch.setattr("e2e.cluster.kind._EVERY", 0.01)
     return KindCluster()
 
 
 def asked(folder: Path) -> list[str]:
     """What kind and docker were asked to do, questions left out."""
-    return [line for line in (folder / "asked").read_text().splitlines() if " get " not in line]
+    told = folder / "asked"
+    lines = told.read_text().splitlines() if told.exists() else []
+    return [line for line in lines if line.split()[1] in ("create", "delete", "load", "start")]
 
 
-def test_kind_is_created_once_with_the_gateways_port(kind: KindCluster, tmp_path: Path) -> None:
+def options(folder: Path) -> str:
+    return f"--name=serin --kubeconfig={folder}/state/serin/kind-serin.kubeconfig"
+
+
+def test_kind_is_created_once_with_the_gateways_port(
+    kind: KindCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     kind.up()
     kind.up()
-    assert asked(tmp_path) == ["kind create cluster --name=serin --wait=5m --config=-"]
+    assert asked(tmp_path) == [f"kind create cluster {options(tmp_path)} --wait=5m --config=-"]
     (node,) = json.loads((tmp_path / "config").read_text())["nodes"]
     assert node["extraPortMappings"][0]["containerPort"] == 8080
     assert kind.kubeconfig().read_text() == "a kubeconfig\n"
     assert kind.kubeconfig().stat().st_mode & 0o077 == 0
     assert kind.gateway() == "127.0.0.1:32801"
+    assert kind.status() == "serin (kind): up"
+    assert "cluster: kind: Preparing nodes 📦\n" in capsys.readouterr().out
 
 
 def test_kind_loads_archives_and_tells_what_fails(kind: KindCluster, tmp_path: Path) -> None:
@@ -78,16 +120,126 @@ def test_kind_is_deleted_once_and_nothing_is_asked_of_a_cluster_that_is_gone(kin
     kind.up()
     kind.down()
     kind.down()
-    assert asked(tmp_path)[1:] == ["kind delete cluster --name=serin"]
+    assert asked(tmp_path)[1:] == [f"kind delete cluster {options(tmp_path)}"]
+    assert kind.status() == "serin (kind): down"
     for ask in (kind.kubeconfig, kind.gateway):
-        with pytest.raises(ClusterError, match="there is no kind cluster serin"):
+        with pytest.raises(ClusterError, match="there is no kind cluster serin: `SERIN_CLUSTER=kind python"):
             ask()
+    with pytest.raises(ClusterError, match="there is no kind cluster mine: `SERIN_CLUSTER=kind:mine python"):
+        KindCluster("mine").kubeconfig()
 
 
-def test_without_kind_the_other_ways_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_cluster_that_docker_has_stopped_is_started_again(kind: KindCluster, tmp_path: Path) -> None:
+    kind.up()
+    (tmp_path / "is").write_text("stopped")
+    assert kind.status() == "serin (kind): serin-control-plane is stopped"
+    for ask in (kind.kubeconfig, kind.gateway, lambda: kind.load_image(tmp_path / "is")):
+        with pytest.raises(ClusterError, match=r"serin is stopped: `SERIN_CLUSTER=kind python .* starts it again"):
+            ask()
+    kind.up()
+    assert asked(tmp_path)[1:] == ["docker start serin-control-plane"]
+    assert kind.gateway() == "127.0.0.1:32801"
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (nodes("True", "2026-11-28T22:13:59"), "the kubelet of serin-control-plane has not reported yet"),
+        (nodes("False", _STARTED), "serin-control-plane is not Ready: no network"),
+        ('{"items": []}', "the kubelet of serin-control-plane has not reported yet"),
+    ],
+    ids=["before its last start", "not Ready", "no node"],
+)
+def test_a_kind_cluster_is_up_when_its_node_is_ready_and_not_when_it_once_was(
+    kind: KindCluster, tmp_path: Path, before: str, told: str
+) -> None:
+    kind.up()
+    (tmp_path / "nodes.json").rename(tmp_path / "later.json")
+    (tmp_path / "nodes.json").write_text(before)
+    kind.up()
+    assert not (tmp_path / "later.json").exists(), "it was not asked again"
+    assert len(asked(tmp_path)) == 1
+    (tmp_path / "nodes.json").write_text(before)
+    assert kind.status() == f"serin (kind): {told}"
+
+
+def test_a_kind_cluster_that_never_gets_ready_says_why_and_what_to_do(
+    kind: KindCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind.up()
+    monkeypatch.setattr("e2e.cluster.kind._SECONDS", 0.0)
+    (tmp_path / "nodes.json").write_text(nodes("False", _STARTED))
+    with pytest.raises(ClusterError, match=r"no network\n.*`SERIN_CLUSTER=kind make down` takes it away"):
+        kind.up()
+    (tmp_path / "unfinished").touch()
+    with pytest.raises(ClusterError, match=r"no admin.conf\n.*`SERIN_CLUSTER=kind make down` takes it away"):
+        kind.up()
+
+
+def test_a_kind_cluster_that_somebody_else_made_is_left_alone(kind: KindCluster, tmp_path: Path) -> None:
+    (tmp_path / "is").write_text("theirs")
+    for ask in (kind.up, kind.down, kind.kubeconfig, kind.gateway, kind.status):
+        with pytest.raises(ClusterError, match=r"not made here.*SERIN_CLUSTER=kind:NAME.*`kind delete cluster"):
+            ask()
+    assert asked(tmp_path) == []
+
+
+def test_a_creation_that_fails_says_what_kind_said(kind: KindCluster, tmp_path: Path) -> None:
+    (tmp_path / "broken").touch()
+    with pytest.raises(ClusterError, match=r"`kind create cluster .*` failed: (.|\n)*ERROR: no room"):
+        kind.up()
+
+
+@pytest.mark.parametrize("left", ["running", "stopped"])
+def test_a_creation_that_was_interrupted_begins_afresh(kind: KindCluster, tmp_path: Path, left: str) -> None:
+    (tmp_path / "interrupted").touch()
+    with pytest.raises(KeyboardInterrupt):
+        kind.up()
+    (tmp_path / "interrupted").unlink()
+    (tmp_path / "is").write_text(left)
+    (tmp_path / "nodes.json").rename(tmp_path / "later.json")
+    (tmp_path / "nodes.json").write_text('{"items": []}')
+    kind.up()
+    create = f"kind create cluster {options(tmp_path)} --wait=5m --config=-"
+    assert asked(tmp_path) == [create, f"kind delete cluster {options(tmp_path)}", create]
+
+
+def test_a_container_that_docker_still_makes_is_waited_for(kind: KindCluster, tmp_path: Path) -> None:
+    kind.up()
+    (tmp_path / "making").touch()
+    assert kind.status() == "serin (kind): up"
+    assert not (tmp_path / "making").exists()
+
+
+def test_a_creation_that_is_interrupted_is_not_taken_for_the_one_before(kind: KindCluster, tmp_path: Path) -> None:
+    kind.up()
+    (tmp_path / "is").write_text("")  # by hand
+    (tmp_path / "interrupted").touch()
+    with pytest.raises(KeyboardInterrupt):
+        kind.up()
+    assert list((tmp_path / "state" / "serin").iterdir()) == []
+
+
+def test_where_docker_does_not_answer_that_is_said_with_the_other_ways(
+    kind: KindCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "away").touch()
+    monkeypatch.setenv("SERIN_CLUSTER", "kind")
+    for verb in ("up", "status", "down"):
+        assert main([verb]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("cluster: error: Docker does not answer: Cannot connect")
+        assert "SERIN_CLUSTER=local" in error
+
+
+@pytest.mark.parametrize("absent", ["kind", "docker"])
+def test_without_kind_or_docker_the_other_ways_are_named(
+    kind: KindCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absent: str
+) -> None:
+    (tmp_path / absent).unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ClusterError, match=r"`kind` is not on PATH.*SERIN_CLUSTER=local"):
-        KindCluster().up()
+    with pytest.raises(ClusterError, match=rf"`{absent}` is not on PATH.*SERIN_CLUSTER=local"):
+        kind.up()
 
 
 def node(ready: str) -> dict[str, Any]:

@@ -52,3 +52,37 @@ def test_without_any_builder_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(builders.NoBuilderError, match="start Docker or run as root"):
         builders.find_builder(tmp_path)
+
+
+@pytest.mark.parametrize(("plugin", "user", "chosen"), [(True, 1000, "Docker"), (False, 0, "Buildah")])
+def test_docker_builds_where_it_has_buildkit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugin: bool, user: int, chosen: str
+) -> None:
+    _play_docker(tmp_path, monkeypatch, plugin=plugin, user=user)
+    assert type(builders.find_builder(tmp_path)).__name__ == chosen
+
+
+def test_without_buildkit_its_plugin_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _play_docker(tmp_path, monkeypatch, plugin=False, user=1000)
+    with pytest.raises(builders.NoBuilderError, match=r"no BuildKit.*install Docker's plugin buildx"):
+        builders.find_builder(tmp_path)
+
+
+def test_docker_builds_an_archive_that_a_node_can_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _play_docker(tmp_path, monkeypatch, plugin=True, user=1000)
+    asked = tmp_path / "docker"
+    asked.write_text(f'#!/bin/sh\necho "$1 $DOCKER_BUILDKIT $BUILDX_NO_DEFAULT_ATTESTATIONS" >> {tmp_path}/asked\n')
+    builders.Docker().build(
+        builders.Build("x", tmp_path, "Dockerfile", "x:1", tmp_path / "x.tar", tmp_path / "log" / "x.log")
+    )
+    assert (tmp_path / "asked").read_text().splitlines()[0] == "build 1 1"
+
+
+def _play_docker(folder: Path, monkeypatch: pytest.MonkeyPatch, *, plugin: bool, user: int) -> None:
+    """A Docker 23 or newer whose engine answers. The rest is only looked for."""
+    known = "info) ;; build) [ $DOCKER_BUILDKIT = 1 ] && " + ("exit 0" if plugin else "exit 1")
+    for name in ("docker", "buildah", "debootstrap"):
+        (folder / name).write_text(f"#!/bin/sh\ncase $1 in {known} ;; esac\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setattr("os.geteuid", lambda: user)
