@@ -4,6 +4,7 @@ kind and Docker are played by a script that notes what it was asked: that kind d
 """
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def nodes(ready: str, heartbeat: str) -> str:
 @pytest.fixture
 def kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindCluster:
     """None there, and what is created gets Ready. The file `is` says what there is."""
+    # Who runs in the background ignores it, and so would the tests that send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     bindings = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32801"}]}
     (tmp_path / "is").touch()
     (tmp_path / "running.json").write_text(container(running=True, bindings=bindings))
