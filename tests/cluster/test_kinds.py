@@ -5,6 +5,7 @@ kind and Docker are played by a script that notes what it was asked: that kind d
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,10 @@ def nodes(ready: str, heartbeat: str) -> str:
 
 
 @pytest.fixture
-def kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindCluster:
+def kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KindCluster]:
     """None there, and what is created gets Ready. The file `is` says what there is."""
     # Who runs in the background ignores it, and so would the tests that send it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     bindings = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32801"}]}
     (tmp_path / "is").touch()
     (tmp_path / "running.json").write_text(container(running=True, bindings=bindings))
@@ -80,7 +81,8 @@ def kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindCluster:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr("e2e.cluster.kind._SECONDS", 5.0)
     monkeypatch.setattr("e2e.cluster.kind._EVERY", 0.01)
-    return KindCluster()
+    yield KindCluster()
+    signal.signal(signal.SIGINT, before)
 
 
 def asked(folder: Path) -> list[str]:

@@ -262,7 +262,7 @@ class Rollouts(RuleBasedStateMachine):
         nothing is gained by moving them there and back."""
         route, stable = self.operator.seen.route, self.status.stable
         has = route is not None and not route.by_hand and route.weights.get(name) == weight == 100
-        return has and stable is not None and self.ready(stable.revision) == 0
+        return has and stable is not None and self.ready(stable.revision) == self.ready(name) == 0
 
     def trial_is_earned(self, name: str, weight: int) -> None:
         """A revision that is not promoted yet has this weight by its steps, and the replicas for it."""

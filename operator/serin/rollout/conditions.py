@@ -34,22 +34,25 @@ def conditions(
     for fact in facts:
         old = known.get(fact.type)
         since = old.last_transition_time if old is not None and old.status == fact.status else now
-        said = (fact.status, fact.reason, shorten(fact.message), generation)
-        if old is not None and said == (old.status, old.reason, old.message, old.observed_generation):
+        message = shorten(fact.message)
+        if old is not None and _said(old) == (fact.status, fact.reason, message, generation):
             result.append(old)
             continue
-        status, reason, message, of = said
         result.append(
             Condition(
                 type=fact.type,
-                status=status,
-                reason=reason,
+                status=fact.status,
+                reason=fact.reason,
                 message=message,
-                observed_generation=of,
+                observed_generation=generation,
                 last_transition_time=since,
             )
         )
     return tuple(result)
+
+
+def _said(condition: Condition) -> tuple[Status, str, str, int]:
+    return condition.status, condition.reason, condition.message, condition.observed_generation
 
 
 def shorten(message: str) -> str:

@@ -22,11 +22,7 @@ from serin.rollout.standing import Standing
 from serin.rollout.standing import without_replicas
 
 
-def facts_of(
-    memory: Memory,
-    observed: Observed,
-    standing: Standing,
-) -> Iterator[Fact]:
+def facts_of(memory: Memory, observed: Observed, standing: Standing) -> Iterator[Fact]:
     """All conditions that shall be told now."""
     ready = standing.phase in (Phase.HEALTHY, Phase.BAKING)
     yield Fact(ConditionType.READY, "True" if ready else "False", standing.reason, standing.message)
