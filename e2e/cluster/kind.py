@@ -75,8 +75,7 @@ class KindCluster:
     def up(self) -> None:
         """Create it, or start it again where Docker has stopped it; until its node is Ready."""
         nodes = self._ours()
-        # kind writes it last.
-        if nodes and not self._file().exists() and self._not_ready():
+        if nodes and self._begun().exists():
             say(f"{self.name}: its creation did not come to its end, so it begins afresh")
             self._delete()
             nodes = []
@@ -98,7 +97,8 @@ class KindCluster:
         """Delete it. Nothing outlives that, so `purge` has nothing to add."""
         if self._ours():
             self._delete()
-        self._file().unlink(missing_ok=True)
+        for file in (self._file(), self._begun()):
+            file.unlink(missing_ok=True)
 
     def kubeconfig(self) -> Path:
         """One of its own; the user's ~/.kube/config and its current context stay as they are."""
@@ -128,11 +128,13 @@ class KindCluster:
 
     def _create(self) -> None:
         say(f"kind creates {self.name} (a minute, longer the first time)")
-        file = self._file()
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file, begun = self._file(), self._begun()
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        begun.touch()
         file.unlink(missing_ok=True)
         options = [f"--name={self.name}", f"--kubeconfig={file}", "--wait=5m", "--config=-"]
         self._tell("kind", "create", "cluster", *options, given=json.dumps(_CONFIG))
+        begun.unlink()
 
     def _delete(self) -> None:
         self._run("kind", "delete", "cluster", f"--name={self.name}", f"--kubeconfig={self._file()}")
@@ -222,6 +224,10 @@ class KindCluster:
 
     def _file(self) -> Path:
         return state_home() / f"kind-{self.name}.kubeconfig"
+
+    def _begun(self) -> Path:
+        """There while kind creates it: where it is found later, that was interrupted."""
+        return state_home() / f"kind-{self.name}.begun"
 
     @staticmethod
     def _run(*argv: str) -> str:

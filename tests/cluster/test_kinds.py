@@ -222,7 +222,20 @@ def test_a_creation_that_is_interrupted_is_not_taken_for_the_one_before(kind: Ki
     (tmp_path / "interrupted").touch()
     with pytest.raises(KeyboardInterrupt):
         kind.up()
+    assert not list((tmp_path / "state" / "serin").glob("*.kubeconfig")), "of a cluster that is gone"
+    (tmp_path / "interrupted").unlink()
+    kind.up()
+    kind.down()
     assert list((tmp_path / "state" / "serin").iterdir()) == []
+
+
+def test_a_kind_cluster_that_somebody_else_has_stopped_is_started_and_not_made_afresh(
+    kind: KindCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "is").write_text("stopped")
+    kind.up()
+    assert asked(tmp_path) == ["docker start serin-control-plane"]
+    assert kind.gateway() == "127.0.0.1:32801"
 
 
 def test_where_docker_does_not_answer_that_is_said_with_the_other_ways(
