@@ -104,8 +104,6 @@ class Connection:
         # A model that was deleted and made again counts its versions from 1 again.
         if self.resolver is not None:
             self.resolver.forget(models)
-        if self.recorder is not None:
-            self.recorder.forget(models)
         self._on_change(models)
 
     def start(self) -> None:

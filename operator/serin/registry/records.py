@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +24,8 @@ CAPACITY = 256
 FRESH_SECONDS = 300.0
 """How old metrics may be. A version that waits for a metric to be logged costs two requests in that time."""
 
-_Key = tuple[str, int]
+_Key = tuple[str | None, str | None]
+"""The run and the logged model that the metrics are of: those of a version that was made anew are others."""
 
 
 class Facts(Protocol):
@@ -70,24 +70,18 @@ class Recorder:
         if facts.digest != digest:
             why = "is another one in the registry than when the version was deployed or resolved: it was made anew"
             return Record(label, Unreadable(why), Unreadable(f"it {why}"))
-        found = await self._metrics((name, version), facts, fresh=fresh) if metrics else ()
+        found = await self._metrics(facts.run_id, facts.model_id, fresh=fresh) if metrics else ()
         return Record(label, unpack(facts.signature), found)
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Drops what is kept of these models: one that is deleted and made again counts its versions from 1 again."""
-        gone = frozenset(names)
-        for key in [key for key in self._known if key[0] in gone]:
-            del self._known[key]
-
-    async def _metrics(self, key: _Key, facts: VersionFacts, *, fresh: bool) -> tuple[Metric, ...]:
-        asked = self._clock()
+    async def _metrics(self, run_id: str | None, model_id: str | None, *, fresh: bool) -> tuple[Metric, ...]:
+        key, asked = (run_id, model_id), self._clock()
         async with self._slot:
             known = self._known.get(key)
             oldest = asked if fresh else asked - FRESH_SECONDS
             if known is not None and known.at >= oldest:
                 return known.metrics
             at = self._clock()
-            found = await self._registry.metrics(facts.run_id, facts.model_id)
+            found = await self._registry.metrics(run_id, model_id)
             self._known[key] = _Known(found, at)
             self._known.move_to_end(key)
             while len(self._known) > CAPACITY:
