@@ -18,11 +18,13 @@ from serin.api.status import Course
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Phase
+from serin.api.status import Resolved
 from serin.rollout.course import course_of
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.looks import Look as RealLook
 from serin.rollout.looks import next_look
+from serin.rollout.observed import Declared
 from serin.rollout.observed import Health
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
@@ -119,6 +121,12 @@ def spec_of(version: int, plan: str, *, suspended: bool) -> ModelDeploymentSpec:
 
 
 @cache
+def said_of(version: int, plan: str, *, suspended: bool) -> tuple[Resolved, Declared]:
+    """What the registry says of a declaration, and the declaration of its rollout."""
+    return resolved(version), declared(spec_of(version, plan, suspended=suspended))
+
+
+@cache
 def course(plan: str) -> Course:
     """What the status says of a plan."""
     return course_of(declared(spec_of(1, plan, suspended=False)).rollout)
@@ -178,7 +186,8 @@ def verdict(
 
 @cache
 def _verdict(situation: Situation, memory: int) -> Verdict:
-    first, written = _observed(situation, memory_of(memory)), None
+    first = _observed(situation, memory_of(memory))
+    written: Written | None = None
 
     def once(observed: Observed, now: datetime) -> Decision:
         """What follows from a memory is asked for once as it is; the status that follows is that of many memories."""
@@ -186,14 +195,14 @@ def _verdict(situation: Situation, memory: int) -> Verdict:
         if observed is first:
             return decide(observed, now)
         if written is None or written.status is not observed.status:
-            written = Written(observed.status)
+            written = Written(observed.status, canonical(observed.status))
         return _decided(situation, written, now)
 
     decision = check(first, NOW, once)
     plan, planned = decision.plan, decision.plan.route if decision.plan is not None else None
     after = decision.look_again_at
     return Verdict(
-        memory=canonical(decision.status),
+        memory=written.number if written is not None else canonical(decision.status),
         route=Sent(planned.weights, planned.matches, planned.mirror) if planned is not None else None,
         sizes=tuple((one.revision, one.min_replicas) for one in plan.revisions) if plan is not None else (),
         names=plan.names if plan is not None else frozenset(),
@@ -215,6 +224,7 @@ def _look(memory: int, measured: Measured) -> tuple[datetime, Measured] | None:
 def _observed(situation: Situation, status: ModelDeploymentStatus) -> Observed:
     parent, look = situation.parent, situation.look
     declaration = spec_of(parent.version, parent.plan, suspended=parent.suspended)
+    target, rollout = said_of(parent.version, parent.plan, suspended=parent.suspended)
     return Observed(
         name="fraud",
         namespace=NAMESPACE,
@@ -222,9 +232,9 @@ def _observed(situation: Situation, status: ModelDeploymentStatus) -> Observed:
         generation=1,
         spec=declaration,
         status=status,
-        target=resolved(parent.version),
+        target=target,
         registry_down=DOWN if situation.down else None,
-        rollout=declared(declaration),
+        rollout=rollout,
         orders={order.verb: order.value for order in parent.orders},
         serving=ServingState(revisions=dict(situation.healths), route=observed_route(situation.route)),
         platform=PLATFORM,
@@ -239,17 +249,19 @@ def forget() -> None:
 
 
 class Written:
-    """A status, equal to every other that reads the same."""
+    """A status, equal to every other that reads the same; and its number as a memory."""
 
-    def __init__(self, status: ModelDeploymentStatus) -> None:
+    def __init__(self, status: ModelDeploymentStatus, number: int) -> None:
         self.status = status
-        self._text = status.model_dump_json()
+        self.number = number
+        # Those that remember the same and say the same are seldom different.
+        self._hash = hash((number, status.message))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Written) and self._text == other._text
+        return isinstance(other, Written) and self.status == other.status
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return self._hash
 
 
 @lru_cache(maxsize=10_000)

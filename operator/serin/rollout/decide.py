@@ -80,7 +80,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return _told(suspend(memory, suspended, now), observed, spec, suspended, now)
     memory = unsuspend(memory, now)
 
-    memory = replace(memory, resolved=pinned(observed, memory, now))
+    memory = memory.pin(pinned(observed, memory, now))
     memory = carry_out(memory, observed, spec, now)
     name = name_of(observed, spec)
     goal = goal_of(name, observed, spec, memory, now)

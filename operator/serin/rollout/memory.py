@@ -95,6 +95,10 @@ class Memory:
         """The same, with one more thing to tell."""
         return replace(self, events=(*self.events, event))
 
+    def pin(self, resolved: Resolved | None) -> Memory:
+        """The same with this resolution."""
+        return self if resolved is self.resolved else replace(self, resolved=resolved)
+
     def start(self, candidate: Revision, declared: Declared, now: datetime) -> Memory:
         """A rollout of the candidate begins, without traffic, by what is declared now."""
         course = course_of(declared.rollout) if self.stable is not None else first_course(declared.rollout)

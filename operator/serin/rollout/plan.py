@@ -72,6 +72,8 @@ def counted(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
         return role.model_copy(update={"replicas": replicas, "ready": ready})
 
     stable, candidate, previous = count(memory.stable), count(memory.candidate), count(memory.previous)
+    if stable is memory.stable and candidate is memory.candidate and previous is memory.previous:
+        return memory
     return replace(memory, stable=stable, candidate=candidate, previous=previous)
 
 

@@ -66,7 +66,7 @@ def standing_of(
     if spec is not None and memory.candidate is not None and memory.rollout is not None:
         rolling = _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
         after = _after(memory, memory.rollout, goal)
-        return replace(rolling, message=f"{rolling.message}{after}")
+        return replace(rolling, message=f"{rolling.message}{after}") if after else rolling
     rejection = memory.rejection(goal.revision)
     if rejection is not None:
         return _rolled_back(memory, observed, f"{rejection.version} rejected: {rejection.message}", spec, now)
