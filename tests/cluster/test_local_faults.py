@@ -28,8 +28,14 @@ def up(command: Command, probe_archive: Path) -> Command:
 
 
 def main_process(command: Command, program: str) -> int:
-    """The oldest process of a program: its children, like containerd's shims, come later."""
-    return min(command.processes()[program])
+    """The oldest process of a program: its children, like containerd's shims, come later, if with lower numbers where
+    those begin anew."""
+    return min(command.processes()[program], key=_started)
+
+
+def _started(pid: int) -> int:
+    """When, in the kernel's ticks: proc_pid_stat(5), field 22."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 @pytest.mark.parametrize(
