@@ -71,7 +71,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         # Children go by owner reference; a deletion waits for nothing of ours.
         return Decision(status=observed.status)
     observed = rewind(observed, now)
-    memory = Memory.of(observed.status)
+    memory = before = Memory.of(observed.status)
     if isinstance(observed.spec, Problem):
         return _without_spec(memory, observed, observed.spec, now)
     spec = observed.spec
@@ -114,7 +114,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         status=status,
         plan=plan,
         events=(*memory.events, *_complaints(observed, status)),
-        may_wait=_only_waits(Memory.of(observed.status), memory, stays=_stays(plan, observed)),
+        may_wait=_only_waits(before, memory, stays=_stays(plan, observed)),
         look_again_at=now
         if earns(memory, observed) or new_to_us(memory, observed) or goes_on
         else next_moment(memory, observed, spec, now),
@@ -170,8 +170,8 @@ def _only_waits(before: Memory, after: Memory, *, stays: bool) -> bool:
         # While the route stays, it tells that requests reach the candidate.
         return rollout.model_copy(update={"waiting_since": None, "had_traffic": rollout.had_traffic and not stays})
 
-    same = replace(after, rollout=before.rollout, events=before.events, traffic=before.traffic)
-    return same == before and (after.rollout is before.rollout or essence(after.rollout) == essence(before.rollout))
+    same = after.lasting() == before.lasting()
+    return same and (after.rollout is before.rollout or essence(after.rollout) == essence(before.rollout))
 
 
 def _complaints(observed: Observed, after: ModelDeploymentStatus) -> Iterator[Event]:

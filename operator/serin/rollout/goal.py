@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import attrgetter
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
@@ -17,6 +18,9 @@ from serin.rollout.plan import gateways
 from serin.rollout.revision import revision_name
 from serin.rollout.revision import template_for
 from serin.rollout.revision import version_label
+
+# What was asked for anew says no time; what is remembered says when it was asked for.
+_said = attrgetter(*(name for name in Resolved.model_fields if name != "resolved_at"))
 
 
 def name_of(observed: Observed, spec: ModelDeploymentSpec) -> str | Problem:
@@ -79,8 +83,6 @@ def pinned(observed: Observed, memory: Memory, now: datetime) -> Resolved | None
     if isinstance(observed.target, Problem):
         return memory.resolved
     before = memory.resolved
-    # What was asked for anew says no time; what is remembered says when it was asked for.
-    at = before.resolved_at if before is not None else None
-    if observed.target.model_copy(update={"resolved_at": at}) == before:
+    if before is not None and _said(observed.target) == _said(before):
         return before
     return observed.target.model_copy(update={"resolved_at": now})

@@ -5,13 +5,16 @@ Every transition takes a Memory and returns another; nothing is changed in place
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import fields
 from dataclasses import replace
 from datetime import datetime
 from datetime import timedelta
+from operator import attrgetter
 
 from serin.api.analysis import CheckStatus
 from serin.api.quantities import span
@@ -82,6 +85,10 @@ class Memory:
             rejected=status.rejected,
             handled=status.handled,
         )
+
+    def lasting(self) -> tuple[object, ...]:
+        """All that is remembered but how far the rollout is, and what the gateway makes of it."""
+        return _lasting(self)
 
     def revisions(self) -> Iterator[Revision]:
         """The revisions that have a role."""
@@ -273,6 +280,11 @@ class Memory:
             ended_at=now,
         )
         return replace(self, history=(entry, *self.history)[:HISTORY_LENGTH], candidate=None, rollout=None)
+
+
+_lasting: Callable[[Memory], tuple[object, ...]] = attrgetter(
+    *(one.name for one in fields(Memory) if one.name not in {"rollout", "traffic", "events"})
+)
 
 
 def cold(revision: Revision) -> Revision:

@@ -21,6 +21,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
 from serin.rollout.revision import version_in
 from serin.rollout.standing import standing_of
+from serin.rollout.steps import Wait
 
 
 def report(
@@ -32,7 +33,8 @@ def report(
 ) -> ModelDeploymentStatus:
     """The status that says all this of the roles as they are ``counted``. ``goal`` is the declared revision, or the
     problem that is told instead."""
-    standing = standing_of(memory, observed, spec, goal, now)
+    wait = awaited(memory, observed, spec, now) if spec is not None and not spec.suspend else None
+    standing = standing_of(memory, observed, spec, goal, now, wait.message if wait is not None else "")
     facts = facts_of(memory, observed, standing)
     return ModelDeploymentStatus(
         observed_generation=observed.generation,
@@ -45,7 +47,7 @@ def report(
         candidate=memory.candidate,
         previous=memory.previous,
         fallback=memory.fallback,
-        rollout=_rollout(memory, observed, spec, now),
+        rollout=_rollout(memory, observed, spec, wait),
         traffic=memory.traffic,
         analysis=memory.analysis,
         retiring=memory.retiring,
@@ -78,7 +80,7 @@ def shares(memory: Memory, observed: Observed) -> tuple[Share, ...]:
 
 
 def _rollout(
-    memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime
+    memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, wait: Wait | None
 ) -> RolloutStatus | None:
     if memory.rollout is None:
         return None
@@ -87,7 +89,6 @@ def _rollout(
         if spec is not None:
             waiting, reason = ("spec.suspend to be false", Reason.SUSPENDED)
         return memory.rollout.model_copy(update={"waiting_for": waiting, "waiting_reason": reason.value})
-    wait = awaited(memory, observed, spec, now)
     if wait is None:
         return memory.rollout
     told = shorten(wait.message + _outdated(memory, observed))

@@ -28,7 +28,8 @@ KSERVE_NAME_OVERHEAD = 12
 
 _NAMED = re.compile(rf"-(v\d+)-[0-9a-f]{{{HASH_LENGTH}}}$")
 
-_POD_FIELDS = (
+_MODEL_FIELDS = ("registry", "name", "version", "run_id", "artifact_uri", "digest")
+_POD_FIELDS = {
     "backend",
     "runtime",
     "protocol",
@@ -37,7 +38,8 @@ _POD_FIELDS = (
     "env",
     "workers",
     "overrides",
-)
+}
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def version_label(version: int) -> str:
@@ -59,13 +61,11 @@ def revision_name(name: str, namespace: str, resolved: Resolved, serving: Servin
     """
     identity = {
         "name": name,
-        "model": resolved.model_dump(
-            mode="json", include={"registry", "name", "version", "run_id", "artifact_uri", "digest"}
-        ),
-        "serving": serving.model_dump(mode="json", include=set(_POD_FIELDS), exclude_defaults=True),
+        "model": {field: getattr(resolved, field) for field in _MODEL_FIELDS},
+        "serving": serving.model_dump(mode="json", include=_POD_FIELDS, exclude_defaults=True),
     }
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    suffix = f"-{version_label(resolved.version)}-{hashlib.sha256(canonical.encode()).hexdigest()[:HASH_LENGTH]}"
+    digest = hashlib.sha256(_canonical(identity).encode()).hexdigest()
+    suffix = f"-{version_label(resolved.version)}-{digest[:HASH_LENGTH]}"
     room = DNS_LABEL_LENGTH - KSERVE_NAME_OVERHEAD - len(namespace) - len(suffix)
     if room < 1:
         return Problem(

@@ -19,7 +19,6 @@ from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import awaits_evidence
 from serin.rollout.aim import held
 from serin.rollout.awaited import ACCEPT
-from serin.rollout.awaited import waiting_for
 from serin.rollout.course import ALL
 from serin.rollout.course import bakes
 from serin.rollout.health import NO_POD
@@ -57,14 +56,16 @@ def standing_of(
     spec: ModelDeploymentSpec | None,
     goal: Revision | Problem,
     now: datetime,
+    waiting: str,
 ) -> Standing:
-    """Where it stands. What was declared and cannot be done counts more than what is under way."""
+    """Where it stands. What was declared and cannot be done counts more than what is under way. ``waiting``: what the
+    rollout's next move waits for, if there is one."""
     if isinstance(goal, Problem):
         return _problem(goal, memory, observed)
     if observed.obstacles:
         return _problem(observed.obstacles[0], memory, observed)
     if spec is not None and memory.candidate is not None and memory.rollout is not None:
-        rolling = _rolling(memory, memory.candidate, memory.rollout, observed, spec, now)
+        rolling = _rolling(memory, memory.candidate, memory.rollout, observed, spec, now, waiting)
         after = _after(memory, memory.rollout, goal)
         return replace(rolling, message=f"{rolling.message}{after}") if after else rolling
     rejection = memory.rejection(goal.revision)
@@ -114,10 +115,10 @@ def _rolling(
     observed: Observed,
     spec: ModelDeploymentSpec,
     now: datetime,
+    waiting: str,
 ) -> Standing:
-    waiting = waiting_for(memory, observed, spec, now)
     if memory.stable is None:
-        return _first(memory, candidate, observed, spec, now)
+        return _first(memory, candidate, observed, spec, now, waiting)
     down = without_replicas(memory.stable, observed)
     stable = f"; {down}" if down else f"; stable {memory.stable.version}"
     given = sum(one.weight for one in memory.traffic if one.revision == candidate.revision)
@@ -159,10 +160,9 @@ def _after(memory: Memory, rollout: RolloutStatus, goal: Revision) -> str:
 
 
 def _first(
-    memory: Memory, candidate: Revision, observed: Observed, spec: ModelDeploymentSpec, now: datetime
+    memory: Memory, candidate: Revision, observed: Observed, spec: ModelDeploymentSpec, now: datetime, waiting: str
 ) -> Standing:
     """A first version: it gets all traffic when it is ready, and nothing else serves until then."""
-    waiting = waiting_for(memory, observed, spec, now)
     if memory.rollout is not None and memory.rollout.paused is not None:
         return Standing(Phase.PAUSED, memory.rollout.paused.reason, f"{candidate.version}: waiting for {waiting}")
     health = observed.serving.health(candidate.revision)

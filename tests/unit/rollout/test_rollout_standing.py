@@ -105,7 +105,7 @@ def test_before_anything_is_known() -> None:
     scene = Scene()
     observed = scene.observed()
     goal = goal_of(name_of(observed, spec(1)), observed, spec(1), Memory(), scene.now)
-    standing = standing_of(Memory(), observed, spec(1), goal, scene.now)
+    standing = standing_of(Memory(), observed, spec(1), goal, scene.now, waiting="")
     assert (standing.phase, standing.reason, standing.stalled) == (Phase.PENDING, Reason.PENDING, False)
 
 
