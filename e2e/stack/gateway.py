@@ -3,7 +3,9 @@
 Contour's own example manifests, with our images and in our namespace, so that it is what users of Contour run.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from e2e import tools
@@ -103,5 +105,19 @@ _ADJUSTMENTS = {
     ("DaemonSet", "envoy"): _adjust_envoy,
     ("Service", "envoy"): _adjust_envoy_service,
 }
+
+
+@contextmanager
+def without_controller(kubectl: Kubectl) -> Iterator[None]:
+    """Nobody reads routes while the block runs. Envoy goes on with what it was told last."""
+    scale = ["scale", "deployment/contour", "-n", NAMESPACE]
+    kubectl.run(*scale, "--replicas=0")
+    try:
+        kubectl.run("wait", "--for=delete", "pods", "-l", "app=contour", "-n", NAMESPACE, "--timeout=60s")
+        yield
+    finally:
+        kubectl.run(*scale, "--replicas=1")
+        kubectl.run("rollout", "status", "deployment/contour", "-n", NAMESPACE, "--timeout=90s")
+
 
 COMPONENT = Component("gateway", ("contour", "envoy"), _objects)

@@ -1,4 +1,7 @@
-"""Somebody is away: the registry, or the operator. What serves keeps serving, and what was missed is made up for."""
+"""Somebody is away: the registry, the operator, or the gateway's controller.
+
+What serves keeps serving, and what was missed is made up for.
+"""
 
 import time
 
@@ -9,8 +12,12 @@ from e2e.scenarios.room import Room
 from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
+from e2e.stack import gateway
 from e2e.stack import registry
+from e2e.traffic import by_version
 from e2e.watching import unix
+
+_ACCEPT = "the gateway to accept the route with 80 %"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
@@ -61,6 +68,33 @@ def test_registry_is_away_during_a_rollout(ping: Deployment, room: Room) -> None
     assert traffic.failures == []
     assert [(step.version, step.weight) for step in ping.watch.steps(moved)] == [("v2", 20), ("v2", 60)]
     assert {answer.version for answer in traffic.answers()} == {"v1", "v2"}
+
+
+@pytest.mark.nothing_ahead
+@pytest.mark.starting(alias=GOOD, steps=[(20, "5s"), (80, "5s")])
+def test_gateways_controller_is_away_during_a_rollout(ping: Deployment, room: Room) -> None:
+    """A step begins when the gateway acts by it, however long the route has been written by then."""
+    with ping.traffic() as traffic:
+        moved = time.time()
+        ping.move_alias(BETTER)
+        first = ping.step(1, since=moved)
+        with gateway.without_controller(room.world.kubectl):
+            gone = time.time()
+            held = ping.until("it waits for the gateway", lambda seen: _ACCEPT in seen.message, since=first.at)
+            wait_until("the next step would be over", lambda: time.time() > max(held.at, gone) + 10, 20)
+            seen = ping.watch.latest
+            assert seen is not None
+            assert seen.weights == {"v1": 80, "v2": 20}
+            assert seen.condition("TrafficRouted")["status"] == "False"
+            assert "stepStartedAt" not in seen.rollout or seen.rollout["step"] == 1
+            back = time.time()
+        ping.settled(BETTER, since=back)
+    assert traffic.failures == []
+    steps = ping.watch.steps(moved)
+    assert [(step.version, step.weight) for step in steps] == [("v2", 20), ("v2", 80)]
+    assert steps[1].start > back
+    meanwhile = by_version(traffic.answers(first.at + 0.5, back))
+    assert meanwhile["v2"] < meanwhile["v1"]
 
 
 def _names_registry(message: str) -> bool:
