@@ -12,6 +12,7 @@ from e2e.scenarios.world import BETTER
 from e2e.scenarios.world import GOOD
 from e2e.scenarios.world import wait_until
 from e2e.shares import Share
+from e2e.traffic import by_version
 from e2e.traffic import version_of
 from e2e.watching import Seen
 from e2e.watching import unix
@@ -87,6 +88,8 @@ def test_blue_and_green(ping: Deployment) -> None:
         assert _answers(ping, {"x-serin-revision": "candidate"}) == {"v2": _ASKED}
         ordered = ping.order("approve", ping.revision("v2"))
         ping.settled(BETTER, since=ordered)
+        # The proxies follow a moment after the gateway has said so: nobody would undo what he has not seen.
+        wait_until("v2 answers", lambda: by_version(traffic.answers(ordered)).get("v2"), 10)
         # And back within seconds: the one before is still warm.
         undone = ping.order("undo", ping.revision("v2"))
         back = ping.until("v1 is back", _serves_v1, since=undone)
