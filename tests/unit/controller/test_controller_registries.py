@@ -472,6 +472,23 @@ async def test_what_gates_look_at(stage: Stage) -> None:
     assert stage.mlflow.paths().count(api("runs/get")) == 2
 
 
+async def test_an_alias_that_moves_does_not_read_metrics_anew(stage: Stage) -> None:
+    """Another deployment's, say: a version that waits for its metrics would start at once, and not when it is due."""
+    stage.declare()
+    stage.note(ALIAS)
+    stage.mlflow.handlers[api("runs/get")] = answer({"run": {"data": {"metrics": [{"key": "f1", "value": 0.9}]}}})
+    await stage.resolved(ALIAS)
+    asked = gated(await stage.resolved(VERSION))
+    await stage.registries.records(KEY, asked)
+    await stage.told(lambda ready: ready["status"] == "True")
+    while len(stage.queue):
+        await stage.woken()
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    await stage.registries.records(KEY, asked)
+    assert stage.mlflow.paths().count(api("runs/get")) == 1
+
+
 async def test_a_stable_version_that_is_gone_is_told_of(stage: Stage) -> None:
     stage.declare()
     asked = gated(await stage.resolved(VERSION), stable=Origin("default", "iris", 7, "d7"), metrics=False)
