@@ -71,7 +71,7 @@ def later(state: State, length: int) -> State:
     stands = memory.rollout is not None and memory.rollout.paused is not None
     if known.blind:
         return _older(state, length, known)
-    asked = tuple((one, min(age + length, TIMEOUT)) for one, age in known.asked)
+    asked = tuple((one, age + length) for one, age in known.asked if age + length < TIMEOUT)
     known = known._replace(
         asked=requests(state._replace(account=known._replace(asked=asked))).asked,
         held=known.held if stands or not known.stage else min(known.held + length, OLD_ENOUGH),

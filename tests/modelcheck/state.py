@@ -133,7 +133,7 @@ class Account(NamedTuple):
     ago: int = 0
     """How old that is."""
     asked: tuple[tuple[str, int], ...] = ()
-    """For each revision how long ago it got its last request."""
+    """For each revision how long ago it got its last request, where that one may still be on its way."""
     by_hand: bool = False
     """Somebody changed the route or deleted something: nobody has to answer for requests that go astray then."""
     blind: bool = False
@@ -156,7 +156,7 @@ class State(NamedTuple):
     down: bool = False
     """The registry does not answer."""
     seen_parent: tuple[Parent] | None = None
-    """The operator's views, where they are older than what is."""
+    """The operator's views, where they are older than what is and that can still matter."""
     seen_route: tuple[LiveRoute | None] | None = None
     seen_services: tuple[Services] | None = None
     account: Account = Account()
@@ -307,7 +307,8 @@ def _aged(service: Service, later: int, ready_for: int) -> Service:
         pods=tuple(
             pod._replace(
                 ready=min(pod.ready + later, ready_for) if pod.ready >= 0 else -1,
-                at=min(pod.at + later, OLD) if pod.trouble else 0,
+                # That there is no room for it is said again and again: it is never old.
+                at=min(pod.at + later, OLD) if pod.trouble not in ("", "stuck") else 0,
             )
             for pod in service.pods
         )

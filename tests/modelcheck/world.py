@@ -27,7 +27,7 @@ def successors(state: State) -> Iterator[Step]:
     if state.people:
         yield from people_act(state._replace(people=state.people - 1))
     if state.faults:
-        yield from fails(state._replace(faults=state.faults - 1))
+        yield from fails(_without_idle_views(state._replace(faults=state.faults - 1)))
 
 
 # the operator
@@ -42,14 +42,16 @@ def looks(state: State) -> Iterator[Step]:
     fewer = state._replace(faults=state.faults - 1)
     old = [kind for kind, view in zip((PARENT, ROUTE, SERVICES), state[6:9], strict=True) if view is not None]
     for stale in _subsets(old):
-        yield f"the operator looks, its view of {' and '.join(stale)} being old", looked(synced(fewer, *stale))
+        after = looked(synced(fewer, *stale))
+        yield f"the operator looks, its view of {' and '.join(stale)} being old", _without_idle_views(after)
     for before, write, after in reconcile(synced(fewer)):
         if write is None:
             continue
         yield f"the operator looks and crashes after {write}", synced(after)
         if write.kind != PARENT:
             # The answer is lost: it is done, and the operator goes on without knowing.
-            yield f"the operator looks and gets no answer to {write}", _unknown(before, write.kind, after)
+            unknown = _without_idle_views(_unknown(before, write.kind, after))
+            yield f"the operator looks and gets no answer to {write}", unknown
 
 
 def looked(state: State) -> State:
@@ -57,6 +59,11 @@ def looked(state: State) -> State:
     for _, _, after in reconcile(state):
         state = after
     return state
+
+
+def _without_idle_views(state: State) -> State:
+    """To look at an old view is a fault: where none may come any more, all views that are old are alike."""
+    return state if state.faults else synced(state)
 
 
 def _unknown(before: State, kind: str, after: State) -> State:

@@ -5,7 +5,6 @@ Messages name moments, never how long something has lasted: time that passes is 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from serin.api.analysis import Verdict
@@ -13,7 +12,6 @@ from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import format_time
 from serin.api.reasons import Reason
 from serin.api.status import RolloutStatus
-from serin.rollout.aim import aim_of
 from serin.rollout.aim import awaits_approval
 from serin.rollout.aim import awaits_evidence
 from serin.rollout.aim import held
@@ -23,9 +21,10 @@ from serin.rollout.evidence import lacking
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.schedule import startup_deadline
+from serin.rollout.steps import Move
 from serin.rollout.steps import Wait
 from serin.rollout.steps import gateway_answer
-from serin.rollout.steps import obstacle_to
+from serin.rollout.steps import move_of
 from serin.rollout.steps import routed
 from serin.rollout.steps import spread_at
 
@@ -34,19 +33,18 @@ ACCEPT = "to accept the route"
 
 def waiting_for(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> str:
     """What the rollout's next move waits for, and until when; "" without a rollout."""
-    wait = awaited(memory, observed, spec, now)
+    move = move_of(memory, observed, spec, now)
+    wait = awaited(memory, observed, spec, move, now) if move is not None else None
     return wait.message if wait is not None else ""
 
 
-def awaited(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Wait | None:
-    """The same with its reason; None without a rollout."""
-    rollout = memory.rollout
+def awaited(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, move: Move, now: datetime) -> Wait | None:
+    """The same of this ``move``, with its reason; None without a rollout."""
+    rollout, aim, wait = memory.rollout, move.aim, move.wait
     if rollout is None:
         return None
-    aim = aim_of(rollout, now)
     if aim is None:
         return _patience(memory, rollout, now)
-    wait = obstacle_to(aim, memory, observed, spec, now)
     if wait is None:
         spread = spread_at(memory, observed) if routed(memory, observed, aim) else None
         if spread is not None:
@@ -56,11 +54,11 @@ def awaited(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: 
     if wait.reason is Reason.WAITING_FOR_GATEWAY:
         wait = _gateway(observed, wait.message)
     if wait.until is not None:
-        return replace(wait, message=f"{wait.message}, at {format_time(wait.until)}")
+        return Wait(wait.reason, f"{wait.message}, at {format_time(wait.until)}", wait.until)
     deadline = startup_deadline(memory, spec)
     # Past it nothing happens by itself, to a first version say.
     due = deadline is not None and now < deadline
-    return replace(wait, message=f"{wait.message} (until {_moment(deadline)})") if due else wait
+    return Wait(wait.reason, f"{wait.message} (until {_moment(deadline)})") if due else wait
 
 
 def _gateway(observed: Observed, message: str) -> Wait:

@@ -61,7 +61,9 @@ from serin.rollout.standing import without_replicas
 from serin.rollout.steps import advance
 from serin.rollout.steps import at_least
 from serin.rollout.steps import earns
+from serin.rollout.steps import move_of
 from serin.rollout.steps import new_to_us
+from serin.rollout.steps import stage_of
 
 
 def decide(observed: Observed, now: datetime) -> Decision:
@@ -107,9 +109,11 @@ def decide(observed: Observed, now: datetime) -> Decision:
     goes_on = _freed(memory, goal)
     goal = _next(memory, goal)
     memory = memory.route(shares(memory, observed), observed.serving.route)
-    roles = counted(memory, observed, spec, now)
-    status = report(roles, observed, spec, goal, now)
-    plan = plan_of(roles, observed, spec, now)
+    move = move_of(memory, observed, spec, now)
+    stage = stage_of(memory, observed, move)
+    roles = counted(memory, observed, spec, stage, now)
+    status = report(roles, observed, spec, goal, move, now)
+    plan = plan_of(roles, observed, spec, stage, now)
     return Decision(
         status=status,
         plan=plan,
@@ -117,7 +121,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
         may_wait=_only_waits(before, memory, stays=_stays(plan, observed)),
         look_again_at=now
         if earns(memory, observed) or new_to_us(memory, observed) or goes_on
-        else next_moment(memory, observed, spec, now),
+        else next_moment(memory, observed, spec, move, now),
     )
 
 
@@ -147,7 +151,10 @@ def _told(
 ) -> Decision:
     """Nothing is changed, and why."""
     memory = memory.route(shares(memory, observed), observed.serving.route)
-    status = report(counted(memory, observed, spec, now), observed, spec, problem, now)
+    active = spec if spec is not None and not spec.suspend else None
+    move = move_of(memory, observed, active, now) if active is not None else None
+    roles = counted(memory, observed, active, stage_of(memory, observed, move), now)
+    status = report(roles, observed, spec, problem, move, now)
     return Decision(status=status, events=tuple(_complaints(observed, status)))
 
 
@@ -283,10 +290,10 @@ def failure_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | N
     if failure is not None or spec is None:
         return failure
     deadline = startup_deadline(memory, spec)
+    if deadline is None or now < deadline:
+        return None
     # While nobody looked the deadline may have passed and the replicas have become ready: then it was met.
     missing = health.ready < at_least(memory, observed, needed_replicas(spec, memory.rollout, now))
     # Its object may never have been made: refused, or in the way of an older one that is still being deleted.
     made = memory.candidate.revision in observed.serving.revisions
-    if deadline is None or now < deadline or not missing or not made:
-        return None
-    return overdue(health, spec.serving.startup_deadline)
+    return overdue(health, spec.serving.startup_deadline) if missing and made else None

@@ -9,6 +9,7 @@ from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Traffic
 from serin.api.status import Revision
+from serin.rollout.aim import Aim
 from serin.rollout.aim import needed
 from serin.rollout.aim import replicas_for
 from serin.rollout.course import crowd
@@ -22,17 +23,18 @@ from serin.rollout.naming import mirror
 from serin.rollout.naming import weights
 from serin.rollout.observed import Observed
 from serin.rollout.steps import routed
-from serin.rollout.steps import stage_of
 
 
-def plan_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> ServingPlan:
-    """Everything that shall exist now, of the roles as they are ``counted``."""
+def plan_of(
+    memory: Memory, observed: Observed, spec: ModelDeploymentSpec, stage: Aim | None, now: datetime
+) -> ServingPlan:
+    """Everything that shall exist now, of the roles as they are ``counted``, with the requests routed by ``stage``."""
     return ServingPlan(
         name=observed.name,
         namespace=observed.namespace,
         uid=observed.uid,
         revisions=tuple(_planned(role, spec) for role in memory.revisions()),
-        route=_route(memory, observed, spec, now),
+        route=_route(memory, observed, spec, stage, now),
         keep=frozenset(leaving.revision for leaving in memory.retiring),
     )
 
@@ -56,16 +58,18 @@ def withdrawal_of(memory: Memory, observed: Observed, now: datetime) -> ServingP
     )
 
 
-def counted(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, now: datetime) -> Memory:
-    """Each role with the replicas that it shall have at least, and those that are ready. While nothing is carried out
-    it shall have as many as before, whatever falls due."""
+def counted(
+    memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, stage: Aim | None, now: datetime
+) -> Memory:
+    """Each role with the replicas that it shall have at least for ``stage``, and those that are ready. While nothing is
+    carried out, without a spec that is, it shall have as many as before, whatever falls due."""
 
     def count(role: Revision | None) -> Revision | None:
         if role is None:
             return None
         replicas = role.replicas
-        if spec is not None and not spec.suspend:
-            replicas = _least(spec, memory, observed, role, now)
+        if spec is not None:
+            replicas = _least(spec, memory, observed, role, stage, now)
         ready = observed.serving.health(role.revision).ready
         if (replicas, ready) == (role.replicas, role.ready):
             return role
@@ -77,17 +81,18 @@ def counted(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
     return replace(memory, stable=stable, candidate=candidate, previous=previous)
 
 
-def _least(spec: ModelDeploymentSpec, memory: Memory, observed: Observed, role: Revision, now: datetime) -> int:
+def _least(
+    spec: ModelDeploymentSpec, memory: Memory, observed: Observed, role: Revision, stage: Aim | None, now: datetime
+) -> int:
     """Replicas that a revision shall have at least. Those that may have to take all the traffic stay able to."""
     rollout = memory.rollout
     if role is memory.candidate and rollout is not None:
         least = replicas_for(spec, role, rollout, now)
-        aim = stage_of(memory, observed, spec, now)
-        if aim is not None:
+        if stage is not None:
             # Also of a step that it is not in yet, where nobody else answers.
-            least = max(least, needed(spec, rollout, aim.stage))
+            least = max(least, needed(spec, rollout, stage.stage))
         route, ready = observed.serving.route, observed.serving.health(role.revision).ready
-        settled = route.spares(role.revision) if aim is None else routed(memory, observed, aim)
+        settled = route.spares(role.revision) if stage is None else routed(memory, observed, stage)
         if settled:
             return least
         # Until the gateway says that it acts by what is wanted now, it may give the candidate what it had before, also
@@ -130,9 +135,10 @@ def _planned(role: Revision, spec: ModelDeploymentSpec) -> PlannedRevision:
     )
 
 
-def _route(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> PlannedRoute | None:
+def _route(
+    memory: Memory, observed: Observed, spec: ModelDeploymentSpec, aim: Aim | None, now: datetime
+) -> PlannedRoute | None:
     """None while nothing can serve, and without a gateway."""
-    aim = stage_of(memory, observed, spec, now)
     named = weights(memory, observed, aim.weight if aim is not None else 0, now)
     # Settings that lost their gateways leave a route where it is, but not its weights: it still serves.
     known = gateways(observed, spec) or observed.serving.route.gateways

@@ -21,6 +21,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.plan import hostnames
 from serin.rollout.revision import version_in
 from serin.rollout.standing import standing_of
+from serin.rollout.steps import Move
 from serin.rollout.steps import Wait
 
 
@@ -29,11 +30,12 @@ def report(
     observed: Observed,
     spec: ModelDeploymentSpec | None,
     goal: Revision | Problem,
+    move: Move | None,
     now: datetime,
 ) -> ModelDeploymentStatus:
     """The status that says all this of the roles as they are ``counted``. ``goal`` is the declared revision, or the
-    problem that is told instead."""
-    wait = awaited(memory, observed, spec, now) if spec is not None and not spec.suspend else None
+    problem that is told instead; ``move`` the rollout's next one, where there is one and anything is carried out."""
+    wait = awaited(memory, observed, spec, move, now) if spec is not None and move is not None else None
     standing = standing_of(memory, observed, spec, goal, now, wait.message if wait is not None else "")
     facts = facts_of(memory, observed, standing)
     return ModelDeploymentStatus(

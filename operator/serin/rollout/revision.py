@@ -103,6 +103,8 @@ def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platfo
 
 
 def _reserved(overrides: dict[str, Any]) -> Problem | None:
+    if not overrides:
+        return None
     for path, instead in RESERVED_OVERRIDES.items():
         found: Any = overrides
         for part in path:

@@ -9,12 +9,11 @@ from datetime import timedelta
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.quantities import span
 from serin.api.status import ConditionType
-from serin.rollout.aim import aim_of
 from serin.rollout.looks import next_look
 from serin.rollout.looks import passes_until
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
-from serin.rollout.steps import obstacle_to
+from serin.rollout.steps import Move
 from serin.rollout.steps import spread_at
 
 # What is missing may be made at any time, and not every maker tells us.
@@ -24,9 +23,12 @@ LOOK_AGAIN = timedelta(minutes=1)
 ANSWER = timedelta(minutes=1)
 
 
-def next_moment(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> datetime | None:
-    """The earliest time after ``now`` at which :func:`decide` may come to another decision by itself."""
-    return min((moment for moment in _moments(memory, observed, spec, now) if moment > now), default=None)
+def next_moment(
+    memory: Memory, observed: Observed, spec: ModelDeploymentSpec, move: Move | None, now: datetime
+) -> datetime | None:
+    """The earliest time after ``now`` at which :func:`decide` may come to another decision by itself. ``move``: that of
+    this memory."""
+    return min((moment for moment in _moments(memory, observed, spec, move, now) if moment > now), default=None)
 
 
 def startup_deadline(memory: Memory, spec: ModelDeploymentSpec) -> datetime | None:
@@ -46,7 +48,9 @@ def answer_due(observed: Observed, now: datetime) -> datetime:
     return next(told, now) + ANSWER
 
 
-def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Iterator[datetime]:
+def _moments(
+    memory: Memory, observed: Observed, spec: ModelDeploymentSpec, move: Move | None, now: datetime
+) -> Iterator[datetime]:
     if observed.unmet is not None:
         yield now + LOOK_AGAIN
     if observed.serving.route.pending:
@@ -66,10 +70,8 @@ def _moments(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now:
         spread = spread_at(memory, observed)
         if spread is not None:
             yield spread
-        aim = aim_of(rollout, now)
-        wait = obstacle_to(aim, memory, observed, spec, now) if aim is not None else None
-        if wait is not None and wait.until is not None:
-            yield wait.until
+        if move is not None and move.wait is not None and move.wait.until is not None:
+            yield move.wait.until
     if memory.stable is not None and memory.stable.floor_until is not None:
         yield memory.stable.floor_until
     if memory.previous is not None and memory.previous.goes_at is not None:

@@ -44,26 +44,54 @@ SPREADING = timedelta(seconds=2)
 UNANSWERED = frozenset({Reason.RESOLVING, Reason.REGISTRY_UNAVAILABLE, Reason.REGISTRY_REFUSED})
 
 
-def stage_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Aim | None:
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What the next step waits for, and until when as far as that is known."""
+
+    reason: Reason
+    message: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The next move of a rollout."""
+
+    aim: Aim | None
+    """None while the current step holds, or waits for a person."""
+    wait: Wait | None
+    """What keeps the candidate from there; None where nothing does."""
+
+
+def move_of(memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Move | None:
+    """Where the rollout goes next; None without one. A decision asks once, when nothing changes any more."""
+    if memory.rollout is None:
+        return None
+    aim = aim_of(memory.rollout, now)
+    return Move(aim, obstacle_to(aim, memory, observed, spec, now) if aim is not None else None)
+
+
+def stage_of(memory: Memory, observed: Observed, move: Move | None) -> Aim | None:
     """The stage by which the requests shall be routed now; None while the candidate shall get nothing. Never more than
-    what it has earned."""
+    what it has earned. ``move``: that of this memory."""
     rollout, candidate = memory.rollout, memory.candidate
-    if rollout is None or candidate is None or new_to_us(memory, observed):
+    if rollout is None or candidate is None or move is None or new_to_us(memory, observed):
         return None
     serving = observed.serving
-    # Where the stable revision has none either nothing is gained by moving everything to that and back.
-    nobody = stranded(memory, observed) and serving.route.shares == {candidate.revision: ALL}
-    if serving.health(candidate.revision).ready == 0 and not nobody:
-        return None
+    if serving.health(candidate.revision).ready == 0:
+        nobody = stranded(memory, observed) and serving.route.shares == {candidate.revision: ALL}
+        if not nobody:
+            return None
+        # The stable revision has none either: nothing is gained by moving everything to that and back.
     if memory.stable is not None and serving.route.exists and not serving.route.knows(candidate.revision):
         # Also where somebody took it out of the route by hand: it comes back as it came in.
         return None
-    aim = None if earns(memory, observed) else aim_of(rollout, now)
+    aim = None if earns(memory, observed) else move.aim
     # What comes in the way after the route was written, such as a registry that goes, takes nothing back. A route
     # without the stable revision is none of ours, but one that a hand wrote.
     ours = memory.stable is None or memory.stable.revision in serving.route.weights
     written = ours and aim is not None and carries(memory, observed, aim)
-    if aim is not None and (written or obstacle_to(aim, memory, observed, spec, now) is None):
+    if aim is not None and (written or move.wait is None):
         return aim
     if ours and stranded(memory, observed) and carries(memory, observed, following(rollout)):
         # Not established, for nothing is while the stable revision is down; but whoever pauses it now, or the deadline,
@@ -91,15 +119,6 @@ def new_to_us(memory: Memory, observed: Observed) -> bool:
     if memory.stable is not None or candidate is None or (known is not None and known.revision == candidate.revision):
         return False
     return observed.serving.health(candidate.revision).ready > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What the next step waits for, and until when as far as that is known."""
-
-    reason: Reason
-    message: str
-    until: datetime | None = None
 
 
 def obstacle_to(aim: Aim, memory: Memory, observed: Observed, spec: ModelDeploymentSpec, now: datetime) -> Wait | None:
