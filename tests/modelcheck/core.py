@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
+from functools import cached_property
 from functools import lru_cache
 from typing import Any
 from typing import NamedTuple
@@ -19,7 +20,6 @@ from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
 from serin.api.status import Phase
 from serin.api.status import Resolved
-from serin.rollout.course import course_of
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.looks import Look as RealLook
@@ -129,7 +129,7 @@ def said_of(version: int, plan: str, *, suspended: bool) -> tuple[Resolved, Decl
 @cache
 def course(plan: str) -> Course:
     """What the status says of a plan."""
-    return course_of(declared(spec_of(1, plan, suspended=False)).rollout)
+    return declared(spec_of(1, plan, suspended=False)).course
 
 
 @cache
@@ -187,15 +187,16 @@ def verdict(
 @cache
 def _verdict(situation: Situation, memory: int) -> Verdict:
     first = _observed(situation, memory_of(memory))
+    asked: ModelDeploymentStatus | None = None
     written: Written | None = None
 
     def once(observed: Observed, now: datetime) -> Decision:
         """What follows from a memory is asked for once as it is; the status that follows is that of many memories."""
-        nonlocal written
+        nonlocal asked, written
         if observed is first:
             return decide(observed, now)
-        if written is None or written.status is not observed.status:
-            written = Written(observed.status, canonical(observed.status))
+        if written is None or asked is not observed.status:
+            asked, written = observed.status, _known(Written(observed.status))
         return _decided(situation, written, now)
 
     decision = check(first, NOW, once)
@@ -249,19 +250,33 @@ def forget() -> None:
 
 
 class Written:
-    """A status, equal to every other that reads the same; and its number as a memory."""
+    """A status, equal to every other that reads the same."""
 
-    def __init__(self, status: ModelDeploymentStatus, number: int) -> None:
+    def __init__(self, status: ModelDeploymentStatus) -> None:
         self.status = status
-        self.number = number
-        # Those that remember the same and say the same are seldom different.
-        self._hash = hash((number, status.message))
+        # By what differs most often.
+        rollout, floor = status.rollout, status.stable.floor_until if status.stable is not None else None
+        moments = (rollout.trial_since, rollout.waiting_since, rollout.step_started_at) if rollout is not None else ()
+        drained = (one.drained_at for one in status.retiring)
+        told = (condition.message for condition in status.conditions)
+        self._hash = hash((status.message, floor, *moments, *drained, *told))
+
+    @cached_property
+    def number(self) -> int:
+        """Its number as a memory."""
+        return canonical(self.status)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Written) and self.status == other.status
 
     def __hash__(self) -> int:
         return self._hash
+
+
+@cache
+def _known(written: Written) -> Written:
+    """The first of those that are equal."""
+    return written
 
 
 @lru_cache(maxsize=10_000)

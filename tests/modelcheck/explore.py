@@ -17,10 +17,9 @@ from tests.modelcheck.core import VERSIONS
 from tests.modelcheck.core import course
 from tests.modelcheck.core import name
 from tests.modelcheck.nature import accepted
+from tests.modelcheck.nature import complete
 from tests.modelcheck.nature import decided
 from tests.modelcheck.nature import due
-from tests.modelcheck.nature import grown
-from tests.modelcheck.nature import healed
 from tests.modelcheck.nature import later
 from tests.modelcheck.nature import with_service
 from tests.modelcheck.promises import Broken
@@ -174,9 +173,8 @@ def _works(state: State) -> State:
     """Everybody does their work once, in no time."""
     state = looked(state)
     for revision, service in state.services:
-        while grown(healed(service)) != service:
-            service = grown(healed(service))
-        state = with_service(state, revision, service)
+        if complete(service) != service:
+            state = with_service(state, revision, complete(service))
     if state.route is not None and state.route.answer != "accepted":
         state = accepted(state)
     return looked(state)

@@ -112,15 +112,23 @@ def healed(service: Service) -> Service:
     return service._replace(pods=in_order(tuple(Pod() if pod.trouble else pod for pod in service.pods)))
 
 
+@cache
+def complete(service: Service) -> Service:
+    """All that is wanted, ready."""
+    while grown(healed(service)) != service:
+        service = grown(healed(service))
+    return service
+
+
 def in_order(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
     return tuple(sorted(pods, reverse=True))
 
 
 def with_service(state: State, revision: str, service: Service | None) -> State:
     """The state in which one service is another; the operator's view becomes an old one."""
-    services = {**dict(state.services), revision: service}
-    kept: Services = tuple(sorted((one, that) for one, that in services.items() if that is not None))
-    return state._replace(services=kept, seen_services=old_view(state, state.seen_services, state.services))
+    changed = ((one, service if one == revision else that) for one, that in state.services)
+    services: Services = tuple((one, that) for one, that in changed if that is not None)
+    return state._replace(services=services, seen_services=old_view(state, state.seen_services, state.services))
 
 
 def old_view(state: State, seen: tuple[View] | None, value: View) -> tuple[View] | None:
@@ -133,11 +141,12 @@ def requests(state: State) -> Account:
     known = state.account
     if known.blind:
         return known
-    present = dict(state.services)
+    present = [one for one, _ in state.services]
     asked = {one: age for one, age in known.asked if one in present}
     if state.gateway is not None and not known.by_hand:
         asked |= {one: 0 for one in present if state.gateway.reaches(one)}
-    return known._replace(asked=tuple(sorted(asked.items())))
+    told = tuple(sorted(asked.items()))
+    return known if told == known.asked else known._replace(asked=told)
 
 
 def acted(state: State) -> State:

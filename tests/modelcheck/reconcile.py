@@ -54,6 +54,8 @@ def look_of(state: State) -> Look:
 
 def synced(state: State, *stale: str) -> State:
     """The watches catch up, but for these."""
+    if state.seen_parent is None and state.seen_route is None and state.seen_services is None:
+        return state
     return state._replace(
         seen_parent=state.seen_parent if PARENT in stale else None,
         seen_route=state.seen_route if ROUTE in stale else None,

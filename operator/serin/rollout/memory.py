@@ -34,7 +34,6 @@ from serin.api.status import Revision
 from serin.api.status import RolloutStatus
 from serin.api.status import Share
 from serin.rollout.course import bakes
-from serin.rollout.course import course_of
 from serin.rollout.course import first_course
 from serin.rollout.decision import Event
 from serin.rollout.observed import Declared
@@ -108,7 +107,7 @@ class Memory:
 
     def start(self, candidate: Revision, declared: Declared, now: datetime) -> Memory:
         """A rollout of the candidate begins, without traffic, by what is declared now."""
-        course = course_of(declared.rollout) if self.stable is not None else first_course(declared.rollout)
+        course = declared.course if self.stable is not None else first_course(declared.rollout)
         begun = self._begin(candidate, course, declared.policy, now)
         return begun.tell(
             Event("Normal", Reason.DEPLOYING, f"rollout of {candidate.version} started ({candidate.revision})")

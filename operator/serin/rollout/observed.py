@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from dataclasses import field
 from datetime import datetime
 from datetime import timedelta
+from functools import cached_property
 
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Protocol
 from serin.api.reasons import Reason
 from serin.api.rollout import Rollout
+from serin.api.status import Course
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import PolicyUse
 from serin.api.status import Resolved
+from serin.rollout.course import course_of
 from serin.rollout.looks import Look
 from serin.rollout.records import Records
 
@@ -166,13 +169,18 @@ class ServingState:
         return self.revisions.get(revision, _NOTHING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Declared:
     """How a rollout that starts now would go."""
 
     rollout: Rollout = field(default_factory=Rollout)
     policy: PolicyUse | None = None
     """The RolloutPolicy that says so, where it is not the ModelDeployment itself."""
+
+    @cached_property
+    def course(self) -> Course:
+        """What the status would keep of it."""
+        return course_of(self.rollout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from serin.api.status import Share
 from serin.rollout.awaited import awaited
 from serin.rollout.conditions import conditions
 from serin.rollout.conditions import shorten
-from serin.rollout.course import course_of
 from serin.rollout.facts import facts_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
@@ -102,7 +101,7 @@ def _outdated(memory: Memory, observed: Observed) -> str:
     rollout, declared = memory.rollout, observed.rollout
     if rollout is None or rollout.undo or memory.stable is None:
         return ""
-    if not isinstance(declared, Problem) and rollout.course == course_of(declared.rollout):
+    if not isinstance(declared, Problem) and rollout.course == declared.course:
         return ""
     source = f"RolloutPolicy {rollout.policy.name}" if rollout.policy is not None else "spec.rollout"
     return f"; {source} changed since: this rollout goes on as it started"
