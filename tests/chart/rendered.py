@@ -88,6 +88,11 @@ def _rendered(*arguments: str) -> str:
     return generate.render(*arguments)
 
 
+def without_crds(*names: str) -> Json:
+    """Values that leave out the CRDs, half of Helm's time, where none of these names is about them."""
+    return {} if any(name.split(".")[0] == "crds" for name in names) else {"crds.install": False}
+
+
 def refusal(values: Json) -> str:
     """What Helm says against these values."""
     try:
