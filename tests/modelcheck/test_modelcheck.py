@@ -23,13 +23,18 @@ from serin.rollout import steps
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
+from tests.modelcheck import state
+from tests.modelcheck.core import STABLE_FOR
 from tests.modelcheck.core import forget
 from tests.modelcheck.explore import Counterexample
 from tests.modelcheck.explore import alone
 from tests.modelcheck.explore import explore
 from tests.modelcheck.explore import fresh
 from tests.modelcheck.explore import in_use
+from tests.modelcheck.state import NOW
+from tests.modelcheck.state import Measured
 from tests.modelcheck.state import State
+from tests.modelcheck.world import successors
 
 MOST = 9_000
 Seed = Callable[[pytest.MonkeyPatch], None]
@@ -61,6 +66,47 @@ def test_every_promise_is_kept(start: Callable[..., State], plan: str, people: i
     assert found.complete
     assert found.rested == found.states > 50
     assert found.transitions > found.states
+
+
+Step = tuple[State, str, State]
+
+
+def test_what_is_older_than_anything_that_is_counted_is_all_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    passing = next(after for _, _, after in _steps(in_use("judged", 0, 0)) if after.account.passing)
+    # Its pass grows old, and so do replicas that are waited for.
+    start = passing._replace(measured=Measured.LATE)
+    known = set(_steps(start))
+    with monkeypatch.context() as longer:
+        longer.setattr(state, "OLD", state.OLD + 30)
+        longer.setattr(state, "LONG_AGO", NOW - timedelta(seconds=state.OLD))
+        _forget_times()
+        steps = set(_steps(start))
+    _forget_times()
+    assert len(steps) > len(known)
+    assert {(_capped(before), label, _capped(after)) for before, label, after in steps} == known
+
+
+def _forget_times() -> None:
+    forget()
+    for remembered in (state.shifted, state._aged):
+        remembered.cache_clear()
+
+
+def _steps(start: State) -> Iterator[Step]:
+    """All that can come after it, nearest first."""
+    found, ahead = {start}, [start]
+    for before in ahead:
+        for label, after in successors(before):
+            yield before, label, after
+            if after not in found:
+                found.add(after)
+                ahead.append(after)
+
+
+def _capped(one: State) -> State:
+    """The same with times that are no older than OLD."""
+    services = state.aged(one.services, 0, STABLE_FOR)
+    return one._replace(memory=state.canonical(state.memory_of(one.memory)), services=services)
 
 
 def _nothing(*_: Any, **__: Any) -> timedelta:
@@ -200,11 +246,11 @@ def test_a_mistake_in_the_core_is_found(
     finding: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    state = start(plan, people, faults)
+    begun = start(plan, people, faults)
     seed(monkeypatch)
     forget()
     with pytest.raises(Counterexample) as found:
-        explore(state, most=MOST)
+        explore(begun, most=MOST)
     history = str(found.value)
     assert finding in history
     assert "v2 declared; stable v1" in history
