@@ -33,14 +33,9 @@ def conditions(
     result = []
     for fact in facts:
         old = known.get(fact.type)
-        same = old is not None and old.status == fact.status
-        since = old.last_transition_time if old is not None and same else now
+        since = old.last_transition_time if old is not None and old.status == fact.status else now
         message = shorten(fact.message)
-        if (
-            old is not None
-            and same
-            and (old.reason, old.message, old.observed_generation) == (fact.reason, message, generation)
-        ):
+        if old is not None and _said(old) == (fact.status, fact.reason, message, generation):
             result.append(old)
             continue
         result.append(
@@ -54,6 +49,10 @@ def conditions(
             )
         )
     return tuple(result)
+
+
+def _said(condition: Condition) -> tuple[Status, str, str, int]:
+    return condition.status, condition.reason, condition.message, condition.observed_generation
 
 
 def shorten(message: str) -> str:
