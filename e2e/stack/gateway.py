@@ -25,8 +25,8 @@ HTTP_PORT = 8080
 
 # Upstream asks for nothing, which on a node that is busy is what it gets: while six model servers started on two cores
 # Envoy answered nothing for seven seconds, and requests that were sent meanwhile ended with 504 (seen).
-_ENVOY_REQUESTS = {"cpu": "200m", "memory": "128Mi"}
-_CONTOUR_REQUESTS = {"cpu": "100m", "memory": "64Mi"}
+_ENVOY_REQUESTS = {"cpu": "100m", "memory": "128Mi"}
+_CONTOUR_REQUESTS = {"cpu": "20m", "memory": "64Mi"}
 
 _CONTOUR = "ghcr.io/projectcontour/contour:v1.33.8"
 _ENVOY = "docker.io/envoyproxy/envoy:distroless-v1.38.9"
