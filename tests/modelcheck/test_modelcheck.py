@@ -42,10 +42,10 @@ Seed = Callable[[pytest.MonkeyPatch], None]
 
 @pytest.fixture(autouse=True)
 def _decided_anew() -> Iterator[None]:
-    """Decisions are remembered between runs, but not those of another core."""
-    forget()
+    """Decisions are remembered between runs, but not those of another core or with other times."""
+    _forget_times()
     yield
-    forget()
+    _forget_times()
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,14 @@ def test_what_is_older_than_anything_that_is_counted_is_all_alike(monkeypatch: p
         longer.setattr(state, "LONG_AGO", NOW - timedelta(seconds=state.OLD))
         _forget_times()
         steps = set(_steps(start))
+    # They are compared with the times as they were.
     _forget_times()
     assert len(steps) > len(known)
     assert {(_capped(before), label, _capped(after)) for before, label, after in steps} == known
 
 
 def _forget_times() -> None:
+    """Nothing is decided yet, and no time has passed."""
     forget()
     for remembered in (state.shifted, state._aged):
         remembered.cache_clear()

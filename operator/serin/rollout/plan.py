@@ -61,8 +61,8 @@ def withdrawal_of(memory: Memory, observed: Observed, now: datetime) -> ServingP
 def counted(
     memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, stage: Aim | None, now: datetime
 ) -> Memory:
-    """Each role with the replicas that it shall have at least for ``stage``, and those that are ready. While nothing is
-    carried out, without a spec that is, it shall have as many as before, whatever falls due."""
+    """Each role with the replicas that it shall have at least for ``stage``, and those that are ready. Without a spec,
+    as while nothing is carried out, it shall have as many as before, whatever falls due."""
 
     def count(role: Revision | None) -> Revision | None:
         if role is None:
