@@ -25,7 +25,8 @@ test: prepare ## Run every test: unit, property, integration on a real API serve
 	@$(RUN) -m e2e.prepare --control-plane
 	@$(PYTEST) --numprocesses=4 --dist=loadfile $(ARGS)
 
-check: lint contracts generated ## Run everything that needs no cluster, in a minute
+check: $(READY) ## Run everything that needs no cluster, in a minute
+	@$(MAKE) --no-print-directory --jobs=2 lint contracts generated
 	@# The types take one processor for a while, which the tests leave idle where they begin and end.
 	@$(MAKE) --no-print-directory --jobs=2 types unit
 

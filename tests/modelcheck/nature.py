@@ -98,18 +98,15 @@ def deadline_of(known: Account) -> int:
 
 @cache
 def grown(service: Service) -> Service:
-    """One step towards what is wanted: pods too many go, missing ones are made, and one becomes ready."""
+    """One step towards what is wanted: pods too many go, or one that is missing becomes ready."""
     pods = service.pods[: service.replicas]
-    pods += (Pod(),) * (service.replicas - len(pods))
-    waiting = [number for number, pod in enumerate(pods) if pod.ready < 0 and not pod.trouble]
-    ready = tuple(Pod(0) if number in waiting[:1] else pod for number, pod in enumerate(pods))
-    return service._replace(pods=in_order(ready))
+    return service._replace(pods=in_order((*pods, Pod(0))) if len(pods) < service.replicas else pods)
 
 
 @cache
 def healed(service: Service) -> Service:
     """New pods take the place of those that fail."""
-    return service._replace(pods=in_order(tuple(Pod() if pod.trouble else pod for pod in service.pods)))
+    return service._replace(pods=tuple(pod for pod in service.pods if not pod.trouble))
 
 
 @cache

@@ -63,9 +63,9 @@ class LiveRoute(NamedTuple):
 
 
 class Pod(NamedTuple):
-    """A replica: for how many seconds it has been ready, -1 where it is not; what it says, and how old that is."""
+    """A replica that is ready, and for how many seconds, or in trouble: -1, what it says, and how old that is."""
 
-    ready: int = -1
+    ready: int
     trouble: str = ""
     at: int = 0
 
@@ -75,6 +75,7 @@ class Service(NamedTuple):
 
     replicas: int
     pods: tuple[Pod, ...] = ()
+    """Without those that just start: to the operator they are as good as missing."""
 
     @property
     def ready(self) -> int:

@@ -22,11 +22,13 @@ MOST = 1 << 20
 # Where the tests run in the background of a shell, SIGINT is ignored, and that is inherited.
 WAITING = """
 import gc, json, os, signal, socket, sys
+gc.disable()
 from serin.cli.app import main
 import importlib.metadata, serin.cli.report.page, serin.cli.rehearse, serin.cluster.session, serin.serving.pods
 
 # What is there already is looked through by none of them at its end.
 gc.freeze()
+gc.enable()
 
 asked = socket.socket(fileno=int(sys.argv[1]))
 while True:

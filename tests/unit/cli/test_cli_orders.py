@@ -245,9 +245,9 @@ def test_an_order_whose_answer_was_lost_may_stand(api: ApiServer, serin: Run, co
 
 def test_an_operator_that_does_not_answer(api: ApiServer, serin: Run) -> None:
     api.put(objects.rolling())
-    given = serin("promote", "fraud", "--timeout", "200ms")
+    given = serin("promote", "fraud", "--timeout", "100ms")
     assert given.exit_code == 5
-    assert "the operator has not answered within 200ms; the order stands" in one_line(given.stderr)
+    assert "the operator has not answered within 100ms; the order stands" in one_line(given.stderr)
     assert "serin.dev/promote" in annotated(api)
 
 
@@ -278,7 +278,7 @@ def test_an_order_for_machines_is_what_was_given_and_the_answer(
 def test_an_order_for_machines_without_an_answer(api: ApiServer, serin: Run) -> None:
     api.put(objects.rolling())
     silent = given_as_json("pause", CANDIDATE, "v13 stays at 25 % until resumed", result=None, message="")
-    late = serin("pause", "fraud", "-o", "json", "--timeout", "200ms")
+    late = serin("pause", "fraud", "-o", "json", "--timeout", "100ms")
     assert (late.exit_code, json.loads(late.stdout)) == (5, silent)
     at_once = serin("pause", "fraud", "-o", "json", "--no-wait")
     assert (at_once.exit_code, json.loads(at_once.stdout)) == (0, silent)

@@ -105,9 +105,9 @@ def test_a_state_of_an_earlier_generation_settles_nothing(api: ApiServer, serin:
 
 def test_a_timeout(api: ApiServer, serin: Run) -> None:
     api.put(objects.rolling())
-    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "300ms")
+    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "100ms")
     assert watched.exit_code == 5
-    assert "fraud is Progressing after 300ms: step 3/4" in " ".join(watched.stderr.split())
+    assert "fraud is Progressing after 100ms: step 3/4" in " ".join(watched.stderr.split())
 
 
 def ordered_to_pause() -> Scene:
@@ -143,12 +143,12 @@ def test_waiting_for_a_person_as_it_was_told_to_is_not_the_end(
     played = scene()
     assert played.status.phase is phase
     api.put(objects.of(played))
-    assert serin("watch", "fraud", "--until", "settled", "--timeout", "300ms").exit_code == code
+    assert serin("watch", "fraud", "--until", "settled", "--timeout", "100ms").exit_code == code
 
 
 def test_a_time_without_an_end_to_wait_for_is_no_error(api: ApiServer, serin: Run) -> None:
     api.put(objects.deployment())
-    watched = serin("watch", "fraud", "--timeout", "300ms")
+    watched = serin("watch", "fraud", "--timeout", "100ms")
     assert (watched.exit_code, watched.stderr) == (0, "")
     assert told(watched.stdout) == ["fraud Healthy | v12 100 % | v12 has all traffic"]
 
