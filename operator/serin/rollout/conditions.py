@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from typing import NamedTuple
 
 from serin.api.reasons import Reason
 from serin.api.status import Condition
@@ -15,8 +15,7 @@ Status = Literal["True", "False", "Unknown"]
 MESSAGE_LENGTH = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A condition that shall be, without its times."""
 
     type: ConditionType
