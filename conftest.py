@@ -71,15 +71,10 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
+        # What is left of collecting is freed before: a failure in that is told.
+        gc.collect()
         gc.freeze()
         gc.enable()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish() -> None:
-    """Pytest lets it look five times for what fails when it is freed: once is enough for what stays to the end."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

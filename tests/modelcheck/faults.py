@@ -36,6 +36,7 @@ def fails(state: State) -> Iterator[Step]:
         )
     for revision, service in state.services:
         for words, change in TROUBLES.items():
+            # Where none is listed, one that starts may fail.
             if change(service) != service:
                 yield words.format(revision), with_service(state, revision, change(service))
         by_hand = state._replace(account=state.account._replace(by_hand=True))

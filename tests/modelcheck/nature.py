@@ -36,7 +36,7 @@ def goes_on(state: State) -> Iterator[Step]:
     for revision, service in state.services:
         now = grown(service)
         if now != service:
-            yield f"a pod of {revision} is made, goes or becomes ready", with_service(state, revision, now)
+            yield f"a pod of {revision} goes or becomes ready", with_service(state, revision, now)
         if any(pod.trouble for pod in service.pods):
             yield f"the pods of {revision} recover", with_service(state, revision, healed(service))
     route = state.route

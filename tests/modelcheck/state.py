@@ -63,7 +63,7 @@ class LiveRoute(NamedTuple):
 
 
 class Pod(NamedTuple):
-    """A replica that is ready, and for how many seconds, or in trouble: -1, what it says, and how old that is."""
+    """A replica: for how many seconds it has been ready, or -1 and in trouble; what it says, and how old that is."""
 
     ready: int
     trouble: str = ""
