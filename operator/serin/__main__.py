@@ -34,4 +34,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is closed. Python itself would wait for the threads that wait for a registry that hangs.
+    os._exit(code)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import secrets
+import threading
 import time
 
 import pytest
@@ -76,6 +78,26 @@ def test_probes(operator: Operator) -> None:
 def test_it_ends_when_it_is_told_to(operator: Operator) -> None:
     """SIGTERM, as Kubernetes sends it: no kill is needed, and no error is told."""
     assert operator.stop() == 0
+
+
+def test_it_does_not_wait_for_a_registry_when_it_is_told_to_end(scene: Scene) -> None:
+    """A server that drips the head of its answer holds a thread for as long as it likes."""
+    reached = threading.Event()
+
+    async def drips(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        reached.set()
+        while not request.transport.is_closing():
+            request.transport.write(b"y")
+            await asyncio.sleep(0.05)
+        return web.Response()
+
+    scene.healthy()
+    scene.models.mood = drips
+    assert reached.wait(20)
+    assert scene.operator.stop() == 0
+    scene.operator.start()
 
 
 def test_no_secret_in_anything_that_can_be_read(scene: Scene) -> None:

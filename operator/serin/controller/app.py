@@ -18,6 +18,7 @@ from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import NAMESPACE
 from serin.api.kinds import ROLLOUT_POLICY
+from serin.cluster.client import FORBIDDEN
 from serin.cluster.client import Client
 from serin.cluster.client import connect
 from serin.cluster.limiter import TokenBucket
@@ -51,7 +52,6 @@ log = structlog.get_logger(__name__)
 
 # A reconcile that takes longer hangs: all its requests have shorter limits.
 STUCK_SECONDS = 300
-FORBIDDEN = 403
 AFTER_FORBIDDEN = 60.0
 RETRY_SECONDS = 2.0
 

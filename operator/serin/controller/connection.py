@@ -15,7 +15,9 @@ from serin.api.kinds import SECRET
 from serin.api.modelregistry import ModelRegistrySpec
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
+from serin.cluster.client import FORBIDDEN
 from serin.cluster.client import Client
+from serin.errors import ClusterError
 from serin.errors import RegistryError
 from serin.registry.config import Credentials
 from serin.registry.config import RegistryConfig
@@ -23,9 +25,6 @@ from serin.registry.follow import Follower
 from serin.registry.mlflow import MlflowRegistry
 from serin.registry.records import Recorder
 from serin.registry.resolve import Resolver
-
-# With these the Secret is worth another look: somebody may have mended it, and Secrets are not watched.
-SECRET_REASONS = frozenset({Reason.SECRET_NOT_FOUND, Reason.INVALID_SECRET, Reason.REGISTRY_REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +94,13 @@ class Connection:
 
     @property
     def wants_secret(self) -> bool:
-        """Whether another look at its Secrets may help. A CA that is not the server's is told as no connection."""
-        error, spec = self.error, self.declaration.spec
-        secured = spec is not None and spec.tls is not None
-        return error is not None and (secured or error.reason in SECRET_REASONS)
+        """Whether another look at its Secrets may help: they are not watched, and somebody may have mended one.
+
+        Whatever the error: a CA that is not the server's is told as no connection, and a login that has expired may be
+        answered by a redirect to a login page.
+        """
+        spec = self.declaration.spec
+        return self.error is not None and spec is not None and (spec.auth is not None or spec.tls is not None)
 
     def _moved(self, models: frozenset[str]) -> None:
         # A model that was deleted and made again counts its versions from 1 again.
@@ -147,11 +149,21 @@ class Declarations:
             if "ca.crt" not in data:
                 message = f"Secret {spec.tls.ca_secret_name} has no key ca.crt: put the CA's certificates in PEM there"
                 raise RegistryError(Reason.INVALID_SECRET, message, transient=False)
-            ca_pem = data["ca.crt"].decode(errors="replace")
+            # PEM is ASCII; comments between certificates may be in any language.
+            ca_pem = data["ca.crt"].decode("ascii", errors="ignore")
         return RegistryConfig(url=spec.url, credentials=credentials, ca_pem=ca_pem)
 
     async def _secret(self, name: str) -> dict[str, bytes]:
-        secret = await self._client.get(SECRET, self._namespace, name)
+        try:
+            secret = await self._client.get(SECRET, self._namespace, name)
+        except ClusterError as error:
+            if error.status != FORBIDDEN:
+                raise
+            message = (
+                f"the operator may not read Secret {name} in namespace {self._namespace}: name it in the chart's "
+                f"rbac.secretNames, or let the operator's service account get it: {error.message}"
+            )
+            raise RegistryError(Reason.FORBIDDEN, message, transient=False) from error
         if secret is None:
             message = f"there is no Secret {name} in namespace {self._namespace}: create it"
             raise RegistryError(Reason.SECRET_NOT_FOUND, message, transient=False)

@@ -10,6 +10,7 @@ from serin.api.kinds import MANAGER
 from serin.api.kinds import Kind
 from serin.api.reasons import Reason
 from serin.cluster.client import CONFLICT
+from serin.cluster.client import FORBIDDEN
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import TOO_MANY_REQUESTS
 from serin.cluster.client import UNAUTHORIZED
@@ -17,7 +18,7 @@ from serin.cluster.client import Json
 from serin.errors import ClusterError
 from serin.rollout.observed import Problem
 
-FORBIDDEN, REQUEST_TIMEOUT = 403, 408
+REQUEST_TIMEOUT = 408
 # No verdict on what was to be written. A token that is not valid any more, say, is read anew within a minute.
 PASSING = frozenset({0, UNAUTHORIZED, NOT_FOUND, FORBIDDEN, REQUEST_TIMEOUT, CONFLICT, TOO_MANY_REQUESTS})
 # What the API server says where it knows the group but not the kind, and where it does not know the group: only the

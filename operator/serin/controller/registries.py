@@ -128,14 +128,12 @@ class Registries:
 
     def note(self, key: Key, spec: dict[str, Any]) -> None:
         """A ModelDeployment was seen: what it follows is asked for with the next listing."""
-        registry = self._uses.note(key, spec)
-        if registry is not None:
+        for registry in self._uses.note(key, spec):
             self._look_at(registry)
 
     def forget(self, key: Key) -> None:
         """A ModelDeployment is gone: it follows nothing any more."""
-        registry = self._uses.forget(key)
-        if registry is not None:
+        for registry in self._uses.forget(key):
             self._look_at(registry)
 
     async def run(self) -> None:

@@ -27,24 +27,24 @@ class Uses:
         self._keys: dict[str, dict[str, set[Key]]] = {}
         self._followed: dict[str, Counter[str]] = {}
 
-    def note(self, key: Key, spec: dict[str, Any]) -> str | None:
-        """A ModelDeployment has this spec. The registry that is used otherwise than before, if one is."""
+    def note(self, key: Key, spec: dict[str, Any]) -> set[str]:
+        """A ModelDeployment has this spec. The registries that are used otherwise than before."""
         model = spec.get("model") or {}
         use = Use(model.get("registry", "default"), model.get("name", ""), "alias" in model)
         if self._of.get(key) == use:
-            return None
-        self.forget(key)
+            return set()
+        changed = self.forget(key) | {use.registry}
         self._of[key] = use
         self._keys.setdefault(use.registry, {}).setdefault(use.model, set()).add(key)
         if use.follows:
             self._followed.setdefault(use.registry, Counter())[use.model] += 1
-        return use.registry
+        return changed
 
-    def forget(self, key: Key) -> str | None:
-        """A ModelDeployment is gone. The registry that it used."""
+    def forget(self, key: Key) -> set[str]:
+        """A ModelDeployment is gone. The registry that it used, if it used one."""
         use = self._of.pop(key, None)
         if use is None:
-            return None
+            return set()
         models = self._keys[use.registry]
         models[use.model].discard(key)
         if not models[use.model]:
@@ -54,7 +54,7 @@ class Uses:
             counts[use.model] -= 1
             if not counts[use.model]:
                 del counts[use.model]
-        return use.registry
+        return {use.registry}
 
     def followed(self, registry: str) -> frozenset[str]:
         """Models of a registry whose aliases are followed."""

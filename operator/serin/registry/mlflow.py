@@ -32,6 +32,8 @@ from serin.registry.wire import Wire
 
 PAGE = 1000
 """Models in one page of a search; MLflow's maximum."""
+PAGES = 1000
+"""Pages of one listing: a million models. A server that goes on would be asked for ever, and no poll would fail."""
 FILTER_LIMIT = 3000
 """Bytes of a filter, URL-encoded: gunicorn takes 4,094 bytes of request line, nginx and most proxies 8 KiB."""
 _VERSION = re.compile(r"\d+\.\d+[\w.+-]{0,40}")
@@ -140,7 +142,7 @@ class MlflowRegistry:
         """Pages on until the end, or until nothing more can be found."""
         found: dict[str, Mapping[str, int]] = {}
         tokens: set[str] = set()
-        while True:
+        while len(tokens) < PAGES:
             page = answers.parse(self._config, answer, answers.ModelPage)
             for model in page.registered_models:
                 if model.name in wanted and not answers.is_prompt(model.tags):
@@ -149,9 +151,10 @@ class MlflowRegistry:
             if not token or len(found) == len(wanted):
                 return MappingProxyType(found)
             if token in tokens:
-                raise self._fail(Reason.REGISTRY_UNAVAILABLE, "repeats the pages of its listing without an end.")
+                break
             tokens.add(token)
             answer = await self._search(PAGE, only, token)
+        raise self._fail(Reason.REGISTRY_UNAVAILABLE, "goes on with the pages of its listing without an end.")
 
     async def _mlmodel(self, location: Location, name: str, version: int) -> MlModel:
         answer = await self._wire.get(location.path, location.params, limit=SIZE_LIMIT)

@@ -34,6 +34,8 @@ class FakeApi:
     """Every request that wants to write: verb, kind and name."""
     reads: list[str] = field(default_factory=list)
     faults: dict[tuple[str, str], list[tuple[ClusterError, bool]]] = field(default_factory=dict)
+    denied: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What the operator may not do, by verb and kind, and what it is told then."""
     logs: dict[str, str] = field(default_factory=dict)
     version: int = 100
 
@@ -144,6 +146,8 @@ class FakeApi:
         return self._fault(verb, kind)
 
     def _fault(self, verb: str, kind: Kind) -> ClusterError | None:
+        if (verb, kind.kind) in self.denied:
+            raise ClusterError(403, self.denied[verb, kind.kind])
         waiting = self.faults.get((verb, kind.kind))
         if not waiting:
             return None

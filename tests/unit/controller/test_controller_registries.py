@@ -9,6 +9,7 @@ import asyncio
 import base64
 import itertools
 import json
+import ssl
 from collections.abc import AsyncIterator
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,6 +48,7 @@ from serin.rollout.records import Records
 from tests.unit.controller.fake_api import FakeApi
 from tests.unit.registry.certificate import certificate
 from tests.unit.registry.fake import FakeMlflow
+from tests.unit.registry.fake import Handler
 from tests.unit.registry.fake import answer
 from tests.unit.registry.fake import api
 from tests.unit.registry.fake import error
@@ -118,6 +120,12 @@ class Stage:
         conditions = self.api.of(MODEL_REGISTRY, HOME, "default")["status"].get("conditions") or [None]
         found: Json | None = conditions[0]
         return found
+
+    async def followed(self, models: int) -> Json:
+        """The ModelRegistry's status once that many models are followed."""
+        await until(lambda: self.api.of(MODEL_REGISTRY, HOME, "default")["status"].get("modelsFollowed") == models)
+        status: Json = self.api.of(MODEL_REGISTRY, HOME, "default")["status"]
+        return status
 
     async def told(self, holds: Callable[[Json], bool]) -> Json:
         """The Ready condition once this holds of it."""
@@ -323,6 +331,52 @@ async def test_a_secret_that_is_missing_or_wrong_and_then_mended(
     assert "hunter2" not in str(stage.api.of(MODEL_REGISTRY, HOME, "default"))
 
 
+async def test_a_secret_that_may_not_be_read_and_then_may(stage: Stage) -> None:
+    """An operator of which only some Secrets may be read. What is declared counts, not what was declared before."""
+    refusal = 'secrets "login" is forbidden: User "serin" cannot get resource "secrets"'
+    stage.declare()
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    stage.api.put(SECRET, {"metadata": {"name": "login", "namespace": HOME}, "data": {"token": "dG9rZW4="}})
+    stage.api.denied["get", SECRET.kind] = refusal
+    stage.declare(auth={"secretName": "login"})
+    ready = await stage.told(lambda ready: ready["status"] == "False")
+    assert ready["reason"] == Reason.FORBIDDEN
+    assert refusal in ready["message"]
+    assert "rbac.secretNames" in ready["message"]
+    # Nothing is taken from a version that is known, but nothing moves forward either.
+    assert await stage.ask(ALIAS, pinned) == (pinned, Problem(Reason.FORBIDDEN, ready["message"]))
+    assert (await stage.problem(VERSION)).reason is Reason.FORBIDDEN
+    stage.api.denied.clear()
+    await stage.told(lambda ready: ready["status"] == "True")
+    await stage.resolved(ALIAS)
+
+
+@pytest.mark.parametrize(
+    "answered", [text("<html>log in</html>"), text("", status=302, headers={"Location": "/login"})]
+)
+async def test_a_login_that_is_answered_by_a_login_page_is_looked_at_again(stage: Stage, answered: Handler) -> None:
+    def secret(token: str) -> None:
+        data = {"token": base64.b64encode(token.encode()).decode()}
+        stage.api.put(SECRET, {"metadata": {"name": "login", "namespace": HOME}, "data": data})
+
+    async def expires(request: web.Request) -> web.StreamResponse:
+        valid = request.headers["Authorization"] == "Bearer new"
+        return await (good if valid else answered)(request)
+
+    good = stage.mlflow.handlers[api("registered-models/search")]
+    stage.mlflow.handlers[api("registered-models/search")] = expires
+    secret("old")
+    stage.declare(auth={"secretName": "login"})
+    await stage.told(lambda ready: ready["reason"] == Reason.REGISTRY_UNAVAILABLE)
+    # Its second failure is the last news of the registry: further looks at the Secret have no other cause than itself.
+    seen = stage.api.reads.count("get Secret login")
+    await until(lambda: stage.api.reads.count("get Secret login") > seen + 3)
+    secret("new")
+    await stage.told(lambda ready: ready["status"] == "True")
+
+
 async def test_a_secret_is_looked_at_again_however_much_else_happens(stage: Stage) -> None:
     stage.declare(auth={"secretName": "login"})
     await stage.told(lambda ready: ready["reason"] == Reason.SECRET_NOT_FOUND)
@@ -372,6 +426,36 @@ async def test_a_ca_that_is_not_the_servers_and_then_mended(stage: Stage, tmp_pa
     await stage.told(lambda ready: ready["status"] == "True")
     await stage.resolved(VERSION)
     await secured.stop()
+
+
+async def test_a_ca_with_comments_in_another_language(stage: Stage, tmp_path: Path) -> None:
+    ca, tls = certificate(tmp_path)
+    secured = FakeMlflow()
+    await secured.start(tls)
+    data = {"ca.crt": base64.b64encode(f"# AC Raíz\n{ca}# Ende für heute\n".encode()).decode()}
+    stage.api.put(SECRET, {"metadata": {"name": "mlflow-ca", "namespace": HOME}, "data": data})
+    stage.declare(url=secured.url, tls={"caSecretName": "mlflow-ca"})
+    await stage.told(lambda ready: ready["status"] == "True")
+    await secured.stop()
+
+
+async def test_a_ca_that_is_not_pem(stage: Stage, tmp_path: Path) -> None:
+    der = ssl.PEM_cert_to_DER_cert(certificate(tmp_path)[0])
+    data = {"ca.crt": base64.b64encode(der).decode()}
+    stage.api.put(SECRET, {"metadata": {"name": "mlflow-ca", "namespace": HOME}, "data": data})
+    stage.declare(tls={"caSecretName": "mlflow-ca"})
+    ready = await stage.told(lambda ready: ready["status"] == "False")
+    assert ready["reason"] == Reason.INVALID_SECRET
+    assert "is not PEM" in ready["message"]
+
+
+async def test_a_model_deployment_that_moves_to_another_registry(stage: Stage) -> None:
+    stage.declare()
+    stage.note(ALIAS)
+    status = await stage.followed(1)
+    assert status["conditions"][0]["status"] == "True"
+    stage.note(Model(registry="elsewhere", name="iris", alias="champion"))
+    await stage.followed(0)
 
 
 async def test_a_registry_that_is_deleted(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from serin.api.reasons import Reason
 from serin.errors import RegistryError
+from serin.registry import mlflow
 from serin.registry.config import RegistryConfig
 from serin.registry.facts import VersionFacts
 from serin.registry.mlflow import MlflowRegistry
@@ -248,6 +249,20 @@ async def test_pages_without_an_end_are_an_error(server: FakeMlflow, registry: M
     server.handlers[SEARCH] = answer({"next_page_token": "same"})
     with pytest.raises(RegistryError, match="without an end"):
         await registry.listing(["iris"])
+
+
+async def test_nor_are_ever_new_pages_followed_for_ever(
+    server: FakeMlflow, registry: MlflowRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def pages(request: web.Request) -> web.Response:
+        return web.json_response({"next_page_token": str(int(request.query.get("page_token", "0")) + 1)})
+
+    monkeypatch.setattr(mlflow, "PAGES", 20)
+    server.handlers[SEARCH] = pages
+    with pytest.raises(RegistryError, match="without an end") as caught:
+        await registry.listing(["iris"])
+    assert caught.value.reason == Reason.REGISTRY_UNAVAILABLE
+    assert len(server.requests) == 21
 
 
 async def test_a_listing_of_nothing_is_a_cheap_check(server: FakeMlflow, registry: MlflowRegistry) -> None:
