@@ -16,6 +16,9 @@ DEPTH_LIMIT = 64
 EVENT_LIMIT = 10_000
 """Keys, values, lists: MLflow's own have some 100. A signature is one value, however long."""
 
+FLAVORS_LIMIT, NAME_LIMIT = 64, 64
+"""A model has two or three flavors, and their names are words; all of them stand in a ModelDeployment's status."""
+
 # The safe constructor over libyaml: the pure Python one takes seconds for a file of the size limit.
 _LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -41,6 +44,8 @@ def read_mlmodel(body: bytes) -> MlModel:
     flavors = document.get("flavors") if isinstance(document, dict) else None
     if not isinstance(flavors, dict) or not flavors or not all(isinstance(name, str) for name in flavors):
         raise ValueError("it names no flavors")
+    if len(flavors) > FLAVORS_LIMIT or max(map(len, flavors)) > NAME_LIMIT:
+        raise ValueError(f"it names more than {FLAVORS_LIMIT} flavors, or one of more than {NAME_LIMIT} characters")
     model_id = document.get("model_id")
     return MlModel(
         digest=sha256(body).hexdigest(),

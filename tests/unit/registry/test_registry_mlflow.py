@@ -96,6 +96,8 @@ async def test_a_name_in_another_case_is_not_the_model(server: FakeMlflow, regis
         ("- a", "no flavors"),
         ("flavors: {}", "no flavors"),
         ("flavors: {1: {}}", "no flavors"),
+        (f"flavors: {{{', '.join(f'f{number}: {{}}' for number in range(65))}}}", "more than 64"),
+        (f"flavors: {{{'f' * 65}: {{}}}}", "more than 64"),
         ("flavors: {a: 2026-99-99}", "not plain YAML"),
         ("[" * 100_000, "not plain YAML"),
         (f"flavors: {{sklearn: {{}}}}\na: [{'a,' * 500_000}]", "not plain YAML"),
