@@ -25,7 +25,7 @@ SCHEMA: Json = json.loads((generate.CHART / "values.schema.json").read_text())
 FREE = {"global", "valueFrom", "podSelector", "namespaceSelector", "ipBlock", "nodeAffinity", "podAffinity"}
 FREE |= {"podAntiAffinity"}
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum")
-# What the pod's own file and port are, not values.
+# What the pod itself tells, and where it listens: no values.
 NOT_VALUES = {"namespace", "kubeconfig", "http_host"}
 
 WRONG: list[tuple[str, Any]] = [
@@ -145,8 +145,8 @@ def test_settings_are_the_operators_own(tmp_path: Path) -> None:
     text = render().one("ConfigMap")["data"]["settings.yaml"]
     file = tmp_path / "settings.yaml"
     file.write_text(text)
-    assert load(file).model_dump() == Settings(namespace=generate.NAMESPACE).model_dump()
-    assert set(render().settings) == set(Settings.model_fields) - NOT_VALUES | {"namespace"}
+    assert load(file).model_dump() == Settings().model_dump()
+    assert set(render().settings) == set(Settings.model_fields) - NOT_VALUES
 
 
 def test_url_of_prometheus_is_checked_alike(tmp_path: Path) -> None:

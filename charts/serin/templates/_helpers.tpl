@@ -76,7 +76,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- with .Values.settings -}}
 {{- dict
-  "namespace" $.Release.Namespace
   "domain" .domain
   "gateways" (.gateways | default list)
   "runtimes" $runtimes
