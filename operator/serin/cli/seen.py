@@ -137,7 +137,7 @@ class Seen:
 
     @property
     def verdict(self) -> str:
-        """Current, InProgress, Failed or Terminating: kstatus, as Flux, Helm and Argo CD read it, in its order."""
+        """Current, InProgress, Failed or Terminating: kstatus, as Flux and Helm 4 read it, in its order."""
         if self.deleting:
             return "Terminating"
         if not self.current or self.holds("Reconciling"):
