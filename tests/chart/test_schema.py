@@ -121,6 +121,19 @@ def test_values_of_an_older_chart_are_enough(tmp_path: Path) -> None:
     assert kept == generate.render("--set=crds.keep=false")
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_chart_that_has_this_one_may_turn_it_off(tmp_path: Path, enabled: bool) -> None:
+    """By its dependency's condition, whose value Helm hands on to this chart."""
+    shutil.copytree(generate.CHART, tmp_path / "charts" / "serin")
+    version = yaml.safe_load((generate.CHART / "Chart.yaml").read_text())["version"]
+    dependency = {"name": "serin", "version": version, "condition": "serin.enabled"}
+    chart = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [dependency]}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    values = {"enabled": enabled, "image": {"repository": "example.com/serin"}, "crds": {"install": False}}
+    rendered = Rendered(generate.render(f"--set-json=serin={json.dumps(values)}", chart=tmp_path))
+    assert ("Deployment" in {one["kind"] for one in rendered.objects}) is enabled
+
+
 def test_what_is_empty_by_default_may_be_null() -> None:
     assert "settings.gateways" in EMPTY
     unnamed = {name: None for name in EMPTY if not name.endswith("image.repository")}
