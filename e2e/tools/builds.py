@@ -46,6 +46,7 @@ class Tool:
 _K8S = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet")
 
 TOOLS = {
+    "argohealth": Tool({"argohealth": "serin.dev/tools/argohealth"}),
     "contour": Tool({"contour": "github.com/projectcontour/contour/cmd/contour"}, "github.com/projectcontour/contour"),
     "coredns": Tool({"coredns": "github.com/coredns/coredns"}, "github.com/coredns/coredns"),
     "etcd": Tool({"etcd": "go.etcd.io/etcd/server/v3"}, "go.etcd.io/etcd/server/v3"),

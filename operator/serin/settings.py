@@ -59,7 +59,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SERIN_", extra="forbid", frozen=True)
 
-    namespace: str = Field(default="serin-system", description="The operator's own namespace.")
+    namespace: str = Field(default="serin-system", description="The operator's own namespace, which its pod tells it.")
     kubeconfig: str | None = Field(default=None, description="A kubeconfig file; by default the pod's service account.")
     domain: str = Field(default="example.com", description="Domain of the default host names.")
     gateways: tuple[GatewayRef, ...] = Field(default=(), description="Gateways of ModelDeployments that name none.")
@@ -79,7 +79,9 @@ class Settings(BaseSettings):
         description="How long the proxies of a gateway may take to follow what it accepted: a revision that gets no "
         "requests any more keeps its pods for at least as long.",
     )
-    http_host: str = Field(default="0.0.0.0", description="Address of metrics and probes.")  # noqa: S104 (a pod's own)
+    http_host: str | None = Field(
+        default=None, description="Address of metrics and probes; by default all that there are, of IPv4 and of IPv6."
+    )
     http_port: int = Field(default=8080, ge=0, le=65535, description="Port of metrics and probes.")
     prometheus_url: str | None = Field(
         default=None,

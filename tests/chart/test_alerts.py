@@ -108,6 +108,27 @@ CASES = {
         fires=24 * 60 + 1,
         labels={**FRAUD, "phase": "AwaitingApproval"},
     ),
+    "nobody approves, and the operator is started anew": Case(
+        "SerinRolloutWaits",
+        {
+            phase("Healthy"): "_",
+            phase("AwaitingApproval"): "1x700 stale",
+            phase("AwaitingApproval").replace("10.0.0.1", "10.0.0.7"): f"_x711 1x{LENGTH - 711}",
+        },
+        silent=23 * 60,
+        fires=24 * 60 + 1,
+        labels={**FRAUD, "phase": "AwaitingApproval"},
+    ),
+    "a step was approved, and the next one waits": Case(
+        None,
+        {
+            phase("Healthy"): "_",
+            phase("AwaitingApproval"): f"1x700 stale _x4 1x{LENGTH - 706}",
+            phase("Progressing"): "_x700 1x4 stale",
+        },
+        silent=24 * 60 + 1,
+        fires=24 * 60 + 60,
+    ),
     "a rollout goes on": Case(None, {phase("Healthy"): "_", phase("Progressing"): f"1x{LENGTH}"}, fires=LENGTH),
     "no pod of the model is scraped": Case(
         "SerinModelNotScraped",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,20 @@ def test_base_is_the_chart_with_its_defaults(machine: Machine) -> None:
     namespace = by_name(base).pop(("Namespace", generate.NAMESPACE))
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert {key: one for key, one in by_name(base).items() if key[0] != "Namespace"} == by_name(rendered)
+
+
+def test_base_may_be_put_into_another_namespace(machine: Machine, tmp_path: Path) -> None:
+    """Nothing in it stays behind, and the operator looks for registries and Secrets where its pod is."""
+    shutil.copytree(MANIFESTS / "base", tmp_path / "base")
+    (tmp_path / "kustomization.yaml").write_text("resources: [base]\nnamespace: mlops\n")
+    moved = Rendered(machine.kubectl("kustomize", str(tmp_path)))
+    assert moved.one("Namespace")["metadata"]["name"] == "mlops"
+    assert {one["metadata"]["namespace"] for one in moved.objects if "namespace" in one["metadata"]} == {"mlops"}
+    bound = [subject for kind in ("RoleBinding", "ClusterRoleBinding") for subject in moved.one(kind)["subjects"]]
+    assert {subject["namespace"] for subject in bound} == {"mlops"}
+    assert generate.NAMESPACE not in moved.text
+    (namespace,) = [one for one in moved.container["env"] if one["name"] == "SERIN_NAMESPACE"]
+    assert namespace["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
 
 
 def test_base_is_applied(machine: Machine) -> None:

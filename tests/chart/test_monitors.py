@@ -126,10 +126,11 @@ def test_each_pod_is_scraped_once_and_by_its_revision(
             assert one[f"serin_dev_{name}"] == labels[f"serin.dev/{name}"]
 
 
-def test_the_pods_of_the_new_internet_protocol(plane: ControlPlane, tmp_path: Path) -> None:
+@pytest.mark.parametrize("job", [by_pod_monitor, by_annotations])
+def test_the_pods_of_the_new_internet_protocol(plane: ControlPlane, tmp_path: Path, job: Callable[[], Json]) -> None:
     add(plane, "sixth", "fd00::7")
     try:
-        found = {one["pod"]: one["__address__"] for one in targets(plane, by_pod_monitor(), tmp_path)}
+        found = {one["pod"]: one["__address__"] for one in targets(plane, job(), tmp_path)}
         assert found["sixth"] == "[fd00::7]:8082"
     finally:
         kubectl(plane, "delete", "pod", "sixth", "-n", "payments", "--force", "--grace-period=0")

@@ -130,6 +130,13 @@ def test_services_of_the_namespace_do_not_become_settings(chart: Rendered) -> No
     assert chart.pod["spec"]["enableServiceLinks"] is False
 
 
+def test_namespace_of_the_operator_is_its_pods(chart: Rendered) -> None:
+    """Not a text, which kustomize would leave as it is where it puts the objects into another namespace."""
+    field = {"fieldRef": {"fieldPath": "metadata.namespace"}}
+    assert {"name": "SERIN_NAMESPACE", "valueFrom": field} in chart.container["env"]
+    assert generate.NAMESPACE not in chart.settings_text
+
+
 def test_one_operator_at_a_time(chart: Rendered) -> None:
     spec = chart.one("Deployment")["spec"]
     assert spec["replicas"] == 1

@@ -25,7 +25,7 @@ SCHEMA: Json = json.loads((generate.CHART / "values.schema.json").read_text())
 FREE = {"global", "valueFrom", "podSelector", "namespaceSelector", "ipBlock", "nodeAffinity", "podAffinity"}
 FREE |= {"podAntiAffinity"}
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum")
-# What the pod's own file and port are, not values.
+# What the pod itself tells, and where it listens: no values.
 NOT_VALUES = {"namespace", "kubeconfig", "http_host"}
 
 WRONG: list[tuple[str, Any]] = [
@@ -121,6 +121,19 @@ def test_values_of_an_older_chart_are_enough(tmp_path: Path) -> None:
     assert kept == generate.render("--set=crds.keep=false")
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_chart_that_has_this_one_may_turn_it_off(tmp_path: Path, enabled: bool) -> None:
+    """By its dependency's condition, whose value Helm hands on to this chart."""
+    shutil.copytree(generate.CHART, tmp_path / "charts" / "serin")
+    version = yaml.safe_load((generate.CHART / "Chart.yaml").read_text())["version"]
+    dependency = {"name": "serin", "version": version, "condition": "serin.enabled"}
+    chart = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [dependency]}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    values = {"enabled": enabled, "image": {"repository": "example.com/serin"}, "crds": {"install": False}}
+    rendered = Rendered(generate.render(f"--set-json=serin={json.dumps(values)}", chart=tmp_path))
+    assert ("Deployment" in {one["kind"] for one in rendered.objects}) is enabled
+
+
 def test_what_is_empty_by_default_may_be_null() -> None:
     assert "settings.gateways" in EMPTY
     unnamed = {name: None for name in EMPTY if not name.endswith("image.repository")}
@@ -145,8 +158,8 @@ def test_settings_are_the_operators_own(tmp_path: Path) -> None:
     text = render().one("ConfigMap")["data"]["settings.yaml"]
     file = tmp_path / "settings.yaml"
     file.write_text(text)
-    assert load(file).model_dump() == Settings(namespace=generate.NAMESPACE).model_dump()
-    assert set(render().settings) == set(Settings.model_fields) - NOT_VALUES | {"namespace"}
+    assert load(file).model_dump() == Settings().model_dump()
+    assert set(render().settings) == set(Settings.model_fields) - NOT_VALUES
 
 
 def test_url_of_prometheus_is_checked_alike(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from collections.abc import Iterator
 from functools import cache
@@ -300,6 +301,15 @@ def test_no_check_is_true_of_the_defaults() -> None:
 def test_names_are_told_apart_from_another_release() -> None:
     named = Rendered(generate.render(release="other"))
     assert {one["metadata"]["name"] for one in ours(named)} == {"other-serin", "other-serin-view", "other-serin-edit"}
+
+
+@pytest.mark.parametrize("release", ["1x", "my.release", "1serin"])
+def test_a_release_whose_name_no_service_may_have_is_refused(release: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        generate.render(release=release)
+    assert "the name of a Service begins with a letter and has no dot: set fullnameOverride" in refused.value.stderr
+    named = Rendered(generate.render("--set=fullnameOverride=serin", "--set=crds.install=false", release=release))
+    assert named.one("Service")["metadata"]["name"] == "serin"
 
 
 def test_image_must_be_named() -> None:

@@ -1,4 +1,4 @@
-"""kstatus: what Flux and Helm make of an object's status (sigs.k8s.io/cli-utils pkg/kstatus, generic.go, status.go)."""
+"""kstatus: what Flux and Helm 4 make of a status (sigs.k8s.io/cli-utils pkg/kstatus, generic.go, status.go)."""
 
 from __future__ import annotations
 

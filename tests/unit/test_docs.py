@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC
 from datetime import datetime
 from functools import cache
@@ -17,10 +18,25 @@ from charts import generate
 from serin.api.crd import definitions
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modelregistry import ModelRegistrySpec
+from serin.api.reasons import Reason
+from serin.api.status import ConditionType
+from serin.api.status import Outcome
 from serin.controller.queue import Key
 from serin.controller.series import LABELS
 from serin.controller.telemetry import Telemetry
+from serin.rollout.observed import Failure
+from serin.rollout.observed import Problem
+from serin.rollout.orders import Verb
+from serin.rollout.standing import PASSING
+from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import rolling
+from tests.unit.rollout.test_rollout_analysis import counts
+from tests.unit.rollout.test_rollout_analysis import judged
+from tests.unit.rollout.test_rollout_deadline import stuck
+from tests.unit.rollout.test_rollout_gates import F1
+from tests.unit.rollout.test_rollout_gates import gated
+from tests.unit.rollout.test_rollout_gates import record
 
 ROOT = generate.ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -143,6 +159,49 @@ def test_metrics_are_those_of_the_page() -> None:
     rows = re.findall(r"^\| `(serin_\w+)` \|([^|]*)\|", page, re.MULTILINE)
     both = {name: set(LABELS) if name.startswith("serin_modeldeployment_") else set() for name, _ in rows}
     assert {name: set(re.findall(r"`(\w+)`", labels)) | both[name] for name, labels in rows} == exported
+
+
+def stalled() -> Iterator[Scene]:
+    """What was declared is not what serves, in each of the ways that the page has a row for."""
+    for verb in (Verb.ABORT, Verb.UNDO):
+        scene = rolling({10: "1m"}, rollout={"keepPrevious": "1h"})
+        scene.run(30 if verb is Verb.ABORT else 300)
+        scene.order(verb, scene.candidate if verb is Verb.ABORT else scene.stable).run(300)
+        yield scene
+    scene = judged({10: "5m"}, onFailure="Freeze")
+    counts(scene, (400, 60))
+    scene.run(60)
+    yield scene
+    scene = stuck("Hold")
+    scene.run(60)
+    yield scene
+    for scene in (
+        gated(None, record(1), record(2, "string")),
+        gated({"quality": [F1]}, record(1, f1=0.9), record(2, f1=0.1)),
+        Scene(target=Problem(Reason.MODEL_NOT_FOUND, "there is none")),
+    ):
+        scene.settle()
+        yield scene
+    scene = Scene(become_ready=False)
+    scene.settle()
+    scene.fail(scene.candidate, Failure(Reason.LOAD_FAILED, "no model", hopeless=True, at=scene.now)).settle()
+    yield scene
+
+
+def test_reasons_of_the_page_of_alerts_are_those_that_stall() -> None:
+    """Not how a rollout ended: after an abort, too, the reason is RolledBack."""
+    (section,) = re.findall(
+        r"^## SerinRolloutStalled$(.*?)^## ", (INSTALL.parent / "alerts.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    told = {Reason(word) for row in rows for word in re.findall(r"`(\w+)`", row)}
+    facts = [scene.condition(ConditionType.STALLED) for scene in stalled()]
+    assert {fact[0] for fact in facts if fact is not None} == {"True"}
+    reached = [fact[1] for fact in facts if fact is not None]
+    assert len(reached) == len(facts)
+    assert set(reached) <= told
+    assert told & set(Outcome) == {Reason.ROLLED_BACK}
+    assert told.isdisjoint(PASSING)
 
 
 def test_values_of_the_install_page_are_the_charts(tmp_path: Path) -> None:

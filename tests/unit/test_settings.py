@@ -40,6 +40,12 @@ def test_a_file_and_variables_over_it(tmp_path: Path, monkeypatch: pytest.Monkey
     assert load(path).gateways == (GatewayRef(name="inner", namespace="g"),)
 
 
+def test_the_namespace_is_the_pods_whatever_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "namespace: serin-system\n")
+    monkeypatch.setenv("SERIN_NAMESPACE", "mlops")
+    assert load(path).namespace == "mlops"
+
+
 def test_an_empty_file_is_no_file(tmp_path: Path) -> None:
     assert load(written(tmp_path, "")).domain == "example.com"
 

@@ -20,13 +20,18 @@ renders by the defaults of the chart before, which lack what this one adds.
 
 {{- /* Name of all objects: the release's, with the chart's where that is not in it. */ -}}
 {{- define "serin.fullname" -}}
+{{- $name := .Release.Name -}}
 {{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{ .Release.Name | trunc 63 | trimSuffix "-" }}
-{{- else -}}
-{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if not (contains .Chart.Name .Release.Name) -}}
+{{- $name = printf "%s-%s" .Release.Name .Chart.Name -}}
 {{- end -}}
+{{- $name = $name | trunc 63 | trimSuffix "-" -}}
+{{- /* A release may be named so; a Service may not, or by no API server before 1.36. */ -}}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" $name) -}}
+{{- fail (printf "the objects would be named %s, and the name of a Service begins with a letter and has no dot: set fullnameOverride, or name the release otherwise" $name) -}}
+{{- end -}}
+{{ $name }}
 {{- end -}}
 
 {{- define "serin.selector" -}}
@@ -76,7 +81,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- with .Values.settings -}}
 {{- dict
-  "namespace" $.Release.Namespace
   "domain" .domain
   "gateways" (.gateways | default list)
   "runtimes" $runtimes

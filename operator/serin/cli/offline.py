@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+from pydantic_settings import PydanticBaseSettingsSource
 
 from serin.api.modeldeployment import GatewayRef
 from serin.cli.documents import documents
@@ -18,11 +20,28 @@ from serin.settings import platform
 
 Json = dict[str, Any]
 
+
 KEY = "settings.yaml"
 """Key of the chart's ConfigMap."""
 VALUES = frozenset({"settings", "image"})
 """By these the chart's values are known; an image they have to name, settings they need not."""
 GATEWAY = GatewayRef(name="public", namespace="gateways")
+
+
+class Written(Settings):
+    """Settings as they are written: variables around the command line say nothing of the operator's."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, and nothing else."""
+        return (init_settings,)
 
 
 def platform_of(file: str | None) -> Platform:
@@ -34,7 +53,7 @@ def platform_of(file: str | None) -> Platform:
         raise CommandError(f"{named(file)} must hold one document with settings; it has {len(found)}")
     raw = _settings(found[0], file)
     try:
-        return platform(Settings.model_validate(raw))
+        return platform(Written.model_validate(raw))
     except ValidationError as error:
         wrong = "\n".join(f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise CommandError(

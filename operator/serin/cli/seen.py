@@ -2,7 +2,8 @@
 
 The command line may be older or newer than the operator that wrote the status, so no model of the API validates it
 here: a phase or reason this version does not know is shown as it stands, and what is missing is absent. Texts lose
-their control characters: some come from the logs of pods, and are shown on a terminal.
+their control characters, and those that turn the direction of what follows: some come from the logs of pods, and are
+shown on a terminal.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from serin.cli import times
 
 Json = dict[str, Any]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 ALL = 100
 
 
@@ -137,7 +138,7 @@ class Seen:
 
     @property
     def verdict(self) -> str:
-        """Current, InProgress, Failed or Terminating: kstatus, as Flux, Helm and Argo CD read it, in its order."""
+        """Current, InProgress, Failed or Terminating: kstatus, as Flux and Helm 4 read it, in its order."""
         if self.deleting:
             return "Terminating"
         if not self.current or self.holds("Reconciling"):

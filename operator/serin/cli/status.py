@@ -58,7 +58,7 @@ def status(
     """Show what serves, what is on its way and what it waits for.
 
     Exit code 4 where somebody has to do something: the declared version was rolled back, failed or is suspended, or
-    nobody is served.
+    nobody is served. Without NAME: where that is so of any that is listed.
 
     -o json prints {"name", "namespace", "generation", "status"}, status as the API has it (docs/reference/api.md);
     without NAME a list of these.
@@ -74,8 +74,8 @@ def status(
     session = where.session()
     if name is None:
         inside = None if everywhere else where.namespace_of(session)
-        _all(session, inside, machine=machine)
-        return
+        listed = _all(session, inside, machine=machine)
+        raise typer.Exit(max(map(code_of, listed), default=Exit.FINE))
     seen = read(session, where.namespace_of(session), name)
     if machine:
         terminal.machine(as_told(seen))
@@ -100,7 +100,7 @@ def as_told(seen: Seen) -> Json:
     }
 
 
-def _all(session: Session, namespace: str | None, *, machine: bool) -> None:
+def _all(session: Session, namespace: str | None, *, machine: bool) -> list[Seen]:
     place = "all namespaces" if namespace is None else f"namespace {namespace}"
     with explained(session, f"list ModelDeployments in {place}"):
         found = [Seen(body) for body in session.list(MODEL_DEPLOYMENT, namespace)]
@@ -111,6 +111,7 @@ def _all(session: Session, namespace: str | None, *, machine: bool) -> None:
         terminal.err().print(f"no ModelDeployments in {place}")
     else:
         terminal.table(partial(_table, found, everywhere=namespace is None))
+    return found
 
 
 def _table(found: list[Seen], *, everywhere: bool, width: int) -> Table:

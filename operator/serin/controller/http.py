@@ -6,6 +6,8 @@ says that the watches run.
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable
 
 from aiohttp import web
@@ -14,9 +16,10 @@ from prometheus_client.exposition import choose_encoder
 
 
 async def serve(
-    host: str, port: int, registry: CollectorRegistry, alive: Callable[[], bool], ready: Callable[[], bool]
+    host: str | None, port: int, registry: CollectorRegistry, alive: Callable[[], bool], ready: Callable[[], bool]
 ) -> tuple[web.AppRunner, int]:
-    """Serve /metrics, /healthz and /readyz. Returns the runner, to be cleaned up, and the port."""
+    """Serve /metrics, /healthz and /readyz; on every address where no host is named. Returns the runner, to be cleaned
+    up, and the port."""
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -34,7 +37,19 @@ async def serve(
     app.router.add_get("/readyz", probe(ready))  # type: ignore[arg-type]
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
+    site = web.SockSite(runner, _everywhere(port)) if host is None else web.TCPSite(runner, host, port)
     await site.start()
     bound: int = runner.addresses[0][1]
     return runner, bound
+
+
+def _everywhere(port: int) -> socket.socket:
+    """One socket for IPv4 and IPv6: the kubelet and Prometheus come by the pod's first address, of either family."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            # The kernel knows IPv6, and it is turned off.
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+    return socket.create_server(("", port))

@@ -42,7 +42,7 @@ def report(
         phase=standing.phase,
         message=shorten(standing.message),
         conditions=conditions(observed.status.conditions, facts, observed.generation, now),
-        url=f"http://{hostnames(observed, spec)[0]}" if spec is not None else observed.status.url,
+        url=_url(hostnames(observed, spec)) if spec is not None else observed.status.url,
         resolved=memory.resolved,
         stable=memory.stable,
         candidate=memory.candidate,
@@ -78,6 +78,11 @@ def shares(memory: Memory, observed: Observed) -> tuple[Share, ...]:
         )
         for revision, weight in sorted(percents.items(), key=lambda item: (-item[1], item[0]))
     )
+
+
+def _url(names: tuple[str, ...]) -> str | None:
+    """By the first name that is one: a wildcard is no host that anybody could call."""
+    return next((f"http://{name}" for name in names if not name.startswith("*")), None)
 
 
 def _rollout(

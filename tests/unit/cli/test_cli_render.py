@@ -317,6 +317,16 @@ def test_settings_in_every_form_that_people_have(tmp_path: Path, form: Json) -> 
     assert route["spec"]["parentRefs"][0]["name"] == "front"
 
 
+def test_variables_of_ones_own_are_not_the_operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump({"gateways": SETTINGS["gateways"]}))
+    before = rendered(SHORTEST, "--settings", str(file)).stdout
+    assert "fraud.payments.example.com" in before
+    monkeypatch.setenv("SERIN_DOMAIN", "elsewhere.test")
+    monkeypatch.setenv("SERIN_RUNTIMES", "no JSON")
+    assert rendered(SHORTEST, "--settings", str(file)).stdout == before
+
+
 def test_the_charts_own_values_are_the_defaults() -> None:
     from_values = platform_of(str(ROOT / "charts/serin/values.yaml"))
     default = platform_of(None)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from serin.api.base import to_wire
 from serin.api.crd import definitions
 from serin.api.status import Phase
 from serin.cli.seen import Role
 from serin.cli.seen import Seen
+from serin.cli.seen import text
 from serin.rollout.orders import Verb
 from tests.unit.cli import objects
 from tests.unit.rollout.scene import Scene
@@ -64,6 +67,13 @@ def test_what_is_read_is_what_was_written() -> None:
             ]
             assert told.steps[1].match == "x-cohort: beta"
     assert {Phase.DEPLOYING, Phase.PROGRESSING, Phase.AWAITING_APPROVAL, Phase.BAKING, Phase.HEALTHY} <= phases
+
+
+@pytest.mark.parametrize(
+    "turn", ["\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069"]
+)
+def test_no_text_turns_the_direction_of_what_follows(turn: str) -> None:
+    assert text(f"ended{turn}: exit code 1") == "ended : exit code 1"
 
 
 def unknown(value: object, schema: Json, at: str = "") -> Iterator[str]:

@@ -95,6 +95,8 @@ def test_the_exit_code_tells_whether_somebody_has_to_act(api: ApiServer, serin: 
     api.put(objects.deployment(**status))
     assert serin("status", "fraud").exit_code == code
     assert serin("status", "fraud", "-o", "json").exit_code == code
+    api.put(objects.deployment("well"))
+    assert serin("status").exit_code == serin("status", "-A", "-o", "json").exit_code == code, "of any of them"
 
 
 def test_whoever_serves_nobody_is_told_by_the_exit_code(api: ApiServer, serin: Run) -> None:
@@ -252,7 +254,8 @@ def test_a_table_of_all(api: ApiServer, serin: Run) -> None:
         ["payments", "fraud"],
         ["search", "ranking"],
     ]
-    assert serin("status", "-n", "empty").stderr == "no ModelDeployments in namespace empty\n"
+    none = serin("status", "-n", "empty")
+    assert (none.stderr, none.exit_code) == ("no ModelDeployments in namespace empty\n", 0)
 
 
 def test_usage(serin: Run) -> None:

@@ -111,7 +111,7 @@ def routed(planned: PlannedRoute, *, accepted: bool, before: Route) -> Route:
 
 
 def kstatus(status: ModelDeploymentStatus, generation: int, *, deleting: bool = False) -> str:
-    """What Flux, Helm and Argo CD make of a status: sigs.k8s.io/cli-utils pkg/kstatus, in its order."""
+    """What Flux and Helm 4 make of a status: sigs.k8s.io/cli-utils pkg/kstatus, in its order."""
     if deleting:
         return "Terminating"
     if status.observed_generation != generation:

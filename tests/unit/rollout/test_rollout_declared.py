@@ -428,6 +428,17 @@ def test_names_and_gateways_by_default_and_as_declared() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "url"),
+    [(["b.test", "a.test"], "http://b.test"), (["*.c.test", "a.test"], "http://a.test"), (["*.c.test"], None)],
+)
+def test_url_is_a_name_that_can_be_called(names: list[str], url: str | None) -> None:
+    scene = healthy().declare(1, traffic={"hostnames": names})
+    scene.settle()
+    assert scene.route.hostnames == tuple(names)
+    assert scene.status.url == url
+
+
+@pytest.mark.parametrize(
     "reason",
     [
         Reason.REGISTRY_NOT_FOUND,
