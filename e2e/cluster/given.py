@@ -23,6 +23,8 @@ from e2e.cluster.progress import say
 class GivenCluster:
     """The cluster of a kubeconfig's current context."""
 
+    given = True
+
     def __init__(self, kubeconfig: Path) -> None:
         self.name = kubeconfig.name
         self._file = kubeconfig

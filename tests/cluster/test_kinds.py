@@ -4,8 +4,11 @@ kind and Docker are played by a script that notes what it was asked: that kind d
 """
 
 import json
+import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ case "$1 $2" in
 "create cluster")
   echo " • Preparing nodes 📦   ..." >&2
   echo running > is
+  [ ! -p slow ] || read go < slow
   [ ! -e interrupted ] || {{ kill -INT $PPID; exec sleep 60; }}
   [ ! -e broken ] || {{ echo "ERROR: no room" >&2; exit 1; }}
   : > "${{4#--kubeconfig=}}" ;;
@@ -207,6 +211,24 @@ def test_a_creation_that_was_interrupted_begins_afresh(kind: KindCluster, tmp_pa
     kind.up()
     create = f"kind create cluster {options(tmp_path)} --wait=5m --config=-"
     assert asked(tmp_path) == [create, f"kind delete cluster {options(tmp_path)}", create]
+
+
+def test_two_that_come_at_once_make_one_kind_cluster(
+    kind: KindCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "slow")
+    second_waits = threading.Event()
+    monkeypatch.setattr("e2e.cluster.files.say", lambda _: second_waits.set())
+    with ThreadPoolExecutor(max_workers=2) as people:
+        first = people.submit(kind.up)
+        with (tmp_path / "slow").open("w") as go:  # opens when kind reads it
+            second = people.submit(KindCluster().up)
+            second.add_done_callback(lambda _: second_waits.set())
+            assert second_waits.wait(30)
+            go.write("go\n")
+        first.result()
+        second.result()
+    assert asked(tmp_path) == [f"kind create cluster {options(tmp_path)} --wait=5m --config=-"]
 
 
 def test_a_container_that_docker_still_makes_is_waited_for(kind: KindCluster, tmp_path: Path) -> None:
