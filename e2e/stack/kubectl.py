@@ -85,6 +85,10 @@ class Kubectl:
         after = _items(self._admitted("apply", "--server-side", manager, "--force-conflicts", *read, stdin=document))
         return [Applied(_key(found), before.get(_key(found)) != _ours(found)) for found in after]
 
+    def somebodys(self, objects: Sequence[Object]) -> list[str]:
+        """Those of the objects, kind/namespace/name, that exist and of which no field was ever applied from here."""
+        return [_key(found) for found in self._live(objects) if not _ours(found)[1]]
+
     def _admitted(self, *arguments: str, stdin: str) -> str:
         """The output, once the webhooks can be reached: the node's proxy hears of a ready pod a moment after we do."""
         deadline = time.monotonic() + _WEBHOOK_SECONDS
