@@ -17,6 +17,7 @@ from e2e.stack.progress import CommandFailedError
 from e2e.stack.somebodys import NotOursError
 from e2e.stack.waiting import NotReadyError
 from e2e.tools import ToolError
+from e2e.traffic import NotAnsweredError
 
 # What can go wrong with the machine or the cluster: each has a message for a person.
 FAILURES = (
@@ -27,6 +28,7 @@ FAILURES = (
     KubectlError,
     NotReadyError,
     NotOursError,
+    NotAnsweredError,
     serin.HelmError,
     subprocess.CalledProcessError,
 )
