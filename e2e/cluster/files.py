@@ -34,13 +34,14 @@ def locked(path: Path) -> Iterator[int]:
             except BlockingIOError:
                 say(f"waiting for another command, which holds {path}")
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            if _is_at(path, lock):
+            if is_at(path, lock):
                 yield lock.fileno()
                 return
             # Removed while we waited: others lock another one.
 
 
-def _is_at(path: Path, file: IO[str]) -> bool:
+def is_at(path: Path, file: IO[str]) -> bool:
+    """Whether an open file is still the one that is there."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:

@@ -34,6 +34,7 @@ from e2e.cluster.preflight import preflight
 from e2e.cluster.progress import say
 from e2e.cluster.progress import wait_for
 from e2e.cluster.runtime import Runtime
+from e2e.cluster.services import allow_services
 from e2e.cluster.supervise import Supervisor
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -87,6 +88,7 @@ class LocalCluster:
         Args:
             purge: the imported images and the logs, too.
         """
+        allow_services()
         if not self._layout.state.exists():
             return
         with self._locked():

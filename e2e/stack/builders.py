@@ -6,6 +6,7 @@ Called by images.py, which decides what is built and under which name; nothing h
 import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from e2e import apt
 from e2e.stack.progress import CommandFailedError
 from e2e.stack.progress import StackError
 from e2e.stack.progress import run_logged
@@ -105,10 +107,8 @@ def install_package(name: str) -> None:
         raise NoBuilderError(f"{name} is not installed and apt-get is not here to install it: install {name} or Docker")
     say(f"installing {name} by apt")
     log = Path(tempfile.gettempdir()) / f"serin-apt-{name}.log"
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run_logged(["apt-get", "update", "-qq"], what="apt-get update", log=log, env=env)
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", name]
-    run_logged(install, what=f"apt-get install {name}", log=log, env=env)
+    for command in apt.commands([name]):
+        run_logged(command, what=f"`{shlex.join(command)}`", log=log, env=apt.environment())
 
 
 class Docker:

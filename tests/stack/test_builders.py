@@ -100,6 +100,21 @@ def test_docker_builds_an_archive_that_a_node_can_import(tmp_path: Path, monkeyp
     assert (tmp_path / "asked").read_text().splitlines()[0] == "build 1 1"
 
 
+def test_a_package_is_installed_after_whoever_else_installs_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = tmp_path / "apt-get"
+    played.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\n')
+    played.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    builders.install_package("buildah")
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert update.endswith(" update")
+    assert install.endswith(" install --yes --no-install-recommends buildah")
+    assert "DPkg::Lock::Timeout=300" in install
+
+
 def _play_docker(folder: Path, monkeypatch: pytest.MonkeyPatch, *, plugin: bool, user: int) -> None:
     """A Docker 23 or newer whose engine answers. The rest is only looked for."""
     known = "info) ;; build) [ $DOCKER_BUILDKIT = 1 ] && " + ("exit 0" if plugin else "exit 1")
