@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,11 @@ from e2e import serin
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.given import GivenCluster
 from e2e.stack import install as stack
+from e2e.stack.component import namespace
 from e2e.stack.kubectl import Kubectl
 from e2e.stack.kubectl import Object
 from e2e.stack.somebodys import NotOursError
+from e2e.stack.somebodys import refuse
 from tests.integration.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -43,13 +47,18 @@ class Bare(GivenCluster):
     given = False
 
 
-@pytest.fixture
-def plane(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ControlPlane]:
-    """There are no images, and locks go with the test."""
-    monkeypatch.setattr("e2e.serin.load_images", lambda _cluster, _kubectl, names: dict.fromkeys(names, "x:1"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
     with ControlPlane() as plane:
         yield plane
+
+
+@pytest.fixture(autouse=True)
+def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A namespace and locks of the test's own, and no images."""
+    monkeypatch.setattr("e2e.serin.NAMESPACE", f"serin-{uuid.uuid4().hex[:8]}")
+    monkeypatch.setattr("e2e.serin.load_images", lambda _cluster, _kubectl, names: dict.fromkeys(names, "x:1"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def chart(folder: Path, *templates: Object) -> Path:
@@ -129,26 +138,36 @@ def test_on_a_given_cluster_an_operation_that_may_still_go_on_is_waited_for(
 def test_what_somebody_has_on_a_given_cluster_is_not_overwritten(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given, kubectl = GivenCluster(plane.kubeconfig), Kubectl(plane.kubeconfig)
+    given = GivenCluster(plane.kubeconfig)
     monkeypatch.setattr("e2e.stack.install.load_images", lambda *_: pytest.fail("something was changed"))
-    stack.refuse_somebodys(given)  # nothing is there
     plane.kubectl(["create", "clusterrole", "prometheus", "--verb=get", "--resource=pods"])
     plane.kubectl(["create", "namespace", "kserve"])
     plane.kubectl(["create", "configmap", "inferenceservice-config", "--namespace=kserve"])
-    with pytest.raises(NotOursError, match="SERIN_OVERWRITE=yes") as error:
-        stack.install(given)
-    for theirs in ("ClusterRole/prometheus", "Namespace/kserve", "ConfigMap/kserve/inferenceservice-config"):
-        assert f"- {theirs}\n" in str(error.value)
-    stack.refuse_somebodys(Bare(plane.kubeconfig))
-    with monkeypatch.context() as patch:
-        patch.setenv("SERIN_OVERWRITE", "yes")
-        stack.refuse_somebodys(given)
-    # What was applied from here is ours from then on.
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "prometheus"}}
-    kubectl.apply([{**role, "rules": []}])
     with pytest.raises(NotOursError) as error:
-        stack.refuse_somebodys(given)
-    assert "ClusterRole" not in str(error.value)
+        stack.install(given)
+    # A namespace that somebody made is not changed by what is put beside his things.
+    theirs = ("ClusterRole/prometheus", "ConfigMap/kserve/inferenceservice-config")
+    assert str(error.value).splitlines()[1:-1] == [f"  - {one}" for one in theirs]
+    stack.refuse_somebodys(Bare(plane.kubeconfig))
+
+
+def test_what_was_applied_from_here_is_not_somebodys(plane: ControlPlane) -> None:
+    """Nor what says nothing but its name, of which the API server does not note who applied it."""
+    place = {"name": "ours", "namespace": "ours"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": place}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place, "data": {"ours": "1"}}
+    objects = [namespace("ours"), account, config]
+    kubectl = Kubectl(plane.kubeconfig)
+    kubectl.apply(objects)
+    assert kubectl.somebodys(objects) == []
+
+
+def test_what_may_be_overwritten_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, found = GivenCluster(tmp_path / "kubeconfig"), [f"Namespace/{number}" for number in range(12)]
+    with pytest.raises(NotOursError, match=r"Namespace/9\n  - and 2 more\n.*set SERIN_OVERWRITE=yes"):
+        refuse(given, found)
+    monkeypatch.setenv("SERIN_OVERWRITE", "yes")
+    refuse(given, found)
 
 
 def test_somebodys_serin_on_a_given_cluster_is_not_taken_over(plane: ControlPlane, tmp_path: Path) -> None:
@@ -164,10 +183,13 @@ def test_somebodys_serin_on_a_given_cluster_is_not_taken_over(plane: ControlPlan
     assert records(plane) == [("1", "deployed")]
 
 
-def test_somebodys_serin_elsewhere_on_a_given_cluster_is_left_alone(plane: ControlPlane) -> None:
+def test_somebodys_serin_elsewhere_on_a_given_cluster_is_left_alone(
+    plane: ControlPlane, request: pytest.FixtureRequest
+) -> None:
     crds = sorted((serin.CHART / "files" / "crds").glob("*.yaml"))
     for crd in crds:
         plane.kubectl(["create", "-f", str(crd)])
+        request.addfinalizer(partial(plane.kubectl, ["delete", "-f", str(crd)]))
     with pytest.raises(NotOursError, match=r"CustomResourceDefinition/modeldeployments\.serin\.dev\n"):
         serin.install(GivenCluster(plane.kubeconfig))
     plane.kubectl(["create", "namespace", serin.NAMESPACE])
