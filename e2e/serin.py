@@ -108,8 +108,10 @@ def _alone(cluster: Cluster) -> Iterator[int]:
     """Nobody else changes the release of that cluster from this machine. Gives the lock's descriptor."""
     path = state_home() / f"helm-{hashlib.sha256(bytes(cluster.kubeconfig())).hexdigest()[:12]}.lock"
     with locked(path) as lock:
-        yield lock
-        path.unlink()
+        try:
+            yield lock
+        finally:
+            path.unlink()
 
 
 def _forget_interrupted(cluster: Cluster, kubectl: Kubectl) -> None:
