@@ -24,7 +24,16 @@ def interpreter(lock: str) -> Path:
         if not (venv / "complete").exists():
             uv = [sys.executable, "-m", "uv"]
             subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(venv)], check=True)
-            sync = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(file)]
-            subprocess.run([*uv, *sync], check=True)
+            _install(file, python)
             (venv / "complete").touch()
     return python
+
+
+def _install(file: Path, python: Path) -> None:
+    """By uv, in a tenth of pip's time; but uv does not know what pip is told of an index or a certificate."""
+    options = ["--quiet", "--require-hashes", "--requirement", str(file)]
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--python", str(python)]
+    if subprocess.run([*uv, *options], check=False).returncode != 0:
+        print("uv cannot; pip does the same", flush=True)
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
+        subprocess.run([*pip, *options], check=True)

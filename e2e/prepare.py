@@ -10,12 +10,14 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from e2e import serin
 from e2e import tools
 from e2e.cluster import open_cluster
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.local import LocalCluster
 from e2e.environment import interpreter
 from e2e.stack import images
+from e2e.stack import install as stack
 from e2e.stack.progress import StackError
 from e2e.tools import ToolError
 
@@ -37,10 +39,12 @@ def prepare(*, with_images: bool) -> None:
     needed: Sequence[str] = tuple(tools.TOOLS)
     environments: Sequence[str] = _ENVIRONMENTS
     if with_images:
-        # Finds out whether there can be a cluster, before the long part.
+        # Finds out whether there can be a cluster, and whether it may be changed, before the long part.
         cluster = open_cluster()
         cluster.preflight()
         if not isinstance(cluster, LocalCluster):
+            serin.refuse_somebodys(cluster)
+            stack.refuse_somebodys(cluster)
             # Somebody else's Kubernetes, and no control planes of the tests.
             needed = ("kubectl", *(image.tool for image in images.IMAGES.values() if image.tool))
             environments = ()

@@ -7,6 +7,7 @@ every pod.
 import json
 import time
 
+from e2e.stack import models
 from e2e.stack import registry
 from e2e.stack.kubectl import Kubectl
 from e2e.stack.kubectl import KubectlError
@@ -35,6 +36,7 @@ def move_alias(kubectl: Kubectl, model: str, alias: str, version: int) -> None:
 
 def forget(kubectl: Kubectl, model: str) -> None:
     """Delete a registered model with its versions, so that numbering begins at 1 again. Quiet where there is none."""
+    models.end_training(kubectl, model)
     try:
         _call(kubectl, "DELETE", "registered-models/delete", {"name": model})
     except KubectlError as error:

@@ -23,6 +23,10 @@ _HTTP_OK = 200
 _IN_A_ROW = 10
 
 
+class NotAnsweredError(RuntimeError):
+    """No model answers through the gateway; the message says which, where and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What became of one request."""
@@ -86,17 +90,23 @@ class Endpoint:
 
         A gateway's controller accepts a route, and it is reported as ready, some hundred milliseconds before the last
         of its proxies has it. Changes of a route that is there already lose nothing.
+
+        Raises:
+            NotAnsweredError: it does not come to that.
         """
         deadline, row = time.monotonic() + seconds, 0
         while row < _IN_A_ROW:
             try:
                 status, text = self.ask(1.0)
-            except OSError as error:  # a listener opens with the first route
-                status, text = 0, str(error)
+                last = f"HTTP {status}: {text[:160]}"
+            except (OSError, http.client.HTTPException) as error:  # a listener opens with the first route
+                status, last = 0, f"{type(error).__name__}: {error}"
             row = row + 1 if status == _HTTP_OK else 0
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"{self.host} is not answered within {seconds:.0f} s; last: HTTP {status}: {text[:160]}"
+                raise NotAnsweredError(
+                    f"the gateway at {self.gateway} does not answer for {self.host} within {seconds:.0f} s; "
+                    f"last: {last}. On a cluster that was given, SERIN_GATEWAY=host:port says where this machine "
+                    "reaches the gateway"
                 )
 
 

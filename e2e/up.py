@@ -14,8 +14,10 @@ from e2e.stack import install as stack
 from e2e.stack.builders import NoBuilderError
 from e2e.stack.kubectl import KubectlError
 from e2e.stack.progress import CommandFailedError
+from e2e.stack.somebodys import NotOursError
 from e2e.stack.waiting import NotReadyError
 from e2e.tools import ToolError
+from e2e.traffic import NotAnsweredError
 
 # What can go wrong with the machine or the cluster: each has a message for a person.
 FAILURES = (
@@ -25,6 +27,8 @@ FAILURES = (
     CommandFailedError,
     KubectlError,
     NotReadyError,
+    NotOursError,
+    NotAnsweredError,
     serin.HelmError,
     subprocess.CalledProcessError,
 )
@@ -33,6 +37,8 @@ FAILURES = (
 def up(cluster: Cluster) -> None:
     """Bring everything up and wait until it is ready."""
     cluster.up()
+    # Before anything is changed: of the stack it is asked by itself.
+    serin.refuse_somebodys(cluster)
     stack.install(cluster)
     serin.install(cluster)
 

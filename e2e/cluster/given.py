@@ -7,6 +7,7 @@ SERIN_GATEWAY, host:port of the gateway's listener, where it is not port 8080 of
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,12 +24,16 @@ from e2e.cluster.progress import say
 class GivenCluster:
     """The cluster of a kubeconfig's current context."""
 
+    given = True
+
     def __init__(self, kubeconfig: Path) -> None:
         self.name = kubeconfig.name
         self._file = kubeconfig
 
     def preflight(self) -> None:
-        """The same: nothing is started here."""
+        """Find out whether all that has to be told was told, and whether it answers."""
+        self._loading()
+        self._told_gateway()
         self.up()
 
     def up(self) -> None:
@@ -46,20 +51,14 @@ class GivenCluster:
 
     def load_image(self, archive: Path) -> None:
         """By the command of SERIN_LOAD_IMAGE."""
-        template = os.environ.get("SERIN_LOAD_IMAGE", "")
-        if "{archive}" not in template:
-            raise ClusterError(
-                f"no way is known to bring {archive.name} to the nodes of {self._file}: set SERIN_LOAD_IMAGE to a "
-                'command, like "minikube image load {archive}" or "k3d image import {archive}"'
-            )
-        argv = [word.replace("{archive}", str(archive)) for word in shlex.split(template)]
+        argv = [word.replace("{archive}", str(archive)) for word in self._loading()]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             raise ClusterError(f"`{shlex.join(argv)}` (SERIN_LOAD_IMAGE) failed: {done.stderr.strip()}")
 
     def gateway(self) -> str:
         """SERIN_GATEWAY, or port 8080 of the first node."""
-        if told := os.environ.get("SERIN_GATEWAY"):
+        if told := self._told_gateway():
             return told
         addresses = {entry["type"]: entry["address"] for entry in self._nodes()[0]["status"]["addresses"]}
         for kind in ("ExternalIP", "InternalIP"):
@@ -80,6 +79,29 @@ class GivenCluster:
     def command(self, argv: list[str]) -> list[str]:
         """`argv` as it is: its network is not known."""
         return argv
+
+    def _loading(self) -> list[str]:
+        """The words of SERIN_LOAD_IMAGE."""
+        told = os.environ.get("SERIN_LOAD_IMAGE", "")
+        try:
+            words = shlex.split(told)
+        except ValueError as error:
+            raise ClusterError(f"SERIN_LOAD_IMAGE={told!r} is no command: {error}") from error
+        if not any("{archive}" in word for word in words):
+            raise ClusterError(
+                f"no way is known to bring images to the nodes of {self._file}: set SERIN_LOAD_IMAGE to a command with "
+                'a place for the file, like SERIN_LOAD_IMAGE="minikube image load {archive}" or '
+                'SERIN_LOAD_IMAGE="k3d image import {archive}"'
+            )
+        if shutil.which(words[0]) is None:
+            raise ClusterError(f"`{words[0]}` of SERIN_LOAD_IMAGE={told!r} is not on PATH: install it, or name another")
+        return words
+
+    def _told_gateway(self) -> str | None:
+        told = os.environ.get("SERIN_GATEWAY")
+        if told and not re.fullmatch(r"[^/\s]+:\d+", told):
+            raise ClusterError(f"SERIN_GATEWAY={told!r} is not host:port, like gateway.example.com:80")
+        return told
 
     def _nodes(self) -> list[dict[str, Any]]:
         kubectl = shutil.which("kubectl") or str(tools.binary("kubectl"))  # only then built, for minutes

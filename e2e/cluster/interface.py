@@ -17,6 +17,10 @@ class Cluster(Protocol):
     def name(self) -> str:
         """What it is called in messages and commands."""
 
+    @property
+    def given(self) -> bool:
+        """Whether it was there already: what is on it may be somebody's."""
+
     def preflight(self) -> None:
         """Find out whether it can be brought up from here, before anything is built for it.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.cluster.audit import AuditLog
+from e2e.cluster.files import locked
 from e2e.cluster.files import write
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.layout import GATEWAY_PORT
@@ -56,6 +57,8 @@ class _Node:
 class KindCluster:
     """One kind cluster with one node."""
 
+    given = False
+
     def __init__(self, name: str = "serin") -> None:
         self.name = name
 
@@ -74,6 +77,11 @@ class KindCluster:
 
     def up(self) -> None:
         """Create it, or start it again where Docker has stopped it; until its node is Ready."""
+        # Otherwise one that comes meanwhile would take what kind is creating for what was interrupted.
+        with locked(self._lock()):
+            self._up()
+
+    def _up(self) -> None:
         nodes = self._ours()
         if nodes and self._begun().exists():
             say(f"{self.name}: its creation did not come to its end, so it begins afresh")
@@ -95,10 +103,11 @@ class KindCluster:
 
     def down(self, *, purge: bool = False) -> None:
         """Delete it. Nothing outlives that, so `purge` has nothing to add."""
-        if self._ours():
-            self._delete()
-        for file in (self._file(), self._begun()):
-            file.unlink(missing_ok=True)
+        with locked(self._lock()):
+            if self._ours():
+                self._delete()
+            for file in (self._file(), self._begun(), self._lock()):
+                file.unlink(missing_ok=True)
 
     def kubeconfig(self) -> Path:
         """One of its own; the user's ~/.kube/config and its current context stay as they are."""
@@ -224,6 +233,10 @@ class KindCluster:
 
     def _file(self) -> Path:
         return state_home() / f"kind-{self.name}.kubeconfig"
+
+    def _lock(self) -> Path:
+        """Held by the command that brings it up or takes it away."""
+        return state_home() / f"kind-{self.name}.lock"
 
     def _begun(self) -> Path:
         """There while kind creates it: where it is found later, that was interrupted."""

@@ -5,8 +5,6 @@ from nothing as over a run that was killed half-way or a cluster of which progra
 continued: etcd runs without fsync.
 """
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from e2e.cluster.api import unhealthy
 from e2e.cluster.audit import AuditLog
 from e2e.cluster.cgroup import Cgroup
 from e2e.cluster.dns import offer_dns
+from e2e.cluster.files import locked
 from e2e.cluster.files import write
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.kubeconfig import write_kubeconfig
@@ -35,6 +34,7 @@ from e2e.cluster.preflight import preflight
 from e2e.cluster.progress import say
 from e2e.cluster.progress import wait_for
 from e2e.cluster.runtime import Runtime
+from e2e.cluster.services import allow_services
 from e2e.cluster.supervise import Supervisor
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -48,6 +48,8 @@ _AFRESH = "Logs are in {log}. If `up` again does not help, `python -m e2e.cluste
 
 class LocalCluster:
     """One local cluster; several with different names can run side by side."""
+
+    given = False
 
     def __init__(self, name: str = "local") -> None:
         self.name = name
@@ -86,6 +88,7 @@ class LocalCluster:
         Args:
             purge: the imported images and the logs, too.
         """
+        allow_services()
         if not self._layout.state.exists():
             return
         with self._locked():
@@ -289,14 +292,5 @@ class LocalCluster:
     @contextmanager
     def _locked(self, path: Path | None = None) -> Iterator[None]:
         """One command at a time. The lock of a killed one is free at once."""
-        file = path or self._layout.state / "lock"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not file.exists() or not os.path.samestat(
-                file.stat(), os.fstat(lock.fileno())
-            ):  # removed by `down --purge` while we waited
-                with self._locked(path):
-                    yield
-                return
+        with locked(path or self._layout.state / "lock"):
             yield

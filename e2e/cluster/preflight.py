@@ -7,11 +7,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from e2e import apt
 from e2e.cluster.cgroup import Cgroup
 from e2e.cluster.cgroup import hierarchies
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.programs import cni_plugins
 from e2e.cluster.progress import say
+from e2e.cluster.services import allow_services
+from e2e.cluster.services import no_services
 
 # Debian's package of each program; on other systems the names are close to these.
 _PACKAGES = {
@@ -31,7 +34,6 @@ _OTHER_WAYS = (
     "Two other ways to a cluster: SERIN_CLUSTER=kind where kind and Docker are, or SERIN_CLUSTER=/path/to/kubeconfig "
     "for a cluster that is there already."
 )
-_POLICY = Path("/usr/sbin/policy-rc.d")
 # The longest path that a socket can have (unix(7): 108 bytes with its end), and the longest of the kubelet's.
 _SOCKET_LENGTH = 107
 _LONGEST_SOCKET = "/kubelet/pod-resources/0123456789"
@@ -48,6 +50,7 @@ def preflight(state: Path) -> None:
     """
     if os.geteuid() != 0:
         raise ClusterError(f"a local cluster makes namespaces, mounts and cgroups: run it as root. {_OTHER_WAYS}")
+    allow_services()
     _install_missing()
     problems = [*_too_long(state), *_try_namespaces(state), *_try_cgroups()]
     if problems:
@@ -66,27 +69,13 @@ def _install_missing() -> None:
             f"missing programs; on Debian their packages are {', '.join(missing)}: install them. {_OTHER_WAYS}"
         )
     say(f"installing {', '.join(missing)}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with _NoServices():
-        for argv in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
-            command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *argv]
-            done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    with no_services() as held:
+        for command in apt.commands(missing):
+            done = subprocess.run(
+                command, env=apt.environment(), check=False, capture_output=True, text=True, pass_fds=held
+            )
             if done.returncode != 0:
                 raise ClusterError(f"`{' '.join(command)}` failed:\n{done.stderr.strip()}\n{_OTHER_WAYS}")
-
-
-class _NoServices:
-    """Keeps packages from starting services, the way invoke-rc.d asks for: containerd's own would start here."""
-
-    def __enter__(self) -> None:
-        self._ours = not _POLICY.exists()
-        if self._ours:
-            _POLICY.write_text("#!/bin/sh\nexit 101\n")
-            _POLICY.chmod(0o755)
-
-    def __exit__(self, *_: object) -> None:
-        if self._ours:
-            _POLICY.unlink()
 
 
 def _too_long(state: Path) -> list[str]:

@@ -6,6 +6,7 @@ Called by images.py, which decides what is built and under which name; nothing h
 import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from e2e import apt
 from e2e.stack.progress import CommandFailedError
 from e2e.stack.progress import StackError
 from e2e.stack.progress import run_logged
 from e2e.stack.progress import say
 
-# The variables by which common programs are told of a certificate authority of the machine's own.
-_CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# The variables by which common programs are told of a certificate authority of the machine's own; pip has a setting.
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # The settings of pip that are about reaching the index. Others (a local folder of wheels, say) mean nothing in a build.
 _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries"}
 # Where the Dockerfiles mount the secret ca.pem.
@@ -105,10 +107,8 @@ def install_package(name: str) -> None:
         raise NoBuilderError(f"{name} is not installed and apt-get is not here to install it: install {name} or Docker")
     say(f"installing {name} by apt")
     log = Path(tempfile.gettempdir()) / f"serin-apt-{name}.log"
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run_logged(["apt-get", "update", "-qq"], what="apt-get update", log=log, env=env)
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", name]
-    run_logged(install, what=f"apt-get install {name}", log=log, env=env)
+    for command in apt.commands([name]):
+        run_logged(command, what=f"`{shlex.join(command)}`", log=log, env=apt.environment())
 
 
 class Docker:
@@ -182,10 +182,14 @@ def _build_options(build: Build, secrets: Path) -> list[str]:
 
 def _write_secrets(folder: Path) -> list[Path]:
     """How this machine reaches its package index, as build secrets: they leave no trace in the image."""
-    lines = ["[global]", *(f"{key} = {value}" for key, value in sorted(_pip_settings().items()))]
+    settings = _pip_settings()
+    # A value of several lines goes on indented.
+    told = {key: value.strip().replace("\n", "\n  ") for key, value in settings.items() if key in _PIP_SETTINGS}
+    lines = ["[global]", *(f"{key} = {value}" for key, value in sorted(told.items()))]
     written = []
-    bundle = next((value for name in _CA_VARIABLES if (value := os.environ.get(name))), None)
-    if bundle and Path(bundle).is_file():
+    bundles = [settings.get("cert"), *(os.environ.get(name) for name in _CA_VARIABLES)]
+    bundle = next((Path(value).expanduser() for value in bundles if value), None)
+    if bundle and bundle.is_file():
         shutil.copy(bundle, folder / "ca.pem")
         written.append(folder / "ca.pem")
         lines.append(f"cert = {_CA_IN_BUILD}")
@@ -199,12 +203,11 @@ def _pip_settings() -> dict[str, str]:
         [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
     ).stdout
     settings = {}
-    for line in listing.splitlines():
-        # global.index-url='https://…' or, from the environment, :env:.index-url='https://…'
+    # global.index-url='https://…' or, from the environment, which has the last word, :env:.index-url='https://…'
+    for line in sorted(listing.splitlines(), key=lambda line: line.startswith(":env:")):
         if match := re.fullmatch(r"(?:[\w:-]+)\.([\w-]+)=(.*)", line):
             settings[match[1]] = str(ast.literal_eval(match[2]))
-    # A value of several lines goes on indented.
-    return {key: value.strip().replace("\n", "\n  ") for key, value in settings.items() if key in _PIP_SETTINGS}
+    return settings
 
 
 def _succeeds(argv: list[str], env: Mapping[str, str] | None = None) -> bool:

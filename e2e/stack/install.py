@@ -16,6 +16,7 @@ from e2e.stack.kubectl import Applied
 from e2e.stack.kubectl import Kubectl
 from e2e.stack.kubectl import Object
 from e2e.stack.progress import say
+from e2e.stack.somebodys import refuse
 from e2e.stack.waiting import wait_ready
 
 COMPONENTS = (gateway.COMPONENT, monitoring.COMPONENT, registry.COMPONENT, kserve.CONTROLLER, kserve.RUNTIME)
@@ -28,16 +29,40 @@ def install(cluster: Cluster) -> list[Applied]:
 
     Raises:
         NotReadyError: a part does not come up; names the pod and the reason.
+        NotOursError: a part is there already, and somebody's.
     """
+    refuse_somebodys(cluster)
     kubectl = Kubectl(cluster.kubeconfig())
     references = load_images(cluster, kubectl, [name for component in COMPONENTS for name in component.images])
     # All CRDs before all controllers: KServe exits when a kind it watches is replaced, Contour when one is missing.
-    applied = _apply_and_wait(kubectl, [*gateway.custom_resources(), *kserve.custom_resources()])
+    applied = _apply_and_wait(kubectl, _custom_resources())
     for component in COMPONENTS:
         applied += _apply_and_wait(kubectl, component.objects(kubectl, references))
     changed = [one for one in applied if one.changed]
     say(f"ready: {len(applied)} objects, {len(changed)} changed")
     return applied
+
+
+def refuse_somebodys(cluster: Cluster) -> None:
+    """Refuse a cluster that was given where something of the stack is there and was not installed from here.
+
+    Builds no image.
+
+    Raises:
+        NotOursError: with what it is; nothing has been changed.
+    """
+    if not cluster.given:
+        return
+    kubectl = Kubectl(cluster.kubeconfig())
+    objects = _custom_resources()
+    for component in COMPONENTS:
+        # Of images only the names count here.
+        objects += component.objects(kubectl, {name: name for name in component.images})
+    refuse(cluster, kubectl.somebodys(objects))
+
+
+def _custom_resources() -> list[Object]:
+    return [*gateway.custom_resources(), *kserve.custom_resources()]
 
 
 def load_images(cluster: Cluster, kubectl: Kubectl, names: Sequence[str]) -> dict[str, str]:

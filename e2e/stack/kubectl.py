@@ -85,6 +85,10 @@ class Kubectl:
         after = _items(self._admitted("apply", "--server-side", manager, "--force-conflicts", *read, stdin=document))
         return [Applied(_key(found), before.get(_key(found)) != _ours(found)) for found in after]
 
+    def somebodys(self, objects: Sequence[Object]) -> list[str]:
+        """Those of the objects, kind/namespace/name, that exist, would be changed, and were not applied from here."""
+        return [_key(found) for found in self._live(filter(_says_something, objects)) if not _ours(found)[1]]
+
     def _admitted(self, *arguments: str, stdin: str) -> str:
         """The output, once the webhooks can be reached: the node's proxy hears of a ready pod a moment after we do."""
         deadline = time.monotonic() + _WEBHOOK_SECONDS
@@ -129,6 +133,11 @@ def _items(text: str) -> list[Object]:
 def _key(found: Object) -> str:
     metadata = found["metadata"]
     return "/".join(filter(None, (found["kind"], metadata.get("namespace"), metadata["name"])))
+
+
+def _says_something(wanted: Object) -> bool:
+    """Whether it has a field beside its identity. Otherwise an apply changes nothing, and nobody notes who did it."""
+    return bool(wanted.keys() - {"apiVersion", "kind", "metadata"} or wanted["metadata"].keys() - {"name", "namespace"})
 
 
 def _ours(found: Object) -> tuple[str, list[Object]]:

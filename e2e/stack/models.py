@@ -3,6 +3,7 @@
 `register` gives the version numbers. What the Job runs is in training/. Nothing here knows how models are served.
 """
 
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -20,6 +21,9 @@ from e2e.stack.waiting import wait_ready
 
 _SCRIPTS = Path(__file__).parent / "training"
 _DEADLINE_SECONDS = 600.0
+_END_SECONDS = 120.0
+# Label of a Job: which model it trains.
+_MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,25 @@ def register(kubectl: Kubectl, mlflow_image: str, name: str, versions: Sequence[
         NotReadyError: the Job failed; with the end of its log.
     """
     order = json.dumps({"name": name, "versions": [asdict(version) for version in versions]})
-    job = _job(f"train-{uuid.uuid4().hex[:8]}", order)
+    job = _job(f"train-{uuid.uuid4().hex[:8]}", name, order)
     set_images([job], {"mlflow": mlflow_image})
     kubectl.apply([_scripts(), job])
     wait_ready(kubectl, [job], _DEADLINE_SECONDS)
     log = kubectl.run("logs", f"job/{job['metadata']['name']}", "-n", registry.NAMESPACE, "-c", "train")
     numbers: list[int] = json.loads(log.splitlines()[-1])
     return numbers
+
+
+def end_training(kubectl: Kubectl, name: str) -> None:
+    """End what a run that was killed has left at work on the model `name`: it would go on registering versions."""
+    whose = ["-l", f"{_MODEL}={_label(name)}", "-n", registry.NAMESPACE]
+    # In the foreground: until its pod is gone, too.
+    kubectl.run("delete", "jobs", *whose, "--cascade=foreground", "--wait", f"--timeout={_END_SECONDS:.0f}s")
+
+
+def _label(name: str) -> str:
+    """For a name that may have spaces, as MLflow allows it."""
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def _scripts() -> Object:
@@ -88,7 +104,7 @@ def _scripts() -> Object:
     }
 
 
-def _job(name: str, order: str) -> Object:
+def _job(name: str, model: str, order: str) -> Object:
     train = {
         "name": "train",
         "image": "mlflow",
@@ -100,6 +116,8 @@ def _job(name: str, order: str) -> Object:
     }
     pod = {
         "restartPolicy": "Never",
+        # The container's first process: it ends by nothing else.
+        "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [train],
@@ -108,7 +126,7 @@ def _job(name: str, order: str) -> Object:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": registry.NAMESPACE},
+        "metadata": {"name": name, "namespace": registry.NAMESPACE, "labels": {_MODEL: _label(model)}},
         # Registering twice would make two versions of each, so a failure is final.
         "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": 600, "template": {"spec": pod}},
     }

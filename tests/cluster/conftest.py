@@ -15,6 +15,17 @@ from tests.cluster.command import PROBE_IMAGE
 from tests.cluster.command import Command
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is about local clusters says nothing of another one, and may need what this machine does not have."""
+    spec = os.environ.get("SERIN_CLUSTER") or "local"
+    if spec.partition(":")[0] == "local":
+        return
+    why = f"about the cluster that is made on this machine (SERIN_CLUSTER=local), and SERIN_CLUSTER is {spec}"
+    for item in items:
+        if item.get_closest_marker("machine"):
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
 @pytest.fixture(scope="module")
 def short_folder() -> Iterator[Callable[[], Path]]:
     """Makes folders for state that go with the tests. Sockets in pytest's own would have names that are too long."""

@@ -4,8 +4,12 @@ kind and Docker are played by a script that notes what it was asked: that kind d
 """
 
 import json
+import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,10 @@ from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.given import GivenCluster
 from e2e.cluster.kind import KindCluster
 from e2e.cluster.local import LocalCluster
+from e2e.prepare import prepare
+from e2e.traffic import Endpoint
 from e2e.up import look_around
+from e2e.up import main as up
 
 _PLAYED = """\
 #!/bin/sh
@@ -38,6 +45,7 @@ case "$1 $2" in
 "create cluster")
   echo " • Preparing nodes 📦   ..." >&2
   echo running > is
+  [ ! -p slow ] || read go < slow
   [ ! -e interrupted ] || {{ kill -INT $PPID; exec sleep 60; }}
   [ ! -e broken ] || {{ echo "ERROR: no room" >&2; exit 1; }}
   : > "${{4#--kubeconfig=}}" ;;
@@ -209,6 +217,24 @@ def test_a_creation_that_was_interrupted_begins_afresh(kind: KindCluster, tmp_pa
     assert asked(tmp_path) == [create, f"kind delete cluster {options(tmp_path)}", create]
 
 
+def test_two_that_come_at_once_make_one_kind_cluster(
+    kind: KindCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "slow")
+    second_waits = threading.Event()
+    monkeypatch.setattr("e2e.cluster.files.say", lambda _: second_waits.set())
+    with ThreadPoolExecutor(max_workers=2) as people:
+        first = people.submit(kind.up)
+        with (tmp_path / "slow").open("w") as go:  # opens when kind reads it
+            second = people.submit(KindCluster().up)
+            second.add_done_callback(lambda _: second_waits.set())
+            assert second_waits.wait(30)
+            go.write("go\n")
+        first.result()
+        second.result()
+    assert asked(tmp_path) == [f"kind create cluster {options(tmp_path)} --wait=5m --config=-"]
+
+
 def test_a_container_that_docker_still_makes_is_waited_for(kind: KindCluster, tmp_path: Path) -> None:
     kind.up()
     (tmp_path / "making").touch()
@@ -301,6 +327,7 @@ def test_a_given_cluster_takes_images_by_a_command_that_was_given(
     given = GivenCluster(tmp_path / "kubeconfig")
     archive = tmp_path / "an image.tar"
     archive.write_text("image")
+    monkeypatch.delenv("SERIN_LOAD_IMAGE", raising=False)
     with pytest.raises(ClusterError, match="set SERIN_LOAD_IMAGE"):
         given.load_image(archive)
     monkeypatch.setenv("SERIN_LOAD_IMAGE", f"cp {{archive}} {tmp_path}/loaded")
@@ -309,6 +336,46 @@ def test_a_given_cluster_takes_images_by_a_command_that_was_given(
     monkeypatch.setenv("SERIN_LOAD_IMAGE", "ls {archive}")
     with pytest.raises(ClusterError, match=r"SERIN_LOAD_IMAGE.*No such file"):
         given.load_image(tmp_path / "absent.tar")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("SERIN_LOAD_IMAGE", "", 'set SERIN_LOAD_IMAGE to a command .*="minikube image load {archive}"'),
+        ("SERIN_LOAD_IMAGE", "true", "set SERIN_LOAD_IMAGE to a command"),
+        ("SERIN_LOAD_IMAGE", "'true {archive}", "SERIN_LOAD_IMAGE=.* is no command: No closing quotation"),
+        ("SERIN_LOAD_IMAGE", "no-such-program {archive}", "`no-such-program` of SERIN_LOAD_IMAGE=.* is not on PATH"),
+        ("SERIN_GATEWAY", "http://gateway.example.com", "SERIN_GATEWAY=.* is not host:port"),
+    ],
+)
+def test_what_a_given_cluster_has_to_be_told_is_asked_for_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv("SERIN_CLUSTER", str(tmp_path / "kubeconfig"))
+    (tmp_path / "kubeconfig").touch()
+    monkeypatch.setenv("SERIN_LOAD_IMAGE", "true {archive}")
+    monkeypatch.setenv("SERIN_GATEWAY", "gateway.example.com:80")
+    monkeypatch.setenv(variable, value)
+    for build in ("e2e.prepare.tools.build", "e2e.prepare.images.build", "e2e.cluster.given.tools.binary"):
+        monkeypatch.setattr(build, lambda name: pytest.fail(f"{name} was built"))
+    with pytest.raises(ClusterError, match=told):
+        prepare(with_images=True)
+
+
+def test_a_gateway_out_of_reach_is_a_message_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        gateway = f"127.0.0.1:{nobody.getsockname()[1]}"
+    endpoint = Endpoint(gateway, "fraud.example.com", "fraud")
+    monkeypatch.setattr("e2e.up.open_cluster", lambda spec: spec)
+    monkeypatch.setattr("e2e.up.up", lambda cluster: endpoint.wait(0.0))
+    monkeypatch.setattr("sys.argv", ["up"])
+    assert up() == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"up: error: the gateway at {gateway} does not answer for fraud.example.com within 0 s")
+    assert "ConnectionRefusedError" in error
+    assert "SERIN_GATEWAY=host:port" in error
 
 
 def test_the_kind_of_cluster_is_chosen_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

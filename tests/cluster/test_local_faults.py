@@ -14,7 +14,7 @@ from e2e.cluster.progress import wait_for
 from tests.cluster.command import Command
 from tests.cluster.machine import snapshot
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.machine]
 
 CLIENTS = {"controller-manager", "scheduler", "kubelet", "proxy", "coredns"}
 

@@ -13,7 +13,7 @@ from tests.cluster.command import Command
 from tests.cluster.command import Report
 from tests.cluster.machine import snapshot
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.machine]
 
 
 @pytest.fixture(scope="module")

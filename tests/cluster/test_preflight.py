@@ -12,7 +12,7 @@ from e2e.cluster.interface import ClusterError
 from e2e.cluster.preflight import preflight
 from tests.cluster.command import REPOSITORY
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.machine]
 
 OTHER_WAYS = ("SERIN_CLUSTER=kind", "SERIN_CLUSTER=/path/to/kubeconfig")
 

@@ -40,6 +40,28 @@ def test_settings_of_pip_and_a_certificate_authority_go_in_as_secrets(
     assert settings["cert"] == "/run/serin/ca.pem"
 
 
+@pytest.mark.parametrize("variable", ["PIP_CERT", "SSL_CERT_FILE", None])
+def test_the_certificate_authority_is_the_one_that_pip_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None
+) -> None:
+    for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("configured", "environment"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "config").write_text(f"[global]\ncert = {tmp_path}/configured\nindex-url = https://one.example\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://other.example")
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path / "environment"))
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    builders._write_secrets(folder)
+    # As pip has it: its own variable before its files, and those before what others are told.
+    assert (folder / "ca.pem").read_text() == ("environment" if variable == "PIP_CERT" else "configured")
+    assert (folder / "pip.conf").read_text().splitlines()[-1] == "cert = /run/serin/ca.pem"
+    assert "index-url = https://other.example" in (folder / "pip.conf").read_text()
+
+
 def test_an_image_on_an_empty_base_gets_no_secrets(tmp_path: Path) -> None:
     build = builders.Build("x", tmp_path, "Dockerfile", "x:1", tmp_path / "x.tar", tmp_path / "log")
     options = builders._build_options(build, tmp_path)
@@ -76,6 +98,21 @@ def test_docker_builds_an_archive_that_a_node_can_import(tmp_path: Path, monkeyp
         builders.Build("x", tmp_path, "Dockerfile", "x:1", tmp_path / "x.tar", tmp_path / "log" / "x.log")
     )
     assert (tmp_path / "asked").read_text().splitlines()[0] == "build 1 1"
+
+
+def test_a_package_is_installed_after_whoever_else_installs_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = tmp_path / "apt-get"
+    played.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\n')
+    played.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    builders.install_package("buildah")
+    update, install = (tmp_path / "asked").read_text().splitlines()
+    assert update.endswith(" update")
+    assert install.endswith(" install --yes --no-install-recommends buildah")
+    assert "DPkg::Lock::Timeout=300" in install
 
 
 def _play_docker(folder: Path, monkeypatch: pytest.MonkeyPatch, *, plugin: bool, user: int) -> None:
