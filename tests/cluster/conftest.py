@@ -19,7 +19,7 @@ from tests.cluster.command import Command
 def short_folder() -> Iterator[Callable[[], Path]]:
     """Makes folders for state that go with the tests. Sockets in pytest's own would have names that are too long."""
     with contextlib.ExitStack() as folders:
-        yield lambda: Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="serin-test-")))
+        yield lambda: Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="serin test-")))
 
 
 @pytest.fixture(scope="module")

@@ -69,13 +69,16 @@ def test_a_tool_of_which_nothing_is_left_is_built_again(cache: Path) -> None:
     assert path.read_bytes().startswith(b"\x7fELF")
 
 
-def test_go_works_for_a_service_and_for_whoever_has_switched_modules_off(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("HOME", "GOPATH", "GOMODCACHE"):
-        monkeypatch.delenv(name, raising=False)
+def test_go_works_for_who_has_switched_modules_off(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GO111MODULE", "off")
     assert tools.build("pause")
+
+
+def test_go_finds_its_modules_for_who_has_no_home(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a service has none."""
+    for name in ("HOME", "GOPATH", "GOMODCACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert tools.build("podmonitor")
 
 
 def test_versions_are_those_of_go_mod() -> None:
