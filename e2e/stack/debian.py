@@ -42,6 +42,7 @@ def build_base(builder: Builder, reference: str, archive: Path, log: Path, scrat
         for name in _DROPPED:
             shutil.rmtree(rootfs / name)
             (rootfs / name).mkdir()
+            (rootfs / name).chmod(0o755)  # whatever the umask is
         # A tar file keeps owners and modes; COPY of a folder would give everything to root.
         tar = ["tar", "--numeric-owner", "-C", str(rootfs), "-cf", str(context / "rootfs.tar"), "."]
         run_logged(tar, what="packing the base image", log=log)
