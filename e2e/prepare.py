@@ -5,6 +5,7 @@ seconds. Two lanes side by side: programs from source, and environments and imag
 """
 
 import argparse
+import errno
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,11 @@ def main() -> int:
         prepare(with_images=not options.control_plane)
     except (ToolError, StackError, ClusterError, subprocess.CalledProcessError) as error:
         print(f"prepare: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"prepare: error: {error}", file=sys.stderr)
+        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOSPC):
+            print("prepare: to keep what is built elsewhere than in ~/.cache, set XDG_CACHE_HOME", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nprepare: interrupted; doing it again goes on from here", file=sys.stderr)

@@ -1,12 +1,14 @@
 """`python -m e2e.up`: a cluster, everything that Serin runs on, and Serin. Doing it again changes nothing."""
 
 import argparse
+import shlex
 import subprocess
 import sys
 
 from e2e import serin
 from e2e import tools
 from e2e.cluster import open_cluster
+from e2e.cluster import proxies
 from e2e.cluster.choose import taken_away_by
 from e2e.cluster.interface import Cluster
 from e2e.cluster.interface import ClusterError
@@ -69,7 +71,8 @@ def look_around(cluster: Cluster) -> str:
     else:
         end = f"{away}   # takes the cluster away"
     return (
-        f"  export KUBECONFIG={cluster.kubeconfig()} PATH={tools.binary('kubectl').parent}:$PATH\n"
+        f"  export {shlex.join([f'KUBECONFIG={cluster.kubeconfig()}', *proxies.settings()])} "
+        f"PATH={tools.binary('kubectl').parent}:$PATH\n"
         f"  kubectl get modeldeployments -A\n"
         f"  {end}"
     )

@@ -51,6 +51,11 @@ class Layout:
         return Path(f"/run/serin-{self.name}")
 
     @property
+    def claim(self) -> Path:
+        """In the run folder, the state folder of the cluster that has the name."""
+        return self.run / "state"
+
+    @property
     def cgroup(self) -> str:
         """The cgroup that holds every process."""
         return f"serin-{self.name}"

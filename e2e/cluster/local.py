@@ -33,6 +33,7 @@ from e2e.cluster.pki import write_pki
 from e2e.cluster.preflight import preflight
 from e2e.cluster.progress import say
 from e2e.cluster.progress import wait_for
+from e2e.cluster.proxies import go_around
 from e2e.cluster.runtime import Runtime
 from e2e.cluster.services import allow_services
 from e2e.cluster.supervise import Supervisor
@@ -90,6 +91,7 @@ class LocalCluster:
         """
         allow_services()
         if not self._layout.state.exists():
+            self._refuse_others()
             return
         with self._locked():
             self._clear()
@@ -151,23 +153,26 @@ class LocalCluster:
         return link
 
     def _claim_name(self) -> None:
+        """Have the name for ourselves, once there is a run folder."""
+        self._refuse_others()
+        if self._layout.run.is_dir() and not self._layout.claim.is_file():
+            write(self._layout.claim, str(self._layout.state))
+
+    def _refuse_others(self) -> None:
         """Refuse to touch the cluster of the same name of another state folder: cgroup and sockets would be one.
 
         One that has ended without `down` is nobody's any more: what is left of it goes.
         """
-        claim = self._layout.run / "state"
+        claim = self._layout.claim
         if claim.is_file() and (other := claim.read_text()) != str(self._layout.state):
             if self._cgroup.processes():
                 raise ClusterError(
                     f"there is a local cluster {self.name!r} whose state is in {other}: take another name "
                     "(SERIN_CLUSTER=local:NAME), or the same XDG_STATE_HOME"
                 )
-            slot = Path(other, "slot")
-            self._namespaces.destroy(Link(int(slot.read_text())) if slot.is_file() else None)
+            self._namespaces.destroy()
             self._cgroup.remove()
             shutil.rmtree(self._layout.run)
-        if self._layout.run.is_dir() and not claim.is_file():
-            write(claim, str(self._layout.state))
 
     def _write_files(self, link: Link) -> None:
         layout = self._layout
@@ -253,7 +258,7 @@ class LocalCluster:
         for name in ("apiserver", "etcd"):
             self._supervisor.stop(name)
         self._cgroup.kill()
-        self._namespaces.destroy(self._slot())
+        self._namespaces.destroy()
         self._cgroup.remove()
         if self._layout.run.exists():
             shutil.rmtree(self._layout.run)
@@ -274,6 +279,7 @@ class LocalCluster:
         link = self._slot()
         if link is None or not self._namespaces.exist():
             raise ClusterError(f"cluster {self.name} is not up: `python -m e2e.cluster up`")
+        go_around([link.node, at.POD_CIDR, at.SERVICE_CIDR])
         return link
 
     def _api(self, link: Link) -> Api:

@@ -5,6 +5,7 @@ kubelet and containerd mount; both go with the namespaces, and the machine's own
 kept by bind mounts in the run folder and not by a process, so nothing that dies takes them along.
 """
 
+import json
 import os
 import shlex
 import subprocess
@@ -37,6 +38,7 @@ class Namespaces:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._mark = layout.cgroup
         self._folder = layout.run / "ns"
         self._net = self._folder / "net"
         self._mnt = self._folder / "mnt"
@@ -60,10 +62,12 @@ class Namespaces:
         self._connect(link)
         self._is_set_up().touch()
 
-    def destroy(self, link: Link | None) -> None:
-        """Take away whatever there is of them, and of `link` if it got so far. All processes in them must be gone."""
-        if link is not None and link.exists():
-            run(["ip", "link", "del", link.interface])
+    def destroy(self) -> None:
+        """Take away whatever there is of them, and the link to them. All processes in them must be gone."""
+        # By its mark: what stands in a file may be the number of a link that another cluster has taken since.
+        for interface in Path("/sys/class/net").glob("serin*"):
+            if _mark_of(interface) == self._mark:
+                run(["ip", "link", "del", interface.name])
         for target in (self._mnt, self._net, self._folder):
             while _is_mount(target):
                 run(["umount", str(target)])
@@ -119,15 +123,18 @@ class Namespaces:
             "ip route add unreachable default",
         ]
         run(self.enter_network(["sh", "-euc", "\n".join(inside)]))
+        run(["ip", "link", "set", link.interface, "alias", self._mark])
         run(["ip", "addr", "add", f"{link.machine}/30", "dev", link.interface])
         run(["ip", "link", "set", link.interface, "up"])
 
 
 def free_link(taken: set[int]) -> Link:
-    """The first link whose interface is not there and whose slot nobody has claimed."""
+    """The first link whose interface and addresses are not there and whose slot nobody has claimed."""
+    interfaces = json.loads(run(["ip", "-json", "-4", "addr", "show"]))
+    present = {address.get("local") for interface in interfaces for address in interface.get("addr_info", ())}
     for slot in range(64 * 256):
         link = Link(slot)
-        if slot not in taken and not link.exists():
+        if slot not in taken and not link.exists() and present.isdisjoint({link.machine, link.node}):
             return link
     raise ClusterError("no free address range in 198.18.0.0/16: take down local clusters that are no longer used")
 
@@ -142,6 +149,13 @@ def run(argv: list[str]) -> str:
     if done.returncode != 0:
         raise ClusterError(f"`{' '.join(argv)}` failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
+
+
+def _mark_of(interface: Path) -> str | None:
+    try:
+        return (interface / "ifalias").read_text().strip()
+    except OSError:  # it went while we looked: ENOENT or ENODEV
+        return None
 
 
 def _is_mount(path: Path) -> bool:

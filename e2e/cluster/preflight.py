@@ -94,31 +94,29 @@ def _try_namespaces(state: Path) -> list[str]:
     problems = []
     with tempfile.TemporaryDirectory(dir=state, prefix=".preflight-") as folder:
         script = "\n".join(
-            f"({command}) >{folder}/said 2>&1 || echo {shlex.quote(f'cannot {what}:')} $(tail -n1 {folder}/said)"
-            for what, command in _trials(folder)
+            f"({command}) >said 2>&1 || echo {shlex.quote(f'cannot {what}:')} $(tail -n1 said)"
+            for what, command in _trials(state)
         )
         # Mounts and interfaces of the trial go with its namespaces.
         argv = ["unshare", "--net", "--mount", "--propagation=private", "sh", "-uc", script]
-        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=folder)
         if done.returncode != 0:
             problems.append(f"cannot make a network and a mount namespace: {done.stderr.strip()}")
         problems += done.stdout.splitlines()
     return problems
 
 
-def _trials(folder: str) -> list[tuple[str, str]]:
-    """What a cluster does all the time, each with a command that does it."""
-    layers = f"lowerdir={folder}/l,upperdir={folder}/u,workdir={folder}/w"
-    overlay = f"mkdir {folder}/l {folder}/u {folder}/w {folder}/m && mount -t overlay overlay -o {layers} {folder}/m"
+def _trials(state: Path) -> list[tuple[str, str]]:
+    """What a cluster does all the time, each with a command that does it in an empty folder below `state`."""
+    overlay = "mkdir l u w m && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m"
     return [
         ("bring up an interface in a network namespace of its own", "ip link set lo up"),
-        ("make a bridge", "ip link add serin-try type bridge"),
         ("make a veth pair", "ip link add serin-try0 type veth peer name serin-try1"),
         ("use nftables", "nft add table ip serin-try"),
         ("use iptables, as the CNI plugins do", "iptables -t nat -L -n"),
         ("change the network's settings", "echo 1 > /proc/sys/net/ipv4/ip_forward"),
-        (f"mount an overlay in {Path(folder).parent}", overlay),
-        ("mount a tmpfs", f"mount -t tmpfs tmpfs {folder}/l"),
+        (f"mount an overlay in {state}", overlay),
+        ("mount a tmpfs", "mount -t tmpfs tmpfs l"),
     ]
 
 

@@ -136,7 +136,7 @@ def containerd(layout: Layout) -> Program:
 
 def cni_plugins() -> Path | None:
     """Where the distribution has put the CNI plugins."""
-    return next((folder for folder in _CNI_PLUGINS if (folder / "bridge").exists()), None)
+    return next((folder for folder in _CNI_PLUGINS if (folder / "ptp").exists()), None)
 
 
 def apiserver_arguments(pki: Path, audit_policy: Path, audit_log: Path) -> list[str]:
@@ -205,11 +205,13 @@ def _cni(layout: Layout) -> dict[str, Any]:
         "ranges": [[{"subnet": at.NODE_POD_CIDR}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     }
-    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": True, "hairpinMode": True}
+    # Not the plugin `bridge`: what goes from pod to pod over one passes by kube-proxy's rules only where the module
+    # br_netfilter is loaded, and an answer that does not pass by them again is taken for nobody's.
+    link = {"type": "ptp", "ipMasq": True}
     return {
         "cniVersion": "1.0.0",
         "name": "pods",
-        "plugins": [{**bridge, "ipam": ipam}, {"type": "portmap", "capabilities": {"portMappings": True}}],
+        "plugins": [{**link, "ipam": ipam}, {"type": "portmap", "capabilities": {"portMappings": True}}],
     }
 
 

@@ -25,6 +25,7 @@ _TERM_SECONDS = 5.0
 _KILL_SECONDS = 30.0
 _TAIL_LINES = 10
 _TAIL_WIDTH = 400
+_UMASK = 0o022
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Nothing of the caller's: a proxy named in it would stand between the programs and their own API server.
 _ENVIRONMENT = {"PATH": _PATH, "HOME": "/root", **GO}
@@ -61,7 +62,15 @@ class Supervisor:
         join = ["sh", "-euc", _JOIN, "join", *map(str, cgroup.files()), "--", "setsid", "--fork", *argv]
         with (self._log / f"{program.name}.log").open("ab") as log:
             subprocess.run(
-                join, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=_ENVIRONMENT
+                join,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_ENVIRONMENT,
+                # Not the caller's: what containerd and the kubelet make for pods is read by other users.
+                umask=_UMASK,
             )
         # `nsenter` is not the program yet; it is in a moment, or its log says why not.
         wait_for(program.name, lambda: self._missing(program.name), _TERM_SECONDS, every=0.01)

@@ -28,17 +28,21 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF
 """
 
 
-def build_base(builder: Builder, reference: str, archive: Path, log: Path) -> None:
-    """Write the archive of the base image. Takes about a minute and needs root."""
+def build_base(builder: Builder, reference: str, archive: Path, log: Path, scratch: Path) -> None:
+    """Write the archive of the base image, made in a folder of its own in `scratch`. Takes about a minute and needs
+    root."""
     say("building the Debian base image (once, about a minute)")
-    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         context = Path(folder)
         rootfs = context / "rootfs"
-        argv = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(rootfs)]
+        # What it mounts there goes with it, also when it is killed.
+        own_mounts = ["unshare", "--mount", "--propagation=private"]
+        argv = [*own_mounts, "debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(rootfs)]
         run_logged([*argv, *_mirror()], what="debootstrap", log=log)
         for name in _DROPPED:
             shutil.rmtree(rootfs / name)
             (rootfs / name).mkdir()
+            (rootfs / name).chmod(0o755)  # whatever the umask is
         # A tar file keeps owners and modes; COPY of a folder would give everything to root.
         tar = ["tar", "--numeric-owner", "-C", str(rootfs), "-cf", str(context / "rootfs.tar"), "."]
         run_logged(tar, what="packing the base image", log=log)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e import tools
+from e2e.kept import is_whole
+from e2e.kept import keep
 from e2e.stack import debian
 from e2e.stack.builders import Build
 from e2e.stack.builders import Builder
@@ -27,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _REGISTRY_BASE = "python:3.11-slim-bookworm"
 _DIGEST_LENGTH = 12
 _ARCHIVES_KEPT = 3
+_CONTEXT = "context-"
 _IGNORED = ("__pycache__", "*.pyc", ".*_cache", "*.in")
 
 
@@ -83,14 +86,16 @@ def build(name: str) -> ImageArchive:
     image = IMAGES[name]
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="context-") as folder:
-        context = Path(folder) / name
-        _stage(image, context)
-        digest = _digest(context, "" if image.tool else debian.RECIPE)
-        archive = ImageArchive(f"localhost/serin/{name}:{digest}", cache / f"{name}-{digest}.tar")
-        # The lock is for two runs at once: the second one finds the archive of the first.
-        with _locked(cache / "lock"):
-            if not archive.path.exists():
+    # The lock is for two runs at once: the second one finds the archive of the first.
+    with _locked(cache / "lock"):
+        for abandoned in cache.glob(f"{_CONTEXT}*"):  # of a run that was killed; we hold the lock
+            shutil.rmtree(abandoned, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=_CONTEXT) as folder:
+            context = Path(folder) / name
+            _stage(image, context)
+            digest = _digest(context, "" if image.tool else debian.RECIPE)
+            archive = ImageArchive(f"localhost/serin/{name}:{digest}", cache / f"{name}-{digest}.tar")
+            if not is_whole(archive.path):
                 _build(name, image, context, archive)
     return archive
 
@@ -103,7 +108,7 @@ def _build(name: str, image: Image, context: Path, archive: ImageArchive) -> Non
     unfinished = archive.path.with_suffix(".unfinished")
 
     def attempt() -> None:
-        base = None if image.tool else _base(builder, cache)
+        base = None if image.tool else _base(builder, cache, context.parent)
         unfinished.unlink(missing_ok=True)
         builder.build(Build(name, context, image.dockerfile, archive.reference, unfinished, log, base))
 
@@ -114,7 +119,7 @@ def _build(name: str, image: Image, context: Path, archive: ImageArchive) -> Non
         say("something has changed what was built before: building it afresh")
         builder.forget()
         attempt()
-    unfinished.rename(archive.path)
+    keep(unfinished, archive.path)
     _prune(cache, name)
     say(f"built {archive.reference} ({archive.path.stat().st_size / 1e6:.0f} MB)")
 
@@ -126,17 +131,17 @@ def _prune(cache: Path, name: str) -> None:
         outdated.unlink()
 
 
-def _base(builder: Builder, cache: Path) -> str:
+def _base(builder: Builder, cache: Path, scratch: Path) -> str:
     """The reference of the base image, which the builder then has or can pull."""
     if builder.pulls:
         return _REGISTRY_BASE
     digest = hashlib.sha256(debian.RECIPE.encode()).hexdigest()[:_DIGEST_LENGTH]
     reference, path = f"localhost/serin/base:{digest}", cache / f"base-{digest}.tar"
-    if not path.exists():
+    if not is_whole(path):
         unfinished = path.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
-        debian.build_base(builder, reference, unfinished, cache / "log" / f"base-{digest}.log")
-        unfinished.rename(path)
+        debian.build_base(builder, reference, unfinished, cache / "log" / f"base-{digest}.log", scratch)
+        keep(unfinished, path)
     builder.load(reference, path)
     return reference
 
@@ -156,8 +161,10 @@ def _stage(image: Image, context: Path) -> None:
             shutil.copy(binary, context / binary.name)
     if not (context / image.dockerfile).is_file():
         raise FileNotFoundError(f"{source / image.dockerfile} does not exist, so its image cannot be built")
-    # Without a checkout's times, so that a builder's own cache sees the same files as the same.
-    for path in context.rglob("*"):
+    # Without a checkout's times, so that a builder's own cache sees the same files as the same, and without the modes
+    # that it has by the umask of whoever made it: containers run as other users.
+    for path in (context, *context.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or _is_executable(path) else 0o644)
         os.utime(path, (0, 0))
 
 
@@ -165,15 +172,22 @@ def _digest(context: Path, extra: str) -> str:
     """A short hash of every file's path, execute bit and content."""
     digest = hashlib.sha256(extra.encode())
     for path in sorted(path for path in context.rglob("*") if path.is_file()):
-        executable = bool(path.stat().st_mode & 0o100)
-        digest.update(f"\0{path.relative_to(context)}\0{executable}\0".encode())
+        digest.update(f"\0{path.relative_to(context)}\0{_is_executable(path)}\0".encode())
         with path.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()[:_DIGEST_LENGTH]
 
 
+def _is_executable(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o100)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run that builds images")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

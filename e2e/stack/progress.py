@@ -51,7 +51,8 @@ def run_logged(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=env, cwd=cwd)
+        # Not the umask of the caller: what is installed and what gets into images is read by other users.
+        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, env=env, cwd=cwd, umask=0o022)
         with _Heartbeat(what, lambda: tail(log, 1)):
             code = process.wait()
     if code != 0:

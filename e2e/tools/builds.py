@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.kept import is_whole
+from e2e.kept import keep
 from e2e.tools.golang import HERE
 from e2e.tools.golang import ToolError
 from e2e.tools.golang import environment
@@ -118,7 +120,7 @@ def _source(tool: str) -> str:
 
 
 def _complete(paths: tuple[Path, ...]) -> bool:
-    return all(os.access(path, os.X_OK) for path in paths)
+    return all(is_whole(path) and os.access(path, os.X_OK) for path in paths)
 
 
 def _build(tool: str, folder: Path) -> None:
@@ -144,9 +146,9 @@ def _build(tool: str, folder: Path) -> None:
             if done.returncode != 0:
                 end = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
                 raise ToolError(f"building {name} of {folder.name} failed; the end of {log}:\n{end}")
-    if folder.exists():  # incomplete: a binary was removed by hand
+    if folder.exists():  # incomplete: a binary was removed by hand, or is empty
         shutil.rmtree(folder)
-    unfinished.rename(folder)
+    keep(unfinished, folder)
 
 
 @contextmanager

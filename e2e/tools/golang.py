@@ -73,7 +73,15 @@ def go_command(tool: str) -> str:
 
 def environment() -> dict[str, str]:
     """The environment of every `go` run: static binaries, and go.mod and go.sum taken as they are."""
-    return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+    return {
+        **os.environ,
+        # Go finds its caches by it alone, and a service has none.
+        "HOME": str(Path.home()),
+        "CGO_ENABLED": "0",
+        "GO111MODULE": "on",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+        "GOWORK": "off",
+    }
 
 
 def _go_directive(tool: str) -> str:

@@ -38,7 +38,15 @@ class Command:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "e2e.cluster", f"--cluster=local:{self.name}", *arguments]
-        return subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            argv,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # As strict as some have it: what a cluster makes for its pods is there for other users nevertheless.
+            umask=0o077,
+        )
 
     def run(self, *arguments: str) -> str:
         process = self.start(*arguments)

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def short_folder() -> Iterator[Callable[[], Path]]:
     """Makes folders for state that go with the tests. Sockets in pytest's own would have names that are too long."""
     with contextlib.ExitStack() as folders:
-        yield lambda: Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="serin-test-")))
+        yield lambda: Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="serin test-")))
 
 
 @pytest.fixture(scope="module")

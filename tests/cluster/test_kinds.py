@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.request import proxy_bypass
 
 import pytest
 
@@ -420,6 +421,26 @@ def test_people_are_told_how_this_very_cluster_is_taken_away(
 ) -> None:
     monkeypatch.delenv("SERIN_CLUSTER", raising=False)
     assert taken_away_by(open_cluster(spec)) == command
+
+
+def test_no_proxy_is_asked_for_a_local_cluster_and_people_are_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "binary", lambda name: tmp_path / name)  # else it would be built
+    monkeypatch.setattr("e2e.cluster.namespaces.Namespaces.exist", lambda self: True)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name, value in (("HTTPS_PROXY", ""), ("https_proxy", ""), ("NO_PROXY", "mine.example"), ("no_proxy", "")):
+        monkeypatch.setenv(name, value)
+    (tmp_path / "serin/local").mkdir(parents=True)
+    (tmp_path / "serin/local/slot").write_text("0")
+    cluster = LocalCluster()
+    assert "NO_PROXY=" not in look_around(cluster)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert not proxy_bypass("elsewhere.example")
+    assert proxy_bypass("mine.example")
+    assert proxy_bypass(cluster.gateway().partition(":")[0])
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "mine.example,198.18.0.2,10.244.0.0/16,10.96.0.0/16"
+    assert "NO_PROXY=mine.example,198.18.0.2,10.244.0.0/16,10.96.0.0/16" in look_around(cluster)
 
 
 def test_people_are_told_that_a_given_cluster_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from e2e.cluster.cgroup import Cgroup
 from e2e.cluster.progress import wait_for
+from tests.cluster.command import REPOSITORY
 from tests.cluster.command import Command
 from tests.cluster.machine import snapshot
 
@@ -180,10 +182,35 @@ def test_the_name_of_a_cluster_elsewhere_is_refused(
     elsewhere, mine = os.environ["XDG_STATE_HOME"], short_folder()
     with monkeypatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(mine))
-        for verb in ("up", "down"):
-            (mine / "serin" / up.name).mkdir(parents=True, exist_ok=True)
+        # The first finds nothing of its own; nor may it say so and leave.
+        for verb in ("down", "up", "down"):
             process = up.start(verb)
             output, _ = process.communicate(timeout=60)
             assert process.returncode == 1
             assert elsewhere in output
     assert up.ask("/") == "probe"
+
+
+def test_down_after_a_reboot_leaves_the_link_that_another_cluster_has_taken_since(state_home: Path) -> None:
+    slot = 64 * 256 - 1
+    state = state_home / "serin" / "rebooted"
+    state.mkdir(parents=True)
+    (state / "slot").write_text(str(slot))
+    interface = f"serin{slot}"
+    subprocess.run(["ip", "link", "add", interface, "alias", "serin-other", "type", "veth"], check=True)
+    try:
+        Command("rebooted").run("down", "--purge")
+        assert Path("/sys/class/net", interface).exists()
+    finally:
+        subprocess.run(["ip", "link", "del", interface], check=False)
+
+
+def test_a_link_takes_no_address_that_the_machine_has() -> None:
+    """As a VPN that has taken the same range."""
+    ask = "from e2e.cluster.namespaces import free_link; print(free_link({1}).machine)"
+    vpn = "ip link add vpn type veth && ip addr add 198.18.0.1/16 dev vpn && ip addr add 198.18.0.10 dev vpn"
+    argv = ["unshare", "--net", "--mount", "sh", "-euc", f'mount -t sysfs sysfs /sys; {vpn}; exec "$@"', "vpn"]
+    done = subprocess.run(
+        [*argv, sys.executable, "-c", ask], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "198.18.0.13\n", done.stderr

@@ -8,12 +8,16 @@ import urllib.error
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.cluster.command import REPOSITORY
 from tests.cluster.command import Command
 from tests.cluster.command import Report
 from tests.cluster.machine import snapshot
 
 pytestmark = [pytest.mark.cluster, pytest.mark.machine]
+
+_BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,18 @@ def test_a_pod_reaches_itself_and_the_api_server_through_services(up: Command) -
     with pytest.raises(urllib.error.HTTPError) as refused:
         up.ask("/fetch?url=https://kubernetes.default/")
     assert b"certificate" in refused.value.read()  # so it got as far as the API server's TLS
+
+
+def test_a_pod_reaches_another_on_its_node_through_a_service(up: Command) -> None:
+    """Also where nothing has loaded br_netfilter, without which what crosses a bridge is not seen by kube-proxy."""
+    up.run("exec", "--", "sh", "-c", f"[ ! -e {_BRIDGE_NETFILTER} ] || echo 0 > {_BRIDGE_NETFILTER}")
+    pod, service = yaml.safe_load_all((REPOSITORY / "tests/cluster/probe.yaml").read_text())
+    for each in (pod, service):
+        each["metadata"]["name"] = "other"
+    pod["metadata"]["labels"] = service["spec"]["selector"] = {"app": "other"}
+    del pod["spec"]["containers"][0]["ports"]
+    up.kubectl("apply", "-f", "-", given=yaml.safe_dump_all([pod, service]))
+    up.eventually("the other answers", lambda: up.ask("/fetch?url=http://other.default/") == "other")
 
 
 def test_pod_logs_can_be_read(up: Command) -> None:

@@ -21,7 +21,7 @@ OTHER_WAYS = ("SERIN_CLUSTER=kind", "SERIN_CLUSTER=/path/to/kubeconfig")
     ("capability", "expected"),
     [
         ("sys_admin", "cannot make a network and a mount namespace: unshare: unshare failed: Operation not permitted"),
-        ("net_admin", "cannot make a bridge: RTNETLINK answers: Operation not permitted"),
+        ("net_admin", "cannot make a veth pair: RTNETLINK answers: Operation not permitted"),
         ("net_admin", "cannot use nftables: "),
     ],
 )
@@ -46,6 +46,10 @@ def test_not_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_state_folder_whose_sockets_would_have_no_name(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"has .* bytes and may have 74, .* set XDG_STATE_HOME to a shorter one"):
         preflight(tmp_path / ("long" * 20))
+
+
+def test_a_state_folder_with_a_space_in_its_name(short_folder: Callable[[], Path]) -> None:
+    preflight(short_folder() / "of mine")
 
 
 def test_missing_programs_are_named_in_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

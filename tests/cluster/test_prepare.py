@@ -1,5 +1,9 @@
 """What is built before anything starts, for which cluster; nothing is built here."""
 
+import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from e2e import tools
 from e2e.cluster.interface import ClusterError
 from e2e.cluster.local import LocalCluster
 from e2e.stack import images
+from tests.cluster.command import REPOSITORY
 
 Built = dict[str, set[str]]
 
@@ -59,3 +64,25 @@ def test_where_there_can_be_no_cluster_nothing_is_built(
     with pytest.raises(ClusterError, match="`kind` is not on PATH"):
         prepare.prepare(with_images=True)
     assert not any(built.values())
+
+
+@pytest.mark.usefixtures("built")
+def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(tool: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/home/me/.cache/serin")
+
+    monkeypatch.setattr("e2e.prepare.tools.build", refuse)
+    monkeypatch.setattr(sys, "argv", ["prepare", "--control-plane"])
+    assert prepare.main() == 1
+    said = capsys.readouterr().err
+    assert "Read-only file system: '/home/me/.cache/serin'" in said
+    assert "XDG_CACHE_HOME" in said
+
+
+def test_programs_of_administrators_are_found_by_who_became_root_with_a_users_path() -> None:
+    environment = {**os.environ, "PATH": "/mine:/usr/bin:/bin"}
+    ask = [sys.executable, "-c", "import os, e2e; print(os.environ['PATH'])"]
+    done = subprocess.run(ask, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "/mine:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin\n"

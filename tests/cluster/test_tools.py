@@ -61,6 +61,26 @@ def test_what_a_killed_build_left_is_not_taken_for_a_tool(cache: Path) -> None:
     assert not abandoned.exists()
 
 
+def test_a_tool_of_which_nothing_is_left_is_built_again(cache: Path) -> None:
+    """As on a machine that lost its power."""
+    (path,) = tools.build("pause")
+    path.write_bytes(b"")
+    assert tools.build("pause") == (path,)
+    assert path.read_bytes().startswith(b"\x7fELF")
+
+
+def test_go_works_for_who_has_switched_modules_off(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GO111MODULE", "off")
+    assert tools.build("pause")
+
+
+def test_go_finds_its_modules_for_who_has_no_home(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a service has none."""
+    for name in ("HOME", "GOPATH", "GOMODCACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert tools.build("podmonitor")
+
+
 def test_versions_are_those_of_go_mod() -> None:
     text = (REPOSITORY / "e2e/tools/kserve/go.mod").read_text()
     version = tools.module_version("kserve", "github.com/kserve/kserve")

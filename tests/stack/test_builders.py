@@ -1,11 +1,13 @@
 """A build reaches the package index as this machine does, and leaves no trace of how."""
 
 import configparser
+import os
 from pathlib import Path
 
 import pytest
 
 from e2e.stack import builders
+from e2e.stack.progress import run_logged
 
 
 def test_settings_of_pip_and_a_certificate_authority_go_in_as_secrets(
@@ -123,3 +125,12 @@ def _play_docker(folder: Path, monkeypatch: pytest.MonkeyPatch, *, plugin: bool,
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("os.geteuid", lambda: user)
+
+
+def test_what_is_built_and_installed_does_not_depend_on_the_umask_of_the_caller(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        run_logged(["sh", "-c", "umask"], what="asking", log=tmp_path / "log")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "log").read_text() == "0022\n"

@@ -1,5 +1,7 @@
 """An image is built once for each content, and never half."""
 
+import fcntl
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.builds: list[Build] = []
+        self.modes: dict[str, int] = {}
         self.fails = False
         self.damaged = 0
         self.forgotten = 0
@@ -25,6 +28,7 @@ class Recorder:
 
     def build(self, build: Build) -> None:
         self.builds.append(build)
+        self.modes = {path.name: path.stat().st_mode & 0o777 for path in (build.context, *build.context.rglob("*"))}
         if self.damaged:
             self.damaged -= 1
             raise DamagedStoreError("a layer is not what it was")
@@ -109,3 +113,60 @@ def test_a_missing_dockerfile_is_named(tmp_path: Path) -> None:
     (tmp_path / "repository/image/Dockerfile").unlink()
     with pytest.raises(FileNotFoundError, match="image/Dockerfile does not exist"):
         images.build("image")
+
+
+def test_what_runs_as_another_user_can_read_what_was_checked_out_for_one_only(
+    builder: Recorder, tmp_path: Path
+) -> None:
+    reference = images.build("image").reference
+    modes = builder.modes
+    assert modes == {"image": 0o755, "Dockerfile": 0o644, "program.py": 0o644}
+    folder = tmp_path / "repository/image"
+    for path in folder.iterdir():
+        path.chmod(0o600)
+    folder.chmod(0o700)
+    images.build("image").path.unlink()
+    builder.modes = {}
+    assert images.build("image").reference == reference
+    assert builder.modes == modes
+    (folder / "program.py").chmod(0o700)
+    images.build("image")
+    assert builder.modes["program.py"] == 0o755
+
+
+def test_what_a_killed_build_left_goes(builder: Recorder, tmp_path: Path) -> None:
+    abandoned = tmp_path / "cache/serin/images/context-killed"
+    (abandoned / "image").mkdir(parents=True)
+    (abandoned / "image/Dockerfile").touch()
+    assert images.build("image").path.exists()
+    assert not abandoned.exists()
+
+
+def test_an_archive_of_which_nothing_is_left_is_built_again(builder: Recorder) -> None:
+    archive = images.build("image")
+    archive.path.write_bytes(b"")
+    assert images.build("image") == archive
+    assert archive.path.read_text() == archive.reference
+    assert len(builder.builds) == 2
+
+
+def test_who_waits_for_another_run_says_so(builder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    told = threading.Event()
+
+    def say(message: str) -> None:
+        said.append(message)
+        told.set()
+
+    monkeypatch.setattr(images, "say", say)
+    cache = tmp_path / "cache/serin/images"
+    cache.mkdir(parents=True)
+    build = threading.Thread(target=images.build, args=("image",))
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        build.start()
+        assert told.wait(30)
+        assert said == ["waiting for another run that builds images"]
+        assert builder.builds == []
+    build.join(30)
+    assert len(builder.builds) == 1
