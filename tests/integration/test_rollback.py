@@ -147,7 +147,7 @@ def refused(deployed: Deployed, *words: str) -> Json:
 def test_runtime_that_is_not_there(scene: Scene) -> None:
     """KServe makes no pods, so it must be KServe who tells; and it goes on by itself when the runtime comes."""
     words = "RuntimeNotRecognized", "there is no ServingRuntime or ClusterServingRuntime late: install it"
-    deployed = scene.deploy(version=1, serving={"overrides": {"model": {"runtime": "late"}}})
+    deployed = scene.deploy(version=1, serving={"runtime": "late"})
     refused(deployed, *words)
     shipped = scene.kube.get(CLUSTER_RUNTIME, None, "kserve-mlserver")
     assert shipped is not None
@@ -157,7 +157,7 @@ def test_runtime_that_is_not_there(scene: Scene) -> None:
     deployed.healthy(1)
 
     scene.kube.create(RUNTIME, scene.namespace, {"metadata": {"name": "off"}, "spec": {**named, "disabled": True}})
-    deployed.patch({"model": {"version": 2}, "serving": {"overrides": {"model": {"runtime": "off"}}}})
+    deployed.patch({"model": {"version": 2}, "serving": {"runtime": "off"}})
     status = refused(deployed, "RuntimeDisabled", "enable the runtime off")
     assert status["candidate"]["version"] == "v2"
     assert list(deployed.weights().values()) == [100]

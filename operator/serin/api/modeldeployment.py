@@ -41,11 +41,18 @@ RESERVED_ENV = (
 )
 
 _BY_SERVING = "say it in spec.serving"
-# Members of KServe's predictor that no override may set, and what says it instead. With another storageUri something
-# else would serve than the status says, past the ModelRegistry's artifacts.allowed; of replicas, scaling and shares
-# KServe takes no notice (v0.20 deployment_reconciler.go, by the autoscaler class external; kserve#4074).
+_BY_MODEL = "spec.model says what is served, and artifacts.rewrite of the ModelRegistry where it is"
+# Members of KServe's predictor that no override may set, nor take away by null, and what says it instead. From another
+# location something else would serve than the status says, past the ModelRegistry's artifacts.allowed; by another
+# runtime it would be measured as what it is not; with a name (KServe 0.20) the route would lead to no Service; of
+# replicas, scaling and shares KServe takes no notice (v0.20 deployment_reconciler.go, by the autoscaler class external;
+# kserve#4074).
 RESERVED_OVERRIDES: dict[tuple[str, ...], str] = {
-    ("model", "storageUri"): "spec.model says what is served, and artifacts.rewrite of the ModelRegistry where it is",
+    ("model", "storageUri"): _BY_MODEL,
+    ("model", "storage"): _BY_MODEL,
+    ("storageUris",): _BY_MODEL,
+    ("model", "runtime"): "spec.serving.runtime says by which of those in the operator's settings",
+    ("name",): "by its own name the route finds what serves",
     ("minReplicas",): _BY_SERVING,
     ("maxReplicas",): _BY_SERVING,
     ("scaleTarget",): _BY_SERVING,
@@ -238,7 +245,8 @@ class Serving(SpecModel):
         default=None,
         description=(
             "JSON merge patch (RFC 7386) over the backend's predictor, applied last: node selectors, tolerations, "
-            "GPUs, anything but the model's location, replicas and scaling, and the operator's labels."
+            "GPUs, anything but the model's location and runtime, a name, replicas and scaling, and the operator's "
+            "labels."
         ),
     )
 

@@ -25,6 +25,8 @@ HASH_LENGTH = 8
 # (kserve v0.20 raw_kube_reconciler.go createRawURL, domain.go), and fails the whole reconcile beyond it.
 DNS_LABEL_LENGTH = 63
 KSERVE_NAME_OVERHEAD = 12
+# Its pods have the label app: isvc.<isvc>-predictor, of at most 63 characters as well (deployment_reconciler.go).
+KSERVE_NAME_LENGTH = 48
 
 _NAMED = re.compile(rf"-(v\d+)-[0-9a-f]{{{HASH_LENGTH}}}$")
 
@@ -66,7 +68,7 @@ def revision_name(name: str, namespace: str, resolved: Resolved, serving: Servin
     }
     digest = hashlib.sha256(_canonical(identity).encode()).hexdigest()
     suffix = f"-{version_label(resolved.version)}-{digest[:HASH_LENGTH]}"
-    room = DNS_LABEL_LENGTH - KSERVE_NAME_OVERHEAD - len(namespace) - len(suffix)
+    room = min(DNS_LABEL_LENGTH - KSERVE_NAME_OVERHEAD - len(namespace), KSERVE_NAME_LENGTH) - len(suffix)
     if room < 1:
         return Problem(
             Reason.NAME_TOO_LONG,
@@ -106,12 +108,25 @@ def _reserved(overrides: dict[str, Any]) -> Problem | None:
     if not overrides:
         return None
     for path, instead in RESERVED_OVERRIDES.items():
-        found: Any = overrides
-        for part in path:
-            found = found.get(part) if isinstance(found, dict) else None
-        if found is not None:
+        if _sets(overrides, path):
             return Problem(Reason.INVALID_SPEC, f"spec.serving.overrides must not set {'.'.join(path)}: {instead}")
+    if not isinstance(overrides.get("model", {}), dict):
+        return Problem(
+            Reason.INVALID_SPEC,
+            "spec.serving.overrides must not take model away: spec.model says what is served; set members of it, or "
+            "leave it out",
+        )
     return None
+
+
+def _sets(overrides: dict[str, Any], path: tuple[str, ...]) -> bool:
+    """Whether the member is there. A null takes away what the operator wrote, which is no less."""
+    found: Any = overrides
+    for part in path:
+        if not isinstance(found, dict) or part not in found:
+            return False
+        found = found[part]
+    return True
 
 
 def _runtime(serving: Serving, resolved: Resolved, runtimes: tuple[Runtime, ...]) -> Runtime | Problem:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,8 @@ def test_by_which_name_a_version_was_found_is_no_difference(facts: dict[str, Any
     namespace_length=st.integers(1, 63),
     version=st.integers(1, 10**9),
 )
+@example(name="n" * NAME_MAX_LENGTH, other="fraud", namespace_length=1, version=1)
+@example(name="n" * NAME_MAX_LENGTH, other="fraud", namespace_length=2, version=10**9)
 def test_names_fit_into_what_kserve_makes_of_them(name: str, other: str, namespace_length: int, version: int) -> None:
     namespace = "n" * namespace_length
     named = revision_name(name, namespace, resolved(version), spec().serving)
@@ -116,6 +119,7 @@ def test_names_fit_into_what_kserve_makes_of_them(name: str, other: str, namespa
         assert isinstance(revision_name(name, "n" * (longest + 1), resolved(version), spec().serving), Problem)
         return
     assert len(named) <= 63 - KSERVE_NAME_OVERHEAD - namespace_length
+    assert len(f"isvc.{named}-predictor") <= 63, "KServe's pods have it as a label"
     assert DNS_1035.fullmatch(named)
     if other != name:
         assert named != revision_name(other, namespace, resolved(version), spec().serving)
@@ -168,6 +172,16 @@ def test_a_namespace_without_room_is_told() -> None:
     ("overrides", "told"),
     [
         ({"model": {"storageUri": "s3://elsewhere/1"}}, "model.storageUri: spec.model says what is served"),
+        (
+            {"model": {"storageUri": None}, "storageUris": [{"uri": "s3://elsewhere/1"}]},
+            "model.storageUri: spec.model says what is served",
+        ),
+        ({"storageUris": [{"uri": "s3://elsewhere/1"}]}, "storageUris: spec.model says what is served"),
+        ({"model": {"storage": {"path": "elsewhere/1"}}}, "model.storage: spec.model says what is served"),
+        ({"model": {"storage": None}}, "model.storage: spec.model says what is served"),
+        ({"model": {"runtime": "mine"}}, "model.runtime: spec.serving.runtime says by which"),
+        ({"name": "mine"}, "name: by its own name the route finds what serves"),
+        ({"minReplicas": None}, "minReplicas: say it in spec.serving"),
         ({"minReplicas": 3}, "minReplicas: say it in spec.serving"),
         ({"nodeSelector": {"a": "b"}, "maxReplicas": 3}, "maxReplicas: say it in spec.serving"),
         ({"canaryTrafficPercent": 10}, "canaryTrafficPercent: spec.rollout says how requests move"),
@@ -185,8 +199,17 @@ def test_an_override_by_which_the_status_would_not_be_true_is_refused(overrides:
     assert scene.status.phase is Phase.HEALTHY
 
 
+@pytest.mark.parametrize("model", [None, [], "mine"])
+def test_an_override_without_the_model_is_refused(model: object) -> None:
+    scene = healthy().declare(2, serving={"overrides": {"model": model, "containers": [{"name": "kserve-container"}]}})
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    assert "spec.serving.overrides must not take model away: spec.model says what is served" in scene.status.message
+    assert (scene.status.candidate, len(scene.pods)) == (None, 1)
+
+
 @pytest.mark.parametrize(
-    "overrides", [{"model": {"storageUri": None}}, {"model": None}, {"labels": {"team": "a"}}, {"model": {"name": "x"}}]
+    "overrides", [{"model": {}}, {"labels": {"team": "a"}}, {"labels": None}, {"model": {"name": "x"}}]
 )
 def test_any_other_override_is_the_persons_own(overrides: dict[str, Any]) -> None:
     scene = healthy().declare(2, serving={"overrides": overrides})
