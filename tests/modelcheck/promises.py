@@ -180,7 +180,7 @@ def _earned(state: State, look: Look, sent: Sent, name: str) -> None:
         return
     ordered = known.promote or going_back or _ordered(look, memory, "promote", name)
     step = _stage(known.plan, stage)
-    needed = capacity(REPLICAS, max(step.weight, step.mirror or 0))
+    needed = min(capacity(REPLICAS, step.weight + (step.mirror or 0)), REPLICAS)
     if service.ready < needed and not (ordered and _nobody_else_answers(look, memory)):
         raise Broken(f"{name} has {service.ready} of {needed} replicas for stage {stage}")
     last = len(stages(course(known.plan))) + 1

@@ -85,7 +85,10 @@ class Step(Settings):
         default=None,
         ge=1,
         le=100,
-        description="Percent of the requests of which the candidate gets a copy; its answers are thrown away.",
+        description=(
+            "Percent of the requests of which the candidate gets a copy; its answers are thrown away. It has the "
+            "replicas for weight and mirror together, as far as maxReplicas allows."
+        ),
     )
     match: Match | None = Field(
         default=None,
