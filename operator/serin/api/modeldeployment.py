@@ -40,6 +40,15 @@ RESERVED_ENV = (
     "MLSERVER_PARALLEL_WORKERS",
 )
 
+SHORTEST_STARTUP = "10s"
+"""No pod is made, fetches a model and loads it in less: every candidate would be given up."""
+# The status keeps env and overrides of three revisions beside those of the spec; etcd takes no request above 1.5 MiB.
+STORED_BYTES = 262144
+ENV_ONCE_RULE = "env must name each variable once: remove the other entry"
+ENV_SIZE_RULE = (
+    f"values of env must not be longer than {STORED_BYTES} characters together: the status keeps them of three "
+    "revisions, and no object may be above 1.5 MB; put them into a ConfigMap and name its keys by valueFrom"
+)
 _BY_SERVING = "say it in spec.serving"
 _BY_MODEL = "spec.model says what is served, and artifacts.rewrite of the ModelRegistry where it is"
 # Members of KServe's predictor that no override may set, nor take away by null, and what says it instead. From another
@@ -239,7 +248,7 @@ class Serving(SpecModel):
     )
     startup_deadline: Duration = Field(
         default="10m",
-        description="How long a revision may take until its replicas are ready; then it is rolled back.",
+        description="How long a revision may take until its replicas are ready, at least 10s; then it is rolled back.",
     )
     overrides: FreeObject | None = Field(
         default=None,
@@ -256,11 +265,15 @@ class Serving(SpecModel):
             raise ValueError("maxReplicas must not be below minReplicas (default 1)")
         if self.scaling is not None and self.most_replicas == self.min_replicas:
             raise ValueError("scaling needs maxReplicas above minReplicas")
-        if longer(self.startup_deadline, than=LONGEST):
-            raise ValueError(f"startupDeadline must be at most {LONGEST}")
+        if not seconds(SHORTEST_STARTUP) <= seconds(self.startup_deadline) <= seconds(LONGEST):
+            raise ValueError(f"startupDeadline must be at least {SHORTEST_STARTUP} and at most {LONGEST}")
         # Not of the variables themselves: a status has them too, and must be read whatever rule is new.
         for variable in self.env:
             _check(variable)
+        if len({variable.name for variable in self.env}) < len(self.env):
+            raise ValueError(ENV_ONCE_RULE)
+        if sum(len(variable.value or "") for variable in self.env) > STORED_BYTES:
+            raise ValueError(ENV_SIZE_RULE)
         return self
 
     @property

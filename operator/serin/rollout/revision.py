@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from serin.api.modeldeployment import RESERVED_OVERRIDES
+from serin.api.modeldeployment import STORED_BYTES
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Serving
 from serin.api.reasons import Reason
@@ -81,9 +82,9 @@ def revision_name(name: str, namespace: str, resolved: Resolved, serving: Servin
 def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platform) -> Template | Problem:
     """Everything that makes the revision's pods what they are, with the runtime chosen."""
     serving = spec.serving
-    reserved = _reserved(serving.overrides or {})
-    if reserved is not None:
-        return reserved
+    refused = _reserved(serving.overrides or {}) or _too_large(serving)
+    if refused is not None:
+        return refused
     runtime = _runtime(serving, resolved, platform.runtimes)
     if isinstance(runtime, Problem):
         return runtime
@@ -101,6 +102,22 @@ def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platfo
         env=serving.env,
         workers=serving.workers,
         overrides=serving.overrides,
+    )
+
+
+def _too_large(serving: Serving) -> Problem | None:
+    """What makes the pods, where a status with three of it could not be written."""
+    made = serving.model_dump(mode="json", by_alias=True, include=_POD_FIELDS, exclude_none=True)
+    text = json.dumps(made, ensure_ascii=False, separators=(",", ":"))
+    # As the API server stores it: Go writes these as \u003c and the like.
+    size = len(text.encode(errors="replace")) + 5 * sum(map(text.count, "<>&"))
+    if size <= STORED_BYTES:
+        return None
+    return Problem(
+        Reason.INVALID_SPEC,
+        f"spec.serving has {size} bytes of env, overrides and resources, above {STORED_BYTES}: the status keeps them "
+        "of three revisions, and no object may be above 1.5 MB; put long values into a ConfigMap and name its keys by "
+        "valueFrom",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serin.api.base import to_wire
 from serin.api.kinds import REVISION_LABEL
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
@@ -214,6 +216,42 @@ def test_an_override_without_the_model_is_refused(model: object) -> None:
 def test_any_other_override_is_the_persons_own(overrides: dict[str, Any]) -> None:
     scene = healthy().declare(2, serving={"overrides": overrides})
     scene.run(600)
+    assert scene.status.phase is Phase.HEALTHY
+
+
+ROOM = 262144
+LEFT = ROOM - len('{"backend":"KServe","protocol":"v2","env":[],"overrides":{"annotations":{"a":""}}}')
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    # One byte, two bytes, and six as Go writes it.
+    [("x", LEFT), ("ü", LEFT // 2), ("<", LEFT // 6)],
+)
+def test_what_makes_the_pods_leaves_room_for_a_status_that_keeps_three_of_it(text: str, most: int) -> None:
+    scene = healthy().declare(2, serving={"overrides": {"annotations": {"a": text * (most + 1)}}})
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    assert re.match(
+        r"spec.serving has 26\d{4} bytes of env, overrides and resources, above 262144", scene.status.message
+    )
+    assert "put long values into a ConfigMap" in scene.status.message
+    assert (scene.status.candidate, len(scene.pods)) == (None, 1)
+    scene.declare(2, serving={"overrides": {"annotations": {"a": text * most}}}).run(600)
+    assert (scene.status.phase, scene.stable[:9]) == (Phase.HEALTHY, "fraud-v2-")
+    scene.declare(3, serving={"overrides": {"annotations": {"a": text * most}}}).run(600)
+    stored = json.dumps(to_wire(scene.status), ensure_ascii=False)
+    assert scene.status.previous is not None
+    assert len(stored.encode()) + 5 * stored.count("<") < 3 * ROOM
+
+
+def test_env_counts_as_well() -> None:
+    env = [{"name": f"A{number}", "value": "x" * 32000} for number in range(8)]
+    overrides = {"annotations": {"a": "x" * 6144}}
+    scene = healthy().declare(2, serving={"env": env, "overrides": overrides})
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    scene.declare(2, serving={"env": env}).run(600)
     assert scene.status.phase is Phase.HEALTHY
 
 
