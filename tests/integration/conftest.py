@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from collections.abc import Generator
@@ -17,6 +18,7 @@ from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.api.kinds import MODEL_REGISTRY
 from serin.api.kinds import NAMESPACE as NAMESPACE_KIND
 from serin.api.kinds import Kind
+from serin.settings import RUNTIMES
 from tests.integration.backstage import Backstage
 from tests.integration.kube import Kube
 from tests.integration.operator_process import NAMESPACE
@@ -28,6 +30,8 @@ from tests.integration.scene import Scene
 
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 SERVED_SECONDS = 60.0
+# Those of KServe, and two that nobody installed.
+OFFERED = [*RUNTIMES, *(RUNTIMES[0].model_copy(update={"name": name}) for name in ("late", "off"))]
 
 
 def furnish(plane: ControlPlane) -> Kube:
@@ -73,7 +77,9 @@ def stage(plane: ControlPlane, backstage: Backstage) -> Iterator[Played]:
 
 @pytest.fixture(scope="session")
 def the_operator(plane: ControlPlane, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    operator = Operator(plane.user(OPERATOR), tmp_path_factory.mktemp("operator"), proxy_lag_seconds="0")
+    runtimes = json.dumps([one.model_dump(mode="json") for one in OFFERED])
+    folder = tmp_path_factory.mktemp("operator")
+    operator = Operator(plane.user(OPERATOR), folder, proxy_lag_seconds="0", runtimes=runtimes)
     yield operator
     operator.stop()
 

@@ -47,8 +47,8 @@ FAILURES: dict[str, tuple[Act, str, tuple[str, ...]]] = {
     "crash loop": (crash_looping(TRACEBACK), "LoadFailed", ("exit code 0", "No module named 'lightgbm'")),
     "crash loop with a code": (crash_looping(TRACEBACK, exit_code=137), "LoadFailed", ("exit code 137",)),
     "download": (failing_download(NO_BUCKET), "DownloadFailed", ("storage-initializer", NO_BUCKET)),
-    "no room": (unschedulable(NO_ROOM), "Unschedulable", ("not ready within 6s", NO_ROOM)),
-    "never ready": (pending(), "StartupDeadlineExceeded", ("not ready within 6s",)),
+    "no room": (unschedulable(NO_ROOM), "Unschedulable", ("not ready within 10s", NO_ROOM)),
+    "never ready": (pending(), "StartupDeadlineExceeded", ("not ready within 10s",)),
 }
 
 
@@ -75,8 +75,8 @@ def rolled_back(deployed: Deployed, reason: str, words: tuple[str, ...] = ()) ->
 @pytest.mark.parametrize(("act", "reason", "words"), FAILURES.values(), ids=FAILURES)
 def test_candidate_that_cannot_start(scene: Scene, act: Act, reason: str, words: tuple[str, ...]) -> None:
     """It never gets a request, and what it made goes."""
-    late = "not ready within 6s" in words
-    deployed = scene.healthy(serving={"startupDeadline": "6s" if late else "10m"})
+    late = "not ready within 10s" in words
+    deployed = scene.healthy(serving={"startupDeadline": "10s" if late else "10m"})
     scene.stage.pods(scene.namespace, "fraud-v2", act)
     since = deployed.body["metadata"]["resourceVersion"]
     deployed.declare(2)
@@ -147,7 +147,7 @@ def refused(deployed: Deployed, *words: str) -> Json:
 def test_runtime_that_is_not_there(scene: Scene) -> None:
     """KServe makes no pods, so it must be KServe who tells; and it goes on by itself when the runtime comes."""
     words = "RuntimeNotRecognized", "there is no ServingRuntime or ClusterServingRuntime late: install it"
-    deployed = scene.deploy(version=1, serving={"overrides": {"model": {"runtime": "late"}}})
+    deployed = scene.deploy(version=1, serving={"runtime": "late"})
     refused(deployed, *words)
     shipped = scene.kube.get(CLUSTER_RUNTIME, None, "kserve-mlserver")
     assert shipped is not None
@@ -157,7 +157,7 @@ def test_runtime_that_is_not_there(scene: Scene) -> None:
     deployed.healthy(1)
 
     scene.kube.create(RUNTIME, scene.namespace, {"metadata": {"name": "off"}, "spec": {**named, "disabled": True}})
-    deployed.patch({"model": {"version": 2}, "serving": {"overrides": {"model": {"runtime": "off"}}}})
+    deployed.patch({"model": {"version": 2}, "serving": {"runtime": "off"}})
     status = refused(deployed, "RuntimeDisabled", "enable the runtime off")
     assert status["candidate"]["version"] == "v2"
     assert list(deployed.weights().values()) == [100]
@@ -284,7 +284,7 @@ def test_previous_stays_warm_and_then_goes(scene: Scene) -> None:
 def test_first_version_keeps_trying(scene: Scene) -> None:
     """There is nothing to roll back to."""
     scene.stage.pods(scene.namespace, "fraud-v1", crash_looping(TRACEBACK))
-    deployed = scene.deploy(version=1, serving={"startupDeadline": "3s"})
+    deployed = scene.deploy(version=1, serving={"startupDeadline": "10s"})
     status = deployed.phase("Failed")
     assert "v1 cannot start" in status["message"]
     assert "No module named 'lightgbm'" in status["message"]

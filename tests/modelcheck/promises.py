@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
+from serin.api.rollout import DIRECT_HEADER
 from serin.api.rollout import OnInconclusive
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Outcome
+from serin.api.status import Phase
 from serin.api.status import PlannedStep
 from serin.rollout.course import ALL
 from serin.rollout.course import stages
@@ -35,6 +37,8 @@ from tests.modelcheck.state import Services
 from tests.modelcheck.state import State
 from tests.modelcheck.state import memory_of
 
+TOLD = (Phase.HEALTHY, Phase.ROLLED_BACK, Phase.BAKING)
+"""Phases that say who has everything."""
 GIVEN_UP = (Outcome.ROLLED_BACK, Outcome.ABORTED, Outcome.UNDONE)
 
 
@@ -176,7 +180,7 @@ def _earned(state: State, look: Look, sent: Sent, name: str) -> None:
         return
     ordered = known.promote or going_back or _ordered(look, memory, "promote", name)
     step = _stage(known.plan, stage)
-    needed = capacity(REPLICAS, max(step.weight, step.mirror or 0))
+    needed = min(capacity(REPLICAS, step.weight + (step.mirror or 0)), REPLICAS)
     if service.ready < needed and not (ordered and _nobody_else_answers(look, memory)):
         raise Broken(f"{name} has {service.ready} of {needed} replicas for stage {stage}")
     last = len(stages(course(known.plan))) + 1
@@ -231,6 +235,9 @@ def _late(state: State, look: Look, known: Account) -> bool:
     in_use = memory_of(state.memory).stable
     service = dict(look.services).get(in_use.revision) if in_use is not None else None
     if state.down or not known.earned or service is None or service.ready == 0:
+        return False
+    rollout = memory_of(state.memory).rollout
+    if rollout is not None and rollout.weight == ALL:
         return False
     limit, declared = deadline(known.plan), course(known.plan)
     promotes = declared.on_inconclusive is OnInconclusive.PROMOTE
@@ -294,6 +301,8 @@ def status_write(state: State, look: Look) -> Account:
     promote = known.promote or (_handled(before, after, "promote") == known.candidate != "")
     known = _looked(state, before, after, known)
     _made_good(look, before, after)
+    _in_time(look, before, after)
+    _has_everything(state, look, after)
     if after.candidate is None:
         known = known._replace(candidate="", plan="", stage=0, held=0, earned=0, lasted=0, passing=False, ago=0)
         promote = False
@@ -330,6 +339,34 @@ def _made_good(look: Look, before: ModelDeploymentStatus, after: ModelDeployment
     still = after.rollout.paused if after.rollout is not None else None
     if still is None or still.failed is None:
         raise Broken(f"{stands.failed} was put off, and is forgotten")
+
+
+def _in_time(look: Look, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:
+    """The deadline is until it has all traffic: who has it may keep it."""
+    held, rollout = before.rollout, after.rollout
+    if held is None or held.weight < ALL or held.step_started_at is None or rollout is None:
+        return
+    pauses = held.paused, rollout.paused
+    late = [one is not None and one.reason is Reason.DEADLINE_EXCEEDED for one in pauses]
+    skipped = rollout.skip and not held.skip and "promote" not in new_orders(look, before)
+    if late == [False, True] or (skipped and not rollout.undo):
+        raise Broken("it has all traffic, and the deadline strikes")
+
+
+def _has_everything(state: State, look: Look, after: ModelDeploymentStatus) -> None:
+    """Where the status says that one has everything, no request goes elsewhere, but by the header that names who."""
+    phase, sent = look.verdict.phase, state.gateway
+    alone = after.candidate if phase is Phase.BAKING else after.stable
+    if phase not in TOLD or alone is None or sent is None or state.account.by_hand:
+        return
+    if look.route is not None and look.route.answer == "accepted" and look.route.sent != sent:
+        # An old view: the route is another one by now.
+        return
+    copied = sent.mirror is not None and sent.mirror.revision != alone.revision
+    others = [match for match in sent.matches if match.revision != alone.revision]
+    matched = any(DIRECT_HEADER not in dict(match.headers) for match in others)
+    if dict(sent.weights).get(alone.revision) != ALL or copied or matched:
+        raise Broken(f"{phase} is told of {alone.version}, and others get requests")
 
 
 def _takes_over(state: State, look: Look, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> None:

@@ -215,6 +215,19 @@ def _what_was_put_off_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "make_good", lambda memory, *_: memory)
 
 
+def _testers_and_copies_are_overlooked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(standing, "_shared", lambda *_: False)
+
+
+def _the_deadline_goes_on(patch: pytest.MonkeyPatch) -> None:
+    real = steps._established
+
+    def established(rollout: Any, aim: Any, now: Any) -> Any:
+        return real(rollout, aim, now).model_copy(update={"deadline_at": rollout.deadline_at})
+
+    patch.setattr(steps, "_established", established)
+
+
 SEEDS: list[tuple[Seed, Callable[..., State], str, int, int, str]] = [
     (_abort_is_ignored, in_use, "one step", 1, 0, "aborted and still gets requests"),
     (_pause_is_ignored, in_use, "one step", 1, 0, "for a rollout that is paused"),
@@ -235,6 +248,8 @@ SEEDS: list[tuple[Seed, Callable[..., State], str, int, int, str]] = [
     (_the_stable_one_is_thought_to_answer, alone, "roll back", 0, 1, "answers, and nobody will"),
     (_what_was_put_off_is_forgotten, alone, "roll back", 0, 1, "was put off, and"),
     (_the_deadline_overrides_everything, in_use, "promote", 0, 0, "stage 2 after stage 0"),
+    (_the_deadline_goes_on, in_use, "approved", 1, 0, "it has all traffic, and the deadline strikes"),
+    (_testers_and_copies_are_overlooked, in_use, "whole", 0, 1, "is told of v1, and others get requests"),
 ]
 
 

@@ -34,6 +34,12 @@ BOUND_PATTERN = r"^-?[0-9]+(\.[0-9]+)?%?$"
 BOUND_LENGTH = 20
 QUERY_MAX_LENGTH = 4096
 LONGEST_THRESHOLD = 3600
+SHORTEST_THRESHOLD = "5ms"
+"""Where the histograms of all known model servers begin: of a shorter one nobody could ever tell."""
+THRESHOLD_RULE = (
+    f"threshold of a check must be at least {SHORTEST_THRESHOLD}, where the model servers' histograms begin, "
+    "and at most 1h"
+)
 MOST_CONFIDENT = "99.99%"
 LEAST_CONFIDENT = "50%"
 MOST_TOLERANT = "1000%"
@@ -122,7 +128,8 @@ class Check(SpecModel):
     threshold: Duration | None = Field(
         default=None,
         description=(
-            "For SlowerThan. It counts at the nearest boundary of the model server's histogram that is not above it."
+            "For SlowerThan, at least 5ms. It counts at the nearest boundary of the model server's histogram that is "
+            "not above it."
         ),
     )
     query: str | None = Field(
@@ -273,8 +280,9 @@ ANALYSIS_RULES: dict[tuple[str, ...], list[dict[str, str]]] = {
         },
         {
             "rule": "!has(self.threshold) || "
-            "(duration(self.threshold) > duration('0s') && duration(self.threshold) <= duration('1h'))",
-            "message": "threshold of a check must be above 0s and at most 1h",
+            f"(duration(self.threshold) >= duration('{SHORTEST_THRESHOLD}') "
+            "&& duration(self.threshold) <= duration('1h'))",
+            "message": THRESHOLD_RULE,
         },
         {
             "rule": "has(self.atMost) || has(self.atLeast) || has(self.notWorseThanStable)",

@@ -40,12 +40,28 @@ RESERVED_ENV = (
     "MLSERVER_PARALLEL_WORKERS",
 )
 
+SHORTEST_STARTUP = "10s"
+"""No pod is made, fetches a model and loads it in less: every candidate would be given up."""
+# The status keeps env and overrides of three revisions beside those of the spec; etcd takes no request above 1.5 MiB.
+STORED_BYTES = 262144
+ENV_ONCE_RULE = "env must name each variable once: remove the other entry"
+ENV_SIZE_RULE = (
+    f"values of env must not be longer than {STORED_BYTES} characters together: the status keeps them of three "
+    "revisions, and no object may be above 1.5 MB; put them into a ConfigMap and name its keys by valueFrom"
+)
 _BY_SERVING = "say it in spec.serving"
-# Members of KServe's predictor that no override may set, and what says it instead. With another storageUri something
-# else would serve than the status says, past the ModelRegistry's artifacts.allowed; of replicas, scaling and shares
-# KServe takes no notice (v0.20 deployment_reconciler.go, by the autoscaler class external; kserve#4074).
+_BY_MODEL = "spec.model says what is served, and artifacts.rewrite of the ModelRegistry where it is"
+# Members of KServe's predictor that no override may set, nor take away by null, and what says it instead. From another
+# location something else would serve than the status says, past the ModelRegistry's artifacts.allowed; by another
+# runtime it would be measured as what it is not; with a name (KServe 0.20) the route would lead to no Service; of
+# replicas, scaling and shares KServe takes no notice (v0.20 deployment_reconciler.go, by the autoscaler class external;
+# kserve#4074).
 RESERVED_OVERRIDES: dict[tuple[str, ...], str] = {
-    ("model", "storageUri"): "spec.model says what is served, and artifacts.rewrite of the ModelRegistry where it is",
+    ("model", "storageUri"): _BY_MODEL,
+    ("model", "storage"): _BY_MODEL,
+    ("storageUris",): _BY_MODEL,
+    ("model", "runtime"): "spec.serving.runtime says by which of those in the operator's settings",
+    ("name",): "by its own name the route finds what serves",
     ("minReplicas",): _BY_SERVING,
     ("maxReplicas",): _BY_SERVING,
     ("scaleTarget",): _BY_SERVING,
@@ -232,13 +248,14 @@ class Serving(SpecModel):
     )
     startup_deadline: Duration = Field(
         default="10m",
-        description="How long a revision may take until its replicas are ready; then it is rolled back.",
+        description="How long a revision may take until its replicas are ready, at least 10s; then it is rolled back.",
     )
     overrides: FreeObject | None = Field(
         default=None,
         description=(
             "JSON merge patch (RFC 7386) over the backend's predictor, applied last: node selectors, tolerations, "
-            "GPUs, anything but the model's location, replicas and scaling, and the operator's labels."
+            "GPUs, anything but the model's location and runtime, a name, replicas and scaling, and the operator's "
+            "labels."
         ),
     )
 
@@ -248,11 +265,15 @@ class Serving(SpecModel):
             raise ValueError("maxReplicas must not be below minReplicas (default 1)")
         if self.scaling is not None and self.most_replicas == self.min_replicas:
             raise ValueError("scaling needs maxReplicas above minReplicas")
-        if longer(self.startup_deadline, than=LONGEST):
-            raise ValueError(f"startupDeadline must be at most {LONGEST}")
+        if not seconds(SHORTEST_STARTUP) <= seconds(self.startup_deadline) <= seconds(LONGEST):
+            raise ValueError(f"startupDeadline must be at least {SHORTEST_STARTUP} and at most {LONGEST}")
         # Not of the variables themselves: a status has them too, and must be read whatever rule is new.
         for variable in self.env:
             _check(variable)
+        if len({variable.name for variable in self.env}) < len(self.env):
+            raise ValueError(ENV_ONCE_RULE)
+        if sum(len(variable.value or "") for variable in self.env) > STORED_BYTES:
+            raise ValueError(ENV_SIZE_RULE)
         return self
 
     @property

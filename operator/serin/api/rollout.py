@@ -16,6 +16,8 @@ from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import model_validator
 
+from serin.api.analysis import SHORTEST_THRESHOLD
+from serin.api.analysis import THRESHOLD_RULE
 from serin.api.analysis import Analysis
 from serin.api.base import SpecModel
 from serin.api.gates import Gates
@@ -85,7 +87,10 @@ class Step(Settings):
         default=None,
         ge=1,
         le=100,
-        description="Percent of the requests of which the candidate gets a copy; its answers are thrown away.",
+        description=(
+            "Percent of the requests of which the candidate gets a copy; its answers are thrown away. It has the "
+            "replicas for weight and mirror together, as far as maxReplicas allows."
+        ),
     )
     match: Match | None = Field(
         default=None,
@@ -203,6 +208,9 @@ class Rollout(Settings):
         # Not of the analysis itself: a status has it too, and must be read whatever rule is new.
         if self.analysis is not None and not self.analysis.checks:
             raise ValueError("analysis needs checks: without one nothing is judged; add one, or leave analysis out")
+        thresholds = [check.threshold for check in self.analysis.checks] if self.analysis is not None else []
+        if any(one is not None and longer(SHORTEST_THRESHOLD, than=one) for one in thresholds):
+            raise ValueError(f"analysis: {THRESHOLD_RULE}")
         # Whether it was written, not what it says: the default written out would be ignored, too.
         if "on_failure" in self.model_fields_set and self.analysis is None:
             raise ValueError("onFailure says what happens when a check fails: set analysis, too")

@@ -6,12 +6,16 @@ from pydantic.alias_generators import to_camel
 
 from serin.api.analysis import ANALYSIS_RULES
 from serin.api.gates import GATE_RULES
+from serin.api.modeldeployment import ENV_ONCE_RULE
+from serin.api.modeldeployment import ENV_SIZE_RULE
 from serin.api.modeldeployment import GATEWAY_DURATION_PATTERN
 from serin.api.modeldeployment import GATEWAY_DURATION_RULE
 from serin.api.modeldeployment import GATEWAYS_RULE
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
 from serin.api.modeldeployment import RESERVED_ENV
+from serin.api.modeldeployment import SHORTEST_STARTUP
+from serin.api.modeldeployment import STORED_BYTES
 from serin.api.quantities import LONGEST
 from serin.api.rollout import DIRECT_HEADER
 from serin.api.rollout import HEADER_NAME_LENGTH
@@ -120,8 +124,18 @@ MODEL_DEPLOYMENT_RULES: Rules = {
             "message": "spec.serving.scaling needs spec.serving.maxReplicas above spec.serving.minReplicas",
         },
         {
-            "rule": f"duration(self.startupDeadline) <= duration('{LONGEST}')",
-            "message": f"spec.serving.startupDeadline must be at most {LONGEST}",
+            "rule": f"duration(self.startupDeadline) >= duration('{SHORTEST_STARTUP}') "
+            f"&& duration(self.startupDeadline) <= duration('{LONGEST}')",
+            "message": f"spec.serving.startupDeadline must be at least {SHORTEST_STARTUP} and at most {LONGEST}",
+        },
+        # KServe's own schema refuses two of a name, long after this.
+        {
+            "rule": "self.env.all(one, self.env.exists_one(other, other.name == one.name))",
+            "message": f"spec.serving.{ENV_ONCE_RULE}",
+        },
+        {
+            "rule": f"self.env.map(one, has(one.value) ? one.value.size() : 0).sum() <= {STORED_BYTES}",
+            "message": f"spec.serving: {ENV_SIZE_RULE}",
         },
     ],
     ("spec", "serving", "env", "[]"): [

@@ -75,7 +75,8 @@ def rehearse(manifest: Manifest, namespace: str, resolved: Resolved, platform: P
             world = _carried_out(backend.render(decision.plan, world), decision.plan, world, now)
         if world == before and decision.status == observed.status:
             now = _next(decision, manifest.name)
-        observed = replace(observed, status=decision.status, serving=backend.observe(UID, world))
+        serving = backend.observe(manifest.name, UID, world)
+        observed = replace(observed, status=decision.status, serving=serving)
     raise _never(manifest.name, observed.status)
 
 

@@ -135,7 +135,7 @@ class Gatherer:
             rollout=declared,
             look=None if deleting else self._measurer.look(key, status),
             orders=annotated(metadata.get("annotations") or {}),
-            serving=self._backend.observe(metadata["uid"], told),
+            serving=self._backend.observe(key.name, metadata["uid"], told),
             platform=self._platform,
         )
         question = None if deleting else question_of(observed, Memory.of(status))

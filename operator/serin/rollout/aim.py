@@ -94,8 +94,11 @@ def replicas_for(spec: ModelDeploymentSpec, candidate: Revision, rollout: Rollou
 
 
 def needed(spec: ModelDeploymentSpec, rollout: RolloutStatus, stage: PlannedStep) -> int:
-    """Replicas for a stage. How many requests have its headers is not known: the weight must cover them."""
-    return capacity(crowd(spec, rollout.base), max(stage.weight, stage.mirror or stage.weight))
+    """Replicas for a stage. How many requests have its headers is not known: the weight must cover them. Copies are
+    made of all requests, also of those that it gets: both together may be more than everything, but never more
+    replicas than are declared."""
+    wanted = capacity(crowd(spec, rollout.base), stage.weight + (stage.mirror or 0))
+    return min(wanted, spec.serving.most_replicas)
 
 
 def stage_in(rollout: RolloutStatus) -> PlannedStep:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from serin.api.analysis import Verdict
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
-from serin.api.status import Phase
 from serin.rollout.conditions import Fact
 from serin.rollout.conditions import Status
 from serin.rollout.evidence import REASONS
@@ -24,8 +23,7 @@ from serin.rollout.standing import without_replicas
 
 def facts_of(memory: Memory, observed: Observed, standing: Standing) -> Iterator[Fact]:
     """All conditions that shall be told now."""
-    ready = standing.phase in (Phase.HEALTHY, Phase.BAKING)
-    yield Fact(ConditionType.READY, "True" if ready else "False", standing.reason, standing.message)
+    yield Fact(ConditionType.READY, "True" if standing.ready else "False", standing.reason, standing.message)
     if not standing.settled and not standing.stalled:
         yield Fact(ConditionType.RECONCILING, "True", standing.reason, standing.message)
     if standing.stalled:

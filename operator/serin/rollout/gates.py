@@ -2,7 +2,8 @@
 
 A version that does not pass stands in ``status.rejected``, where a restart finds it, and is judged anew at every look:
 by other gates, against another stable version, with metrics that were logged meanwhile. A revision that has served
-before is not judged: nothing may keep anybody from going back.
+before is not judged, as nothing may keep anybody from going back, nor is the version that serves, whatever else of it
+is declared: more memory for it, say.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ def question_of(observed: Observed, memory: Memory) -> Question | None:
     name = revision_name(observed.name, observed.namespace, target, spec.serving)
     if isinstance(name, Problem) or not _judged(memory, name):
         return None
-    stable = _origin(memory.stable, target) if memory.stable is not None and asks_for_stable(gates) else None
-    if stable is None and not gates.quality:
-        return None
     candidate = Origin(target.registry, target.name, target.version, target.digest)
+    served = _origin(memory.stable, target) if memory.stable is not None else None
+    stable = served if asks_for_stable(gates) else None
+    if served == candidate or (stable is None and not gates.quality):
+        return None
     fresh = ordered(Verb.RETRY, name, observed.orders, memory.handled)
     return Question(candidate, stable, metrics=bool(gates.quality), fresh=fresh)
 

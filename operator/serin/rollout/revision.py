@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from serin.api.modeldeployment import RESERVED_OVERRIDES
+from serin.api.modeldeployment import STORED_BYTES
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Serving
 from serin.api.reasons import Reason
@@ -25,6 +26,8 @@ HASH_LENGTH = 8
 # (kserve v0.20 raw_kube_reconciler.go createRawURL, domain.go), and fails the whole reconcile beyond it.
 DNS_LABEL_LENGTH = 63
 KSERVE_NAME_OVERHEAD = 12
+# Its pods have the label app: isvc.<isvc>-predictor, of at most 63 characters as well (deployment_reconciler.go).
+KSERVE_NAME_LENGTH = 48
 
 _NAMED = re.compile(rf"-(v\d+)-[0-9a-f]{{{HASH_LENGTH}}}$")
 
@@ -66,7 +69,7 @@ def revision_name(name: str, namespace: str, resolved: Resolved, serving: Servin
     }
     digest = hashlib.sha256(_canonical(identity).encode()).hexdigest()
     suffix = f"-{version_label(resolved.version)}-{digest[:HASH_LENGTH]}"
-    room = DNS_LABEL_LENGTH - KSERVE_NAME_OVERHEAD - len(namespace) - len(suffix)
+    room = min(DNS_LABEL_LENGTH - KSERVE_NAME_OVERHEAD - len(namespace), KSERVE_NAME_LENGTH) - len(suffix)
     if room < 1:
         return Problem(
             Reason.NAME_TOO_LONG,
@@ -79,9 +82,9 @@ def revision_name(name: str, namespace: str, resolved: Resolved, serving: Servin
 def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platform) -> Template | Problem:
     """Everything that makes the revision's pods what they are, with the runtime chosen."""
     serving = spec.serving
-    reserved = _reserved(serving.overrides or {})
-    if reserved is not None:
-        return reserved
+    refused = _reserved(serving.overrides or {}) or _too_large(serving)
+    if refused is not None:
+        return refused
     runtime = _runtime(serving, resolved, platform.runtimes)
     if isinstance(runtime, Problem):
         return runtime
@@ -99,6 +102,23 @@ def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platfo
         env=serving.env,
         workers=serving.workers,
         overrides=serving.overrides,
+        drains=True,
+    )
+
+
+def _too_large(serving: Serving) -> Problem | None:
+    """What makes the pods, where a status with three of it could not be written."""
+    made = serving.model_dump(mode="json", by_alias=True, include=_POD_FIELDS, exclude_none=True)
+    text = json.dumps(made, ensure_ascii=False, separators=(",", ":"))
+    # As the API server stores it: Go writes these as \u003c and the like.
+    size = len(text.encode(errors="replace")) + 5 * sum(map(text.count, "<>&"))
+    if size <= STORED_BYTES:
+        return None
+    return Problem(
+        Reason.INVALID_SPEC,
+        f"spec.serving has {size} bytes of env, overrides and resources, above {STORED_BYTES}: the status keeps them "
+        "of three revisions, and no object may be above 1.5 MB; put long values into a ConfigMap and name its keys by "
+        "valueFrom",
     )
 
 
@@ -106,12 +126,25 @@ def _reserved(overrides: dict[str, Any]) -> Problem | None:
     if not overrides:
         return None
     for path, instead in RESERVED_OVERRIDES.items():
-        found: Any = overrides
-        for part in path:
-            found = found.get(part) if isinstance(found, dict) else None
-        if found is not None:
+        if _sets(overrides, path):
             return Problem(Reason.INVALID_SPEC, f"spec.serving.overrides must not set {'.'.join(path)}: {instead}")
+    if not isinstance(overrides.get("model", {}), dict):
+        return Problem(
+            Reason.INVALID_SPEC,
+            "spec.serving.overrides must not take model away: spec.model says what is served; set members of it, or "
+            "leave it out",
+        )
     return None
+
+
+def _sets(overrides: dict[str, Any], path: tuple[str, ...]) -> bool:
+    """Whether the member is there. A null takes away what the operator wrote, which is no less."""
+    found: Any = overrides
+    for part in path:
+        if not isinstance(found, dict) or part not in found:
+            return False
+        found = found[part]
+    return True
 
 
 def _runtime(serving: Serving, resolved: Resolved, runtimes: tuple[Runtime, ...]) -> Runtime | Problem:

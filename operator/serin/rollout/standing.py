@@ -11,6 +11,9 @@ from datetime import datetime
 
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
+from serin.api.rollout import DIRECT_HEADER
+from serin.api.status import ConditionType
+from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.api.status import Revision
 from serin.api.status import RolloutStatus
@@ -27,6 +30,7 @@ from serin.rollout.health import trouble
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.observed import Problem
+from serin.rollout.observed import Route
 from serin.rollout.plan import attached
 from serin.rollout.schedule import answer_due
 from serin.rollout.schedule import startup_deadline
@@ -48,6 +52,8 @@ class Standing:
     stalled: bool = False
     settled: bool = False
     """True where nothing is under way: neither Reconciling nor waiting for anything."""
+    ready: bool = False
+    """True where the declared version has all requests, also while it may yet be taken back, and nobody is needed."""
 
 
 def standing_of(
@@ -126,29 +132,33 @@ def _rolling(
     really = "" if given == rollout.weight else f", which the gateway gives {given} %"
     share = f"step {rollout.progress}: {rollout.weight} % to {candidate.version}{really}"
     back = f"going back to {candidate.version}"
+    established = rollout.weight == ALL and rollout.step_started_at is not None and not rollout.undo
+    ready = established and _has_everything(candidate, memory, observed, spec, now)
     if rollout.paused is not None:
         needs_somebody = rollout.paused.reason is not Reason.PAUSED
         what = f"{back}:" if rollout.undo else f"{share},"
+        told = f"{what} waiting for {waiting}{stable}"
         return Standing(
-            Phase.PAUSED, rollout.paused.reason, f"{what} waiting for {waiting}{stable}", stalled=needs_somebody
+            Phase.PAUSED, rollout.paused.reason, told, stalled=needs_somebody, ready=ready and not needs_somebody
         )
     if rollout.undo:
         return Standing(Phase.ROLLING_BACK, Reason.UNDONE, f"{back}: waiting for {waiting}{stable}")
     aim = aim_of(rollout, now)
     if aim is not None and aim.last and (rollout.skip or rollout.step > 0):
-        return Standing(Phase.PROMOTING, Reason.PROMOTING, f"{candidate.version}: waiting for {waiting}{stable}")
+        who = f"{candidate.version} has all traffic," if ready else f"{candidate.version}:"
+        return Standing(Phase.PROMOTING, Reason.PROMOTING, f"{who} waiting for {waiting}{stable}", ready=ready)
     if rollout.step == 0:
         return Standing(Phase.DEPLOYING, Reason.DEPLOYING, f"{candidate.version}: waiting for {waiting}{stable}")
     if awaits_approval(rollout) and held(rollout, now) and not awaits_evidence(rollout):
-        return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, f"{share}, waiting for {waiting}{stable}")
+        told = f"{share}, waiting for {waiting}{stable}"
+        return Standing(Phase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, told, ready=ready)
     if bakes(rollout.course, rollout.step) and rollout.step_started_at is not None:
-        if not _has_everything(candidate, memory, observed, spec, now):
+        if not ready:
             return _asks_gateway(candidate, observed, stable)
         warm = stable if down else f"; {memory.stable.version} is kept warm"
-        return Standing(
-            Phase.BAKING, Reason.BAKING, f"{candidate.version} has all traffic, waiting for {waiting}{warm}"
-        )
-    return Standing(Phase.PROGRESSING, Reason.PROGRESSING, f"{share}, waiting for {waiting}{stable}")
+        told = f"{candidate.version} has all traffic, waiting for {waiting}{warm}"
+        return Standing(Phase.BAKING, Reason.BAKING, told, ready=True)
+    return Standing(Phase.PROGRESSING, Reason.PROGRESSING, f"{share}, waiting for {waiting}{stable}", ready=ready)
 
 
 def _after(memory: Memory, rollout: RolloutStatus, goal: Revision) -> str:
@@ -216,7 +226,7 @@ def _steady(memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None
             Reason.WAITING_FOR_REPLICAS,
             f"{stable.version} has all traffic; {health.ready} of {stable.replicas} replicas are ready{pods}",
         )
-    return Standing(Phase.HEALTHY, Reason.HEALTHY, f"{stable.version} has all traffic", settled=True)
+    return Standing(Phase.HEALTHY, Reason.HEALTHY, f"{stable.version} has all traffic", settled=True, ready=True)
 
 
 def _asks_gateway(role: Revision, observed: Observed, others: str = "") -> Standing:
@@ -231,9 +241,21 @@ def _has_everything(
     the gateway has yet to answer for a route that moves none of them: without the revision that was retired, say. To
     clients that is no news, and nobody is to wait for it again."""
     route, before = observed.serving.route, observed.status
-    if route.shares != {role.revision: ALL} or not (spec is None or attached(observed, spec)):
+    alone = route.shares == {role.revision: ALL} and not _shared(route, role)
+    if not alone or not (spec is None or attached(observed, spec)):
         return False
-    alone = before.candidate is None and before.phase in HAS_EVERYTHING
-    told = (alone or before.phase is Phase.BAKING) and before.observed_generation == observed.generation
+    settled = before.candidate is None and before.phase in HAS_EVERYTHING
+    told = (settled or _was_ready(before)) and before.observed_generation == observed.generation
     had = {share.revision: share.weight for share in memory.traffic if share.weight > 0} == route.shares
     return route.accepted or (route.pending and told and had and now < answer_due(observed, now))
+
+
+def _shared(route: Route, role: Revision) -> bool:
+    """Whether another one gets copies, or requests by their headers. Who names it by DIRECT_HEADER means it."""
+    copied = route.mirror is not None and route.mirror.revision != role.revision
+    others = (one for one in route.matches if one.revision != role.revision)
+    return copied or any(DIRECT_HEADER not in dict(one.headers) for one in others)
+
+
+def _was_ready(before: ModelDeploymentStatus) -> bool:
+    return any(one.type is ConditionType.READY and one.status == "True" for one in before.conditions)

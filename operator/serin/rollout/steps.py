@@ -26,7 +26,6 @@ from serin.rollout.aim import following
 from serin.rollout.aim import needed
 from serin.rollout.aim import stage_in
 from serin.rollout.course import ALL
-from serin.rollout.course import bakes
 from serin.rollout.give_up import stranded
 from serin.rollout.health import ready_at
 from serin.rollout.memory import Memory
@@ -281,7 +280,6 @@ def carries(memory: Memory, observed: Observed, aim: Aim) -> bool:
 def _established(rollout: RolloutStatus, aim: Aim, now: datetime) -> RolloutStatus:
     ends = now + span(aim.stage.hold)
     paused = rollout.paused
-    baking = bakes(rollout.course, aim.step)
     return rollout.model_copy(
         update={
             "step": aim.step,
@@ -294,7 +292,7 @@ def _established(rollout: RolloutStatus, aim: Aim, now: datetime) -> RolloutStat
             "next_at": ends if paused is None else None,
             "paused": paused.model_copy(update={"next_at": ends}) if paused is not None else None,
             # It has all traffic: that was in time.
-            "deadline_at": None if baking else rollout.deadline_at,
+            "deadline_at": None if aim.weight == ALL else rollout.deadline_at,
             "verdict": None,
             "judged_at": None,
         }

@@ -85,8 +85,9 @@ class Backend(Protocol):
         """The objects of the plan. ``live`` tells what exists already, for what can only be written then."""
         ...
 
-    def observe(self, owner: str, live: LiveObjects) -> ServingState:
-        """Health of each revision and traffic as it really is. ``owner`` is the uid of the ModelDeployment."""
+    def observe(self, name: str, owner: str, live: LiveObjects) -> ServingState:
+        """Health of each revision and traffic as it really is. ``name`` and ``owner``, its uid, are the
+        ModelDeployment's."""
         ...
 
     def surplus(self, plan: ServingPlan, live: LiveObjects) -> tuple[tuple[Kind, Live], ...]:

@@ -108,24 +108,22 @@ class KServe:
             route = Manifest(HTTP_ROUTE, body)
         return Rendered(route=route, writes=tuple(writes))
 
-    def observe(self, owner: str, live: LiveObjects) -> ServingState:
+    def observe(self, name: str, owner: str, live: LiveObjects) -> ServingState:
         """Health by the pods' labels, traffic by the route.
 
         Pods of an InferenceService that is being deleted may be ready for a while yet: they are about to go, and
         nothing may be built on them.
         """
         revisions = {
-            name: _health(one, live)
-            for name, one in live.of(INFERENCE_SERVICE).items()
+            revision: _health(one, live)
+            for revision, one in live.of(INFERENCE_SERVICE).items()
             if one.owner == owner and not one.deleting
         }
-        route = next((one for one in live.of(HTTP_ROUTE).values() if one.owner == owner), None)
-        return ServingState(revisions=revisions, route=observe_route(route, _revision))
+        return ServingState(revisions=revisions, route=observe_route(_route(name, owner, live), _revision))
 
     def surplus(self, plan: ServingPlan, live: LiveObjects) -> tuple[tuple[Kind, Live], ...]:
         """InferenceServices of no planned revision, unless the route still names them, and autoscalers of none."""
-        route = next((one for one in live.of(HTTP_ROUTE).values() if one.owner == plan.uid), None)
-        named = set(observe_route(route, _revision).weights)
+        named = set(observe_route(_route(plan.name, plan.uid, live), _revision).weights)
         scaled = {planned.revision for planned in plan.revisions if planned.max_replicas > planned.min_replicas}
         found = [
             (INFERENCE_SERVICE, one)
@@ -138,6 +136,12 @@ class KServe:
             if one.owner == plan.uid and not one.deleting and name not in scaled | plan.keep
         ]
         return tuple(found)
+
+
+def _route(name: str, owner: str, live: LiveObjects) -> Live | None:
+    """The route of a ModelDeployment: one of another name is somebody's copy, whatever it has for an owner."""
+    route = live.of(HTTP_ROUTE).get(name)
+    return route if route is not None and route.owner == owner else None
 
 
 def _health(service: Live, live: LiveObjects) -> Health:
@@ -170,8 +174,8 @@ def inference_service(plan: ServingPlan, planned: PlannedRevision, made: Live | 
     """The InferenceService of a revision: the same as long as the revision lives. ``made``: as it is, if it is."""
     template = planned.template
     predictor: Json = {**_scraping(template.server), "model": _model(plan.name, template)}
-    if made is None or GRACE in made.spec.get("predictor", {}):
-        # One that was made without it stays so: its pods would be restarted.
+    if template.drains or made is None or GRACE in made.spec.get("predictor", {}):
+        # One that was made without it, of which nobody knew then, stays so: its pods would be restarted.
         predictor[GRACE] = DRAIN_SECONDS + ANSWER_SECONDS
     if template.service_account_name is not None:
         predictor["serviceAccountName"] = template.service_account_name

@@ -20,7 +20,9 @@ from serin.analysis.runtimes import Counted
 from serin.analysis.runtimes import Counter
 from serin.analysis.runtimes import boundary_of
 from serin.analysis.runtimes import counted
+from serin.api.analysis import SHORTEST_THRESHOLD
 from serin.api.analysis import Measure
+from serin.api.quantities import seconds
 
 RECORDED = Path(__file__).parent / "recorded"
 FILES = {"MLServer": "mlserver-1.7.1.txt", "KServe": "kserve-0.21.0.txt"}
@@ -84,6 +86,10 @@ def test_the_boundaries_are_those_of_the_servers(server: str) -> None:
 )
 def test_a_threshold_counts_at_the_boundary_that_is_not_above_it(threshold: float, boundary: float | None) -> None:
     assert boundary_of(threshold) == boundary
+
+
+def test_a_threshold_that_may_be_declared_can_be_told() -> None:
+    assert seconds(SHORTEST_THRESHOLD) == BUCKETS[0]
 
 
 def test_people_learn_that_another_threshold_counts() -> None:

@@ -28,6 +28,11 @@ def rollout(**fields: Any) -> Json:
     return {"spec": {"rollout": fields}}
 
 
+def slower_than(threshold: str) -> Json:
+    check = {"name": "slow", "measure": "SlowerThan", "threshold": threshold, "notWorseThanStable": {}}
+    return rollout(analysis={"checks": [check]})
+
+
 def matching(headers: Json) -> Json:
     return rollout(steps=[{"weight": 5, "hold": "1m", "match": {"headers": headers}}])
 
@@ -158,7 +163,18 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
     ),
     "startupDeadline of two years": (
         serving(startupDeadline="17520h"),
-        ("spec.serving.startupDeadline must be at most 8760h",),
+        ("spec.serving.startupDeadline must be at least 10s and at most 8760h",),
+    ),
+    **{
+        f"startupDeadline of {short}": (
+            serving(startupDeadline=short),
+            ("spec.serving.startupDeadline must be at least 10s and at most 8760h",),
+        )
+        for short in ("0s", "9999ms")
+    },
+    "threshold that no histogram can tell": (
+        slower_than("4ms"),
+        ("threshold of a check must be at least 5ms, where the model servers' histograms begin",),
     ),
     "timeout of nothing": ({"spec": {"traffic": {"timeout": "0s"}}}, ("spec.traffic.timeout must be above 0s",)),
     **{
@@ -231,6 +247,14 @@ REFUSED_DEPLOYMENTS: dict[str, tuple[Json, tuple[str, ...]]] = {
         ("spec.serving.env must not set", "MLSERVER_MODEL_NAME", "use spec.serving.workers for processes"),
     ),
     "variable that KServe refuses": (env({"name": "PYTHONPATH", "value": "x"}), ("spec.serving.env must not set",)),
+    "variable that is named twice": (
+        env({"name": "A", "value": "1"}, {"name": "B", "value": "1"}, {"name": "A", "value": "2"}),
+        ("spec.serving.env must name each variable once: remove the other entry",),
+    ),
+    "variables that leave no room for a status": (
+        env(*({"name": f"A{number}", "value": "x" * 32768} for number in range(8)), {"name": "B", "value": "x"}),
+        ("values of env must not be longer than 262144 characters together", "put them into a ConfigMap"),
+    ),
     "host name with a path": (
         {"spec": {"traffic": {"hostnames": ["example.com/fraud"]}}},
         ("spec.traffic.hostnames[0]", "should match"),
@@ -287,6 +311,11 @@ ACCEPTED_DEPLOYMENTS: dict[str, Json] = {
         {"name": "EMPTY", "value": ""},
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}},
     ),
+    "as many variables as there may be": env(
+        *({"name": f"A{number}", "value": "x" * 4096} for number in range(63)), {"name": "B", "value": "x" * 4096}
+    ),
+    "a startupDeadline as short as can be": serving(startupDeadline="10s"),
+    "a threshold where the histograms begin": slower_than("5ms"),
     "everything of traffic": {
         "spec": {
             "traffic": {

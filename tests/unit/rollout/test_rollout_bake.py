@@ -13,6 +13,7 @@ from serin.api.status import ConditionType
 from serin.api.status import Outcome
 from serin.api.status import Phase
 from serin.rollout.observed import Failure
+from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
@@ -80,6 +81,79 @@ def test_it_stays_ready_while_the_gateway_has_yet_to_answer_for_what_moves_no_re
     assert scene.condition(ConditionType.READY) == ("True", Reason.BAKING)
     scene.run(1)
     assert scene.condition(ConditionType.READY) == ("False", Reason.WAITING_FOR_GATEWAY)
+
+
+def without_registry(scene: Scene) -> None:
+    scene.down = Problem(Reason.REGISTRY_UNAVAILABLE, "MLflow does not answer")
+
+
+def without_stable(scene: Scene) -> None:
+    scene.become_ready = False
+    scene.ready(scene.stable, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (without_registry, "v2 has all traffic, waiting for the registry to answer (MLflow does not answer)"),
+        (without_stable, "v2 has all traffic, waiting for a ready replica of the stable v1"),
+    ],
+)
+def test_it_is_as_ready_as_before_while_its_promotion_waits(change: Callable[[Scene], None], words: str) -> None:
+    """To clients nothing changes. The rollout is not over, so whoever waits for its end goes on waiting."""
+    scene = baking()
+    change(scene)
+    scene.run(3600)
+    assert (scene.status.phase, scene.kstatus) == (Phase.PROMOTING, "InProgress")
+    assert scene.condition(ConditionType.READY) == ("True", Reason.PROMOTING)
+    assert scene.condition(ConditionType.RECONCILING) == ("True", Reason.PROMOTING)
+    assert scene.status.message.startswith(words)
+
+
+def test_it_is_ready_all_the_way_to_its_promotion() -> None:
+    """The last route takes nothing from it: whether the gateway has answered is no news to clients."""
+    scene = baking()
+    scene.accepts = False
+    scene.run(540)
+    assert (scene.route.matches, scene.route.pending, scene.status.phase) == ((), True, Phase.PROMOTING)
+    assert scene.condition(ConditionType.READY) == ("True", Reason.PROMOTING)
+    scene.accept().settle()
+    assert scene.condition(ConditionType.READY) == ("True", Reason.HEALTHY)
+
+
+def test_it_is_not_ready_once_it_has_nobody_who_answers() -> None:
+    scene = baking()
+    without_registry(scene)
+    scene.run(3600)
+    scene.become_ready = False
+    scene.ready(scene.candidate, 0).settle()
+    assert scene.condition(ConditionType.READY) == ("False", Reason.PROGRESSING)
+
+
+@pytest.mark.parametrize(
+    ("stands", "phase", "ready"),
+    [
+        ({"hold": "1h"}, Phase.PROGRESSING, ("True", Reason.PROGRESSING)),
+        ({"approval": True}, Phase.AWAITING_APPROVAL, ("True", Reason.AWAITING_APPROVAL)),
+    ],
+)
+def test_a_step_with_everything_is_as_ready_as_a_bake(
+    stands: dict[str, Any], phase: Phase, ready: tuple[str, Reason]
+) -> None:
+    scene = baking(steps=[{"weight": 100, **stands}])
+    assert (scene.status.phase, scene.kstatus, scene.condition(ConditionType.READY)) == (phase, "InProgress", ready)
+    assert baking(steps=[{"weight": 99, **stands}]).condition(ConditionType.READY) == ("False", ready[1])
+
+
+def test_a_pause_takes_nothing_and_a_failure_needs_somebody() -> None:
+    scene = baking()
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    assert (scene.kstatus, scene.condition(ConditionType.READY)) == ("InProgress", ("True", Reason.PAUSED))
+    scene = baking()
+    without_stable(scene)
+    scene.fail(scene.candidate, Failure(Reason.LOAD_FAILED, "ended", at=scene.now), ready=1).settle()
+    assert scene.route.shares == {scene.candidate: 100}
+    assert (scene.kstatus, scene.condition(ConditionType.READY)) == ("Failed", ("False", Reason.STABLE_UNAVAILABLE))
 
 
 def test_it_is_promoted_at_the_end_and_counts_as_stable_from_its_beginning() -> None:

@@ -269,6 +269,22 @@ def test_who_bakes_was_in_time() -> None:
     assert stable_version(scene) == "v2"
 
 
+@pytest.mark.parametrize("on", ["Hold", "Rollback", "Promote"])
+def test_whoever_has_all_traffic_in_a_step_was_in_time(on: str) -> None:
+    steps = [{"weight": 50, "hold": "10m"}, {"weight": 100, "hold": "2h"}]
+    rollout = {"steps": steps, "deadline": "1h", "onInconclusive": on}
+    scene = healthy(1, rollout=rollout).declare(2, rollout=rollout)
+    began = scene.now
+    scene.run(620)
+    assert scene.status.rollout is not None
+    assert (scene.weight, scene.status.rollout.deadline_at) == (100, None)
+    scene.run(5400)
+    assert (scene.status.phase, scene.weight, rejected(scene)) == (Phase.PROGRESSING, 100, [])
+    assert scene.settle().look_again_at == began + seconds(10 + 600 + 7200)
+    scene.run(7200)
+    assert stable_version(scene) == "v2"
+
+
 def test_a_rollout_without_a_deadline_is_never_late() -> None:
     scene = held_up(86400 * 30)
     assert (scene.weight, scene.status.rejected) == (10, ())

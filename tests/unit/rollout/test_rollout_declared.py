@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serin.api.base import to_wire
 from serin.api.kinds import REVISION_LABEL
 from serin.api.modeldeployment import NAME_MAX_LENGTH
 from serin.api.modeldeployment import NAME_PATTERN
@@ -104,6 +107,8 @@ def test_by_which_name_a_version_was_found_is_no_difference(facts: dict[str, Any
     namespace_length=st.integers(1, 63),
     version=st.integers(1, 10**9),
 )
+@example(name="n" * NAME_MAX_LENGTH, other="fraud", namespace_length=1, version=1)
+@example(name="n" * NAME_MAX_LENGTH, other="fraud", namespace_length=2, version=10**9)
 def test_names_fit_into_what_kserve_makes_of_them(name: str, other: str, namespace_length: int, version: int) -> None:
     namespace = "n" * namespace_length
     named = revision_name(name, namespace, resolved(version), spec().serving)
@@ -116,6 +121,7 @@ def test_names_fit_into_what_kserve_makes_of_them(name: str, other: str, namespa
         assert isinstance(revision_name(name, "n" * (longest + 1), resolved(version), spec().serving), Problem)
         return
     assert len(named) <= 63 - KSERVE_NAME_OVERHEAD - namespace_length
+    assert len(f"isvc.{named}-predictor") <= 63, "KServe's pods have it as a label"
     assert DNS_1035.fullmatch(named)
     if other != name:
         assert named != revision_name(other, namespace, resolved(version), spec().serving)
@@ -168,6 +174,16 @@ def test_a_namespace_without_room_is_told() -> None:
     ("overrides", "told"),
     [
         ({"model": {"storageUri": "s3://elsewhere/1"}}, "model.storageUri: spec.model says what is served"),
+        (
+            {"model": {"storageUri": None}, "storageUris": [{"uri": "s3://elsewhere/1"}]},
+            "model.storageUri: spec.model says what is served",
+        ),
+        ({"storageUris": [{"uri": "s3://elsewhere/1"}]}, "storageUris: spec.model says what is served"),
+        ({"model": {"storage": {"path": "elsewhere/1"}}}, "model.storage: spec.model says what is served"),
+        ({"model": {"storage": None}}, "model.storage: spec.model says what is served"),
+        ({"model": {"runtime": "mine"}}, "model.runtime: spec.serving.runtime says by which"),
+        ({"name": "mine"}, "name: by its own name the route finds what serves"),
+        ({"minReplicas": None}, "minReplicas: say it in spec.serving"),
         ({"minReplicas": 3}, "minReplicas: say it in spec.serving"),
         ({"nodeSelector": {"a": "b"}, "maxReplicas": 3}, "maxReplicas: say it in spec.serving"),
         ({"canaryTrafficPercent": 10}, "canaryTrafficPercent: spec.rollout says how requests move"),
@@ -185,12 +201,57 @@ def test_an_override_by_which_the_status_would_not_be_true_is_refused(overrides:
     assert scene.status.phase is Phase.HEALTHY
 
 
+@pytest.mark.parametrize("model", [None, [], "mine"])
+def test_an_override_without_the_model_is_refused(model: object) -> None:
+    scene = healthy().declare(2, serving={"overrides": {"model": model, "containers": [{"name": "kserve-container"}]}})
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    assert "spec.serving.overrides must not take model away: spec.model says what is served" in scene.status.message
+    assert (scene.status.candidate, len(scene.pods)) == (None, 1)
+
+
 @pytest.mark.parametrize(
-    "overrides", [{"model": {"storageUri": None}}, {"model": None}, {"labels": {"team": "a"}}, {"model": {"name": "x"}}]
+    "overrides", [{"model": {}}, {"labels": {"team": "a"}}, {"labels": None}, {"model": {"name": "x"}}]
 )
 def test_any_other_override_is_the_persons_own(overrides: dict[str, Any]) -> None:
     scene = healthy().declare(2, serving={"overrides": overrides})
     scene.run(600)
+    assert scene.status.phase is Phase.HEALTHY
+
+
+ROOM = 262144
+LEFT = ROOM - len('{"backend":"KServe","protocol":"v2","env":[],"overrides":{"annotations":{"a":""}}}')
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    # One byte, two bytes, and six as Go writes it.
+    [("x", LEFT), ("ü", LEFT // 2), ("<", LEFT // 6)],
+)
+def test_what_makes_the_pods_leaves_room_for_a_status_that_keeps_three_of_it(text: str, most: int) -> None:
+    scene = healthy().declare(2, serving={"overrides": {"annotations": {"a": text * (most + 1)}}})
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    assert re.match(
+        r"spec.serving has 26\d{4} bytes of env, overrides and resources, above 262144", scene.status.message
+    )
+    assert "put long values into a ConfigMap" in scene.status.message
+    assert (scene.status.candidate, len(scene.pods)) == (None, 1)
+    scene.declare(2, serving={"overrides": {"annotations": {"a": text * most}}}).run(600)
+    assert (scene.status.phase, scene.stable[:9]) == (Phase.HEALTHY, "fraud-v2-")
+    scene.declare(3, serving={"overrides": {"annotations": {"a": text * most}}}).run(600)
+    stored = json.dumps(to_wire(scene.status), ensure_ascii=False)
+    assert scene.status.previous is not None
+    assert len(stored.encode()) + 5 * stored.count("<") < 3 * ROOM
+
+
+def test_env_counts_as_well() -> None:
+    env = [{"name": f"A{number}", "value": "x" * 32000} for number in range(8)]
+    overrides = {"annotations": {"a": "x" * 6144}}
+    scene = healthy().declare(2, serving={"env": env, "overrides": overrides})
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    scene.declare(2, serving={"env": env}).run(600)
     assert scene.status.phase is Phase.HEALTHY
 
 
@@ -205,6 +266,20 @@ def test_what_serves_by_an_override_that_is_refused_now_goes_on(monkeypatch: pyt
     scene.declare(2, serving=serving).settle()
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
     assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+
+
+def test_only_what_is_made_now_is_known_to_drain() -> None:
+    """Pods of what serves were perhaps made without that, by an operator before: they are not to be restarted."""
+    scene = healthy()
+    assert scene.status.stable is not None
+    older = scene.status.stable.template.model_copy(update={"drains": False})
+    scene.status = scene.status.model_copy(
+        update={"stable": scene.status.stable.model_copy(update={"template": older})}
+    )
+    scene.declare(2, rollout={"steps": [{"weight": 50, "hold": "1h"}]}).run(60)
+    plan = scene.look().plan
+    assert plan is not None
+    assert {one.version: one.template.drains for one in plan.revisions} == {"v1": False, "v2": True}
 
 
 def test_a_spec_that_cannot_be_read_touches_nothing() -> None:

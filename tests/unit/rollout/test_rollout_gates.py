@@ -12,10 +12,13 @@ from serin.analysis.signature import Field
 from serin.analysis.signature import Scalar
 from serin.analysis.signature import Schema
 from serin.analysis.signature import Signature
+from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
+from serin.api.status import Rejection
+from serin.rollout.goal import name_of
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Problem
 from serin.rollout.orders import Verb
@@ -126,6 +129,39 @@ def test_other_gates_let_it_pass() -> None:
     scene.run(3600)
     assert scene.status.message == "v2 has all traffic"
     assert scene.status.rejected == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [({}, False), ({"digest": "f" * 64}, True), ({"registry": "other"}, True), ({"name": "other"}, True)],
+)
+def test_the_version_that_serves_is_not_judged_whatever_else_of_it_changes(
+    changes: dict[str, Any], *, asked: bool
+) -> None:
+    """Somebody needs more memory for it, and meanwhile there is a gate that it would not pass."""
+    rollout = {**STEPS, "gates": {"quality": [F1]}}
+    scene = healthy(1, rollout=STEPS)
+    scene.records = {1: record(1, f1=0.7)}
+    scene.declare(1, rollout=rollout, serving={"resources": {"limits": {"memory": "4Gi"}}})
+    scene.target = resolved(1, **changes)
+    before = scene.stable
+    scene.run(3600)
+    assert bool(scene.asked) == asked
+    assert (scene.status.phase, scene.stable != before) == ((Phase.FAILED, False) if asked else (Phase.HEALTHY, True))
+
+
+def test_what_was_refused_of_the_version_that_serves_is_forgiven() -> None:
+    """By an operator that judged it all the same."""
+    rollout = {**STEPS, "gates": {"quality": [F1]}}
+    scene = healthy(1, rollout=STEPS).declare(1, rollout=rollout, serving={"workers": 2})
+    scene.records = {1: record(1, f1=0.7)}
+    assert isinstance(scene.spec, ModelDeploymentSpec)
+    name = name_of(scene.observed(), scene.spec)
+    assert isinstance(name, str)
+    told = Rejection(revision=name, version="v1", reason=Reason.QUALITY_TOO_LOW, at=scene.now)
+    scene.status = scene.status.model_copy(update={"rejected": (told,)})
+    scene.run(3600)
+    assert (scene.status.phase, scene.stable, scene.status.rejected) == (Phase.HEALTHY, name, ())
 
 
 def test_another_stable_version_lets_it_pass() -> None:

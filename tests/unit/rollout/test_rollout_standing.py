@@ -18,6 +18,8 @@ from serin.rollout.goal import goal_of
 from serin.rollout.goal import name_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
+from serin.rollout.observed import Match
+from serin.rollout.observed import Mirror
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.orders import Verb
@@ -253,6 +255,51 @@ def test_replicas_are_counted() -> None:
     stable = too_few().status.stable
     assert stable is not None
     assert (stable.replicas, stable.ready) == (2, 1)
+
+
+@pytest.mark.parametrize("end", ["abort", "revert"])
+@pytest.mark.parametrize(
+    "step", [{"match": {"headers": {"x-cohort": "beta"}}}, {"mirror": 50}], ids=["match", "copies"]
+)
+def test_requests_that_need_no_weight_are_elsewhere_as_well(step: dict[str, Any], end: str) -> None:
+    """Testers and copies still reach the candidate until the gateway accepts the route without them."""
+    rollout = {"steps": [{"weight": 0, "hold": "1h", **step}]}
+    scene = rolling({}, rollout=rollout)
+    scene.run(60)
+    assert (scene.weight, scene.route.reaches(scene.candidate)) == (0, True)
+    scene.accepts = False
+    if end == "abort":
+        scene.order(Verb.ABORT, scene.candidate)
+    else:
+        scene.declare(1, rollout=rollout)
+    meanwhile, after = {
+        "abort": ((Phase.ROLLING_BACK, "InProgress"), (Phase.ROLLED_BACK, "Failed")),
+        "revert": ((Phase.PROMOTING, "InProgress"), (Phase.HEALTHY, "Current")),
+    }[end]
+    scene.look()
+    assert (scene.status.phase, scene.kstatus) == meanwhile
+    scene.settle()
+    assert (scene.route.matches, scene.route.mirror, scene.route.pending) == ((), None, True)
+    assert (scene.status.phase, scene.kstatus) == meanwhile
+    scene.accept().settle()
+    assert (scene.status.phase, scene.kstatus) == after
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"matches": (Match((("x-cohort", "beta"),), "fraud-v9-0"),)},
+        {"mirror": Mirror("fraud-v9-0", 10)},
+    ],
+    ids=["match", "copies"],
+)
+def test_somebody_who_sends_requests_elsewhere_by_hand_is_news(change: dict[str, Any]) -> None:
+    scene = healthy()
+    scene.route = replace(scene.route, **change)
+    scene.look()
+    assert (scene.status.phase, scene.kstatus) == (Phase.PROMOTING, "InProgress")
+    scene.settle()
+    assert scene.status.phase is Phase.HEALTHY
 
 
 @pytest.mark.parametrize("first", ["v1", "v2"])

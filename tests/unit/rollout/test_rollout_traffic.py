@@ -81,6 +81,29 @@ def test_a_shadow_has_the_replicas_for_its_copies() -> None:
     assert scene.route.mirror == Mirror(scene.candidate, 60)
 
 
+@pytest.mark.parametrize(
+    ("step", "serving", "needed"),
+    [
+        ({"weight": 25, "mirror": 50}, {"minReplicas": 4}, 3),
+        ({"weight": 50, "mirror": 50}, {"minReplicas": 4}, 4),
+        ({"weight": 25, "mirror": 100}, {"minReplicas": 4, "maxReplicas": 8}, 5),
+        ({"weight": 50, "mirror": 100}, {"minReplicas": 4, "maxReplicas": 5}, 5),
+        ({"weight": 50, "mirror": 100}, {"minReplicas": 4}, 4),
+    ],
+)
+def test_copies_are_made_of_all_requests_so_they_come_on_top_of_its_own(
+    step: dict[str, Any], serving: dict[str, int], needed: int
+) -> None:
+    """Up to what is declared at most."""
+    scene = on({"hold": "5m", **step}, serving=serving, ready=False)
+    scene.ready(scene.stable, 4).ready(scene.candidate, needed - 1).run(60)
+    assert replicas(scene)["v2"][0] == needed
+    assert scene.route.mirror is None
+    scene.ready(scene.candidate, needed).run(10)
+    assert scene.weight == step["weight"]
+    assert scene.route.mirror == Mirror(scene.candidate, step["mirror"])
+
+
 @pytest.mark.parametrize("lag", [0, 29, 60])
 def test_a_failed_shadow_gets_no_copies_and_drains(lag: int) -> None:
     scene = on(SHADOW)
@@ -352,7 +375,11 @@ def test_traffic_that_grows_while_a_step_holds_is_provided_for() -> None:
         # Copies are requests as well.
         ({"weight": 0, "mirror": 60}, (4, 3), 4, 6, 4),
         ({"weight": 0, "mirror": 60}, (4, 3), 5, 3, 5),
-        ({"weight": 40, "mirror": 40}, (4, 2), 4, 4, 5),
+        # They are made of all of them: what answers 40 % and copies of 40 % has the load of 80 %, and replicas for it.
+        ({"weight": 40, "mirror": 40}, (4, 4), 4, 4, 4),
+        ({"weight": 40, "mirror": 40}, (4, 4), 4, 5, 7),
+        ({"weight": 50, "mirror": 100}, (4, 6), 4, 6, 4),
+        ({"weight": 50, "mirror": 100}, (4, 6), 4, 9, 6),
     ],
 )
 def test_what_an_autoscaler_gives_for_a_share_tells_what_everything_needs(

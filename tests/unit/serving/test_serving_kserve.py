@@ -200,6 +200,15 @@ def test_pods_that_run_without_it_are_not_restarted_for_that_time() -> None:
     assert difference(by_hand.spec, rendered) == {"predictor": {"terminationGracePeriodSeconds": 130}}
 
 
+def test_that_time_is_put_back_where_it_was_taken_away_by_hand() -> None:
+    revision = planned(OLD, drains=True)
+    before = inference_service(plan(), revision)["spec"]
+    del before["predictor"]["terminationGracePeriodSeconds"]
+    by_hand = child(INFERENCE_SERVICE, OLD, before)
+    rendered = KServe().render(plan(revision), cluster((INFERENCE_SERVICE, by_hand))).objects[0].body["spec"]
+    assert difference(by_hand.spec, rendered) == {"predictor": {"terminationGracePeriodSeconds": 130}}
+
+
 def test_readiness_by_protocol() -> None:
     probe = predictor(server="KServe", protocol=Protocol.V1)["model"]["readinessProbe"]
     assert probe["httpGet"]["path"] == "/v1/models/fraud"
@@ -295,6 +304,7 @@ def test_health_and_traffic_as_they_are() -> None:
         }
     ]
     state = KServe().observe(
+        "fraud",
         "uid-1",
         cluster(
             (INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD)),
@@ -317,6 +327,7 @@ def test_health_and_traffic_as_they_are() -> None:
 )
 def test_pods_of_a_former_inference_service_do_not_count(owner: str | None, ready: int) -> None:
     state = KServe().observe(
+        "fraud",
         "uid-1",
         cluster(
             (INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW)),
@@ -356,6 +367,7 @@ def test_a_workload_that_may_make_no_pods_tells_why() -> None:
     told = 'pods "fraud-" is forbidden: error looking up service account: token=abcdef'
     refused = replace(deployment(NEW), status={"conditions": [{"type": "ReplicaFailure", "message": told}]})
     state = KServe().observe(
+        "fraud",
         "uid-1",
         cluster(
             (INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD)),
@@ -390,7 +402,7 @@ def declared(name: str, **status: Any) -> tuple[Kind, Live]:
 def test_what_kserve_refuses_is_told_in_its_words_with_a_remedy(reason: str, remedy: str) -> None:
     """It makes no pods, which could tell, and tries again: nothing is hopeless."""
     told = {"reason": reason, "message": "Waiting, with token=abcdef"}
-    state = KServe().observe("uid-1", cluster(declared(OLD), declared(NEW, refusal=told)))
+    state = KServe().observe("fraud", "uid-1", cluster(declared(OLD), declared(NEW, refusal=told)))
     assert state.health(OLD).failures == ()
     (failure,) = state.health(NEW).failures
     assert (failure.reason, failure.hopeless) == (Reason.BACKEND_REFUSED, False)
@@ -401,14 +413,16 @@ def test_what_kserve_refuses_is_told_in_its_words_with_a_remedy(reason: str, rem
 def test_what_kserve_refused_before_it_made_pods_is_of_the_past() -> None:
     """A runtime may go while its pods serve."""
     told = {"reason": "RuntimeNotRecognized", "message": "Waiting for runtime to become available"}
-    state = KServe().observe("uid-1", cluster(declared(NEW, refusal=told), replicas=(Replica(NEW, "b", READY),)))
+    state = KServe().observe(
+        "fraud", "uid-1", cluster(declared(NEW, refusal=told), replicas=(Replica(NEW, "b", READY),))
+    )
     assert (state.health(NEW).ready, state.health(NEW).failures) == (1, ())
 
 
 def test_a_kserve_that_does_not_know_standard_is_called_too_old() -> None:
     """Whatever its pods say: without the Service that the route names no request reaches them."""
     serverless = declared(NEW, deploymentMode="Serverless")
-    state = KServe().observe("uid-1", cluster(serverless, replicas=(Replica(NEW, "b", READY),)))
+    state = KServe().observe("fraud", "uid-1", cluster(serverless, replicas=(Replica(NEW, "b", READY),)))
     (failure,) = state.health(NEW).failures
     assert (state.health(NEW).ready, failure.reason, failure.hopeless) == (0, Reason.BACKEND_REFUSED, False)
     assert f"KServe made the InferenceService {NEW} in mode Serverless" in failure.message
@@ -417,6 +431,7 @@ def test_a_kserve_that_does_not_know_standard_is_called_too_old() -> None:
 
 def test_what_belongs_to_another_is_not_seen() -> None:
     state = KServe().observe(
+        "fraud",
         "uid-1",
         cluster(
             (INFERENCE_SERVICE, child(INFERENCE_SERVICE, OLD, owner="uid-of-before")),
@@ -427,10 +442,23 @@ def test_what_belongs_to_another_is_not_seen() -> None:
     assert (dict(state.revisions), state.route.exists) == ({}, False)
 
 
+@pytest.mark.parametrize("copied", [{OLD: 50, NEW: 50}, {}])
+def test_a_copy_of_the_route_is_not_the_route(copied: dict[str, int]) -> None:
+    """Somebody made it for another host name, with everything that kubectl shows, the owner included."""
+    copy = (HTTP_ROUTE, replace(route(copied or {OLD: 100}), name="a-fraud"))
+    children = [copy, (HTTP_ROUTE, route({OLD: 100}))] if copied else [copy]
+    state = KServe().observe("fraud", "uid-1", cluster(*children))
+    assert dict(state.route.weights) == ({OLD: 100} if copied else {})
+    surplus = KServe().surplus(plan(planned()), cluster(*children, (INFERENCE_SERVICE, child(INFERENCE_SERVICE, NEW))))
+    assert [one.name for _, one in surplus] == [NEW]
+
+
 def test_ready_pods_of_an_object_that_is_being_deleted_carry_no_traffic() -> None:
     """Their InferenceService waits for KServe's finalizer; then they go, however ready they are now."""
     leaving = child(INFERENCE_SERVICE, NEW, deleting=True)
-    state = KServe().observe("uid-1", cluster((INFERENCE_SERVICE, leaving), replicas=(Replica(NEW, "a", READY),)))
+    state = KServe().observe(
+        "fraud", "uid-1", cluster((INFERENCE_SERVICE, leaving), replicas=(Replica(NEW, "a", READY),))
+    )
     assert state.health(NEW).ready == 0
 
 
