@@ -116,9 +116,6 @@ class Template(StatusModel):
     env: tuple[EnvVar, ...] = Field(default=(), description="Environment variables of the model server.")
     workers: int | None = Field(default=None, description="Processes in one replica.")
     overrides: FreeObject | None = Field(default=None, description="Merge patch over the backend's predictor.")
-    drains: bool = Field(
-        default=False, description="Whether its pods were made with the time to answer what they have when they go."
-    )
 
 
 class Revision(StatusModel):

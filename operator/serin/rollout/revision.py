@@ -102,7 +102,6 @@ def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platfo
         env=serving.env,
         workers=serving.workers,
         overrides=serving.overrides,
-        drains=True,
     )
 
 

@@ -174,8 +174,8 @@ def inference_service(plan: ServingPlan, planned: PlannedRevision, made: Live | 
     """The InferenceService of a revision: the same as long as the revision lives. ``made``: as it is, if it is."""
     template = planned.template
     predictor: Json = {**_scraping(template.server), "model": _model(plan.name, template)}
-    if template.drains or made is None or GRACE in made.spec.get("predictor", {}):
-        # One that was made without it, of which nobody knew then, stays so: its pods would be restarted.
+    if made is None or GRACE in made.spec.get("predictor", {}):
+        # One that was made without it stays so: its pods would be restarted.
         predictor[GRACE] = DRAIN_SECONDS + ANSWER_SECONDS
     if template.service_account_name is not None:
         predictor["serviceAccountName"] = template.service_account_name

@@ -268,20 +268,6 @@ def test_what_serves_by_an_override_that_is_refused_now_goes_on(monkeypatch: pyt
     assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
 
 
-def test_only_what_is_made_now_is_known_to_drain() -> None:
-    """Pods of what serves were perhaps made without that, by an operator before: they are not to be restarted."""
-    scene = healthy()
-    assert scene.status.stable is not None
-    older = scene.status.stable.template.model_copy(update={"drains": False})
-    scene.status = scene.status.model_copy(
-        update={"stable": scene.status.stable.model_copy(update={"template": older})}
-    )
-    scene.declare(2, rollout={"steps": [{"weight": 50, "hold": "1h"}]}).run(60)
-    plan = scene.look().plan
-    assert plan is not None
-    assert {one.version: one.template.drains for one in plan.revisions} == {"v1": False, "v2": True}
-
-
 def test_a_spec_that_cannot_be_read_touches_nothing() -> None:
     scene = rolling({10: "5m"})
     scene.run(60)

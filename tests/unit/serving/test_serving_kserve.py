@@ -200,15 +200,6 @@ def test_pods_that_run_without_it_are_not_restarted_for_that_time() -> None:
     assert difference(by_hand.spec, rendered) == {"predictor": {"terminationGracePeriodSeconds": 130}}
 
 
-def test_that_time_is_put_back_where_it_was_taken_away_by_hand() -> None:
-    revision = planned(OLD, drains=True)
-    before = inference_service(plan(), revision)["spec"]
-    del before["predictor"]["terminationGracePeriodSeconds"]
-    by_hand = child(INFERENCE_SERVICE, OLD, before)
-    rendered = KServe().render(plan(revision), cluster((INFERENCE_SERVICE, by_hand))).objects[0].body["spec"]
-    assert difference(by_hand.spec, rendered) == {"predictor": {"terminationGracePeriodSeconds": 130}}
-
-
 def test_readiness_by_protocol() -> None:
     probe = predictor(server="KServe", protocol=Protocol.V1)["model"]["readinessProbe"]
     assert probe["httpGet"]["path"] == "/v1/models/fraud"
