@@ -213,6 +213,8 @@ class Client:
             answer: Json = json.loads(raw) if raw else {}
         except ValueError as error:
             raise ClusterError(0, f"{method} {path}: the answer is no JSON: is that the API server?") from error
+        except RecursionError as error:
+            raise ClusterError(0, f"{method} {path}: the answer is nested too deep to be read") from error
         return answer
 
     async def _request(
