@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from serin import nesting
 from serin.controller.app import run
 from serin.controller.telemetry import set_up_logging
 from serin.errors import SettingsError
@@ -23,6 +24,7 @@ def main() -> int:
         print(f"this is the operator, which takes no arguments: {' '.join(sys.argv[1:])}\n{REMEDY}", file=sys.stderr)
         return 2
     named = os.environ.pop(SETTINGS_FILE, None)
+    nesting.allow_any()
     try:
         settings = load(Path(named) if named else None)
         set_up_logging(settings.log_level, settings.log_format)

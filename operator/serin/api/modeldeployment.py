@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 from typing import Self
@@ -72,6 +73,9 @@ RESERVED_OVERRIDES: dict[tuple[str, ...], str] = {
     **{("labels", label): "by it the operator knows its pods" for label in POD_LABELS},
 }
 
+
+# As deep as anything in a pod's spec lies, and as deep again. Beyond a few hundred levels pydantic writes no JSON.
+DEEPEST_OVERRIDES = 32
 
 DNS_PATTERN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 SectionName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{DNS_PATTERN}$")]
@@ -215,6 +219,18 @@ def _check(variable: EnvVar) -> None:
         )
 
 
+def _deeper(value: object, levels: int) -> bool:
+    """Whether more objects and lists than that lie in each other. Without recursion, which would break on them."""
+    found = [value]
+    for _ in range(levels):
+        found = [inner for one in found for inner in _inside(one)]
+    return any(isinstance(one, (dict, list)) for one in found)
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 class Serving(SpecModel):
     """How the model is served. All but the replicas, their scaling and the deadline is part of the revision."""
 
@@ -255,7 +271,7 @@ class Serving(SpecModel):
         description=(
             "JSON merge patch (RFC 7386) over the backend's predictor, applied last: node selectors, tolerations, "
             "GPUs, anything but the model's location and runtime, a name, replicas and scaling, and the operator's "
-            "labels."
+            f"labels. At most {DEEPEST_OVERRIDES} levels deep."
         ),
     )
 
@@ -267,6 +283,12 @@ class Serving(SpecModel):
             raise ValueError("scaling needs maxReplicas above minReplicas")
         if not seconds(SHORTEST_STARTUP) <= seconds(self.startup_deadline) <= seconds(LONGEST):
             raise ValueError(f"startupDeadline must be at least {SHORTEST_STARTUP} and at most {LONGEST}")
+        # The schema has no word for it. Not of the type: a status has one, too.
+        if _deeper(self.overrides, DEEPEST_OVERRIDES):
+            raise ValueError(
+                f"overrides are nested deeper than {DEEPEST_OVERRIDES} levels, which nothing of a pod is: "
+                "take out what lies deeper"
+            )
         # Not of the variables themselves: a status has them too, and must be read whatever rule is new.
         for variable in self.env:
             _check(variable)

@@ -161,7 +161,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NAME_CONFLICT: "An object of the name that is needed belongs to somebody else, or is not gone yet.",
     Reason.CONTESTED: "Another controller or an admission webhook undoes what the operator writes, again and again.",
     Reason.BACKEND_REFUSED: "The API server, an admission webhook or the backend refused what the deployment needs.",
-    Reason.BACKEND_UNAVAILABLE: "A webhook, or the API server's storage, has not taken a write for a minute; "
+    Reason.BACKEND_UNAVAILABLE: "A webhook, or the API server, has failed a request for a minute; "
     "it is tried again; what serves keeps serving.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
     Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",

@@ -19,6 +19,7 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import incluster_config
 from kubernetes.aio.config.config_exception import ConfigException
 from yaml import YAMLError
 
@@ -27,6 +28,7 @@ from serin.api.kinds import POD
 from serin.api.kinds import WORKLOAD
 from serin.api.kinds import Kind
 from serin.cluster.limiter import TokenBucket
+from serin.cluster.token import Token
 from serin.cluster.trust import Trust
 from serin.cluster.words import in_one_line
 from serin.errors import ClusterError
@@ -35,10 +37,15 @@ from serin.errors import SettingsError
 Json = dict[str, Any]
 
 CONNECT_SECONDS = 5
-REQUEST_SECONDS = 30
+# Above what the API server takes for its own answer to a write, 34 s (apiserver endpoints/handlers/rest.go
+# requestTimeoutUpperBound): for a webhook that hangs it waits up to 30 s, and then says which one it was.
+REQUEST_SECONDS = 40
 TOKEN_SECONDS = 1.0
 LOG_BYTES = 16 * 1024
 PAGE = 50
+# At most so long a Retry-After is heeded: API servers say seconds. A proxy that says an hour would stop all that moves,
+# rollbacks too.
+LONGEST_RETRY_SECONDS = 120.0
 
 # A field that the cluster does not know is refused by its name. By default it is dropped, and everything seems well.
 STRICT = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
@@ -67,7 +74,8 @@ async def connect(kubeconfig: str | None) -> ApiClient:
         if kubeconfig is not None:
             await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
         else:
-            config.load_incluster_config(client_configuration=configuration)
+            config.load_incluster_config(client_configuration=configuration, try_refresh_token=False)
+            configuration.refresh_api_key_hook = Token(incluster_config.SERVICE_TOKEN_FILENAME)
     # What the library raises for a file that is no kubeconfig.
     except (ConfigException, YAMLError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
         what = f"the kubeconfig {kubeconfig}" if kubeconfig is not None else "the pod's service account"
@@ -105,13 +113,17 @@ class Client:
         async def authorize(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             while True:
                 self._trust.renew()
-                token = await configuration.get_api_key_with_prefix("BearerToken")
+                try:
+                    token = await configuration.get_api_key_with_prefix("BearerToken")
+                except (ConfigException, OSError) as error:
+                    raise aiohttp.ClientConnectionError(in_one_line(error)) from error
                 if token:
                     request.headers["Authorization"] = token
                 response = await send(request)
                 if response.status != UNAUTHORIZED:
                     return response
                 response.release()
+                self._doubt_token()
                 await asyncio.sleep(TOKEN_SECONDS)
 
         session = aiohttp.ClientSession(
@@ -214,6 +226,8 @@ class Client:
             answer: Json = json.loads(raw) if raw else {}
         except ValueError as error:
             raise ClusterError(0, f"{method} {path}: the answer is no JSON: is that the API server?") from error
+        except RecursionError as error:
+            raise ClusterError(0, f"{method} {path}: the answer is nested too deep to be read") from error
         return answer
 
     async def _request(
@@ -227,13 +241,17 @@ class Client:
         await self._limiter.take()
         self._trust.renew()
         headers = {"Accept": "*/*" if path.endswith("/log") else "application/json", "Content-Type": content_type}
-        _, url, headers, _, _ = await self._api.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params=headers,
-            auth_settings=["BearerToken"],
-        )
+        try:
+            _, url, headers, _, _ = await self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                auth_settings=["BearerToken"],
+            )
+        except (ConfigException, OSError) as error:
+            said = in_one_line(error)
+            raise ClusterError(0, f"{method} {path}: the operator's own credentials cannot be read: {said}") from error
         started = self._clock()
         code = 0
         try:
@@ -247,9 +265,16 @@ class Client:
             raise ClusterError(0, f"{method} {path}: no answer from the API server: {error!r}") from error
         finally:
             self._record(method, code, self._clock() - started)
+        if code == UNAUTHORIZED:
+            self._doubt_token()
         if code >= 400:
             raise _refusal(method, path, code, raw, response.headers.get("Retry-After"))
         return raw
+
+    def _doubt_token(self) -> None:
+        hook = self._api.configuration.refresh_api_key_hook
+        if isinstance(hook, Token):
+            hook.doubt()
 
 
 def _refusal(method: str, path: str, code: int, raw: bytes, retry_after: str | None) -> ClusterError:
@@ -258,5 +283,5 @@ def _refusal(method: str, path: str, code: int, raw: bytes, retry_after: str | N
         said = json.loads(raw).get("message") or ""
     except (ValueError, AttributeError):
         said = raw[:200].decode(errors="replace")
-    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
+    wait = min(float(retry_after), LONGEST_RETRY_SECONDS) if retry_after and retry_after.isdecimal() else None
     return ClusterError(code, said or f"{method} {path} was answered with {code}", retry_after=wait)

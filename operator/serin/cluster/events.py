@@ -17,7 +17,9 @@ from serin.cluster.client import Client
 from serin.cluster.client import Json
 from serin.errors import ClusterError
 
+# Of bytes, whatever the API's documentation says of characters (kubernetes pkg/apis/core/validation/events.go).
 NOTE_LENGTH = 1024
+CUT = "…"
 
 
 async def record(
@@ -47,7 +49,7 @@ async def record(
         "action": reason,
         "reason": reason,
         "type": event_type,
-        "note": note[:NOTE_LENGTH],
+        "note": _shorten(note),
         "regarding": {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
@@ -61,3 +63,10 @@ async def record(
     except ClusterError as error:
         if error.status != CONFLICT:
             raise
+
+
+def _shorten(note: str) -> str:
+    raw = note.encode()
+    if len(raw) <= NOTE_LENGTH:
+        return note
+    return raw[: NOTE_LENGTH - len(CUT.encode())].decode(errors="ignore") + CUT

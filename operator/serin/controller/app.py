@@ -50,8 +50,9 @@ from serin.settings import platform
 
 log = structlog.get_logger(__name__)
 
-# A reconcile that takes longer hangs: all its requests have shorter limits.
-STUCK_SECONDS = 300
+# A reconcile that takes longer hangs: its requests have limits, of which a webhook that does not answer takes each to
+# more than half a minute.
+STUCK_SECONDS = 600
 AFTER_FORBIDDEN = 60.0
 RETRY_SECONDS = 2.0
 

@@ -13,16 +13,19 @@ import structlog
 
 from serin.api.base import to_wire
 from serin.api.kinds import MODEL_DEPLOYMENT
+from serin.api.reasons import Reason
 from serin.api.status import ModelDeploymentStatus
 from serin.cluster import events
 from serin.cluster.client import Client
 from serin.controller.cache import Parents
 from serin.controller.gather import Gathered
 from serin.controller.gather import Gatherer
+from serin.controller.perform import SILENCE
 from serin.controller.perform import Done
 from serin.controller.perform import Performer
 from serin.controller.queue import Key
 from serin.controller.refusals import Blocked
+from serin.controller.refusals import forbidden
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
 from serin.rollout.decide import decide
@@ -46,6 +49,18 @@ class Outcome:
     result: str
     """success, requeue_after or gone, as in controller_runtime_reconcile_total."""
     look_again_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Failing:
+    """A ModelDeployment whose every look fails."""
+
+    since: datetime
+    told: Problem | None = None
+
+
+class _SurplusError(ClusterError):
+    """What is not needed any more could not be removed. Everything else is done and told."""
 
 
 class Reconciler:
@@ -74,9 +89,49 @@ class Reconciler:
         """Where a write failed, the uid: it was decided upon an old view, or it may be done and the cache not know."""
         self._held: dict[Key, datetime] = {}
         """Since when the gateway has been asked and the status has not told that it is waited for."""
+        self._failing: dict[Key, _Failing] = {}
+        self._surplus: dict[Key, Problem] = {}
+        """Why what is not needed any more cannot be removed."""
 
     async def reconcile(self, key: Key) -> Outcome:
-        """Look at one ModelDeployment. Raises ClusterError for what passes: the queue comes back to it."""
+        """Look at one ModelDeployment. Raises ClusterError for what passes: the queue comes back to it. What does not
+        pass is told before."""
+        try:
+            outcome = await self._look(key)
+        except ClusterError as error:
+            problem = self._lasting(key, error)
+            if problem is not None:
+                await self._complain(key, error, problem)
+            raise
+        self._failing.pop(key, None)
+        return outcome
+
+    def _lasting(self, key: Key, error: ClusterError) -> Problem | None:
+        """What people must know: what is forbidden, at once, and what fails for longer than mostly passes."""
+        now = self._clock()
+        failing = self._failing.setdefault(key, _Failing(now))
+        problem = forbidden(error)
+        if problem is None and now - failing.since >= SILENCE:
+            problem = Problem(Reason.BACKEND_UNAVAILABLE, f"the API server keeps failing: {error.message}")
+            if failing.told is not None and failing.told.reason is problem.reason:
+                # Words that change with every try would be as many writes.
+                problem = failing.told
+        if problem is not None:
+            failing.told = problem
+        return problem
+
+    async def _complain(self, key: Key, error: ClusterError, problem: Problem) -> None:
+        """Tell it, upon what the caches have. Nothing else is changed."""
+        if isinstance(error, _SurplusError):
+            # Told with the rest, by the next look: this one has just written the status.
+            self._surplus[key] = problem
+            return
+        gathered = await self._gatherer.gather(key)
+        if gathered is not None:
+            now = self._clock()
+            await self._tell(key, gathered, decide(replace(gathered.observed, halted=problem), now), now)
+
+    async def _look(self, key: Key) -> Outcome:
         fresh = key in self._doubtful
         if fresh:
             await self._refresh(key, self._doubtful[key])
@@ -86,6 +141,7 @@ class Reconciler:
             self._telemetry.gone(key)
             self._gone(key)
             self._held.pop(key, None)
+            self._surplus.pop(key, None)
             self._performer.forget(key)
             return Outcome("gone")
         try:
@@ -97,7 +153,7 @@ class Reconciler:
 
     async def _carry_out(self, key: Key, gathered: Gathered, *, fresh: bool) -> Outcome:
         """``fresh``: the object was read live just before it was gathered."""
-        observed, now = gathered.observed, self._clock()
+        observed, now = replace(gathered.observed, surplus=self._surplus.get(key)), self._clock()
         decision = decide(observed, now)
         plan, done, refused = decision.plan, Done(), False
         before = observed.status
@@ -127,8 +183,10 @@ class Reconciler:
         self._held.pop(key, None)
         # A status that was written was decided upon the newest version, or it would have been refused.
         told = await self._tell(key, gathered, decision, now)
-        if plan is not None and await self._clear(key, gathered, decision, plan, fresh=fresh, told=told):
-            return Outcome("requeue_after", now)
+        if plan is not None:
+            cleared = await self._clear(key, gathered, decision, plan, fresh=fresh, told=told)
+            if self._surplus.pop(key, None) is not None or cleared:
+                return Outcome("requeue_after", now)
         return Outcome("success" if decision.look_again_at is None else "requeue_after", decision.look_again_at)
 
     def _misses(self, plan: ServingPlan, gathered: Gathered) -> bool:
@@ -188,7 +246,10 @@ class Reconciler:
         if not fresh and not told:
             await self._refresh(key, gathered.observed.uid)
         if told or not self._overtaken(key, gathered):
-            await self._performer.clear(plan, only)
+            try:
+                await self._performer.clear(plan, only)
+            except ClusterError as error:
+                raise _SurplusError(error.status, error.message, retry_after=error.retry_after) from error
         return True
 
     async def _refresh(self, key: Key, uid: str) -> None:

@@ -20,7 +20,7 @@ from serin.rollout.observed import Problem
 
 REQUEST_TIMEOUT = 408
 # No verdict on what was to be written. A token that is not valid any more, say, is read anew within a minute.
-PASSING = frozenset({0, UNAUTHORIZED, NOT_FOUND, FORBIDDEN, REQUEST_TIMEOUT, CONFLICT, TOO_MANY_REQUESTS})
+PASSING = frozenset({UNAUTHORIZED, NOT_FOUND, FORBIDDEN, REQUEST_TIMEOUT, CONFLICT, TOO_MANY_REQUESTS})
 # What the API server says where it knows the group but not the kind, and where it does not know the group: only the
 # first comes as a Status. A namespace that is missing is a 404, too.
 NO_SUCH_KIND = ("could not find the requested resource", "404 page not found")
@@ -64,16 +64,24 @@ def told(kind: Kind, name: str, error: ClusterError, *, overridden: bool = False
             return Blocked(Problem(Reason.GATEWAY_API_NOT_INSTALLED, text))
         text = f"this cluster has no {kind.kind}: install KServe, whose custom resources are missing"
         return Blocked(Problem(Reason.BACKEND_NOT_INSTALLED, text))
-    if error.status == FORBIDDEN and "being terminated" not in message:
-        reason = Reason.BACKEND_REFUSED if "admission webhook" in message else Reason.FORBIDDEN
-        return Blocked(Problem(reason, message))
+    refused = forbidden(error)
+    if refused is not None:
+        return Blocked(refused)
     if error.status in PASSING:
         return error
-    if error.status >= 500 and DENIED not in message:
-        # A webhook that was not reached, or a storage that is full or has no leader.
+    if error.status == 0 or (error.status >= 500 and DENIED not in message):
+        # A webhook that was not reached, a storage that is full or has no leader, or no answer at all.
         text = f"{kind.kind} {name} cannot be written: {message}"
         return Blocked(Problem(Reason.BACKEND_UNAVAILABLE, text), silence=error)
     return Blocked(Problem(Reason.BACKEND_REFUSED, f"{kind.kind} {name} was refused: {message}"))
+
+
+def forbidden(error: ClusterError) -> Problem | None:
+    """What somebody has to allow, if that is what is wrong: not where the namespace is on its way out."""
+    if error.status != FORBIDDEN or "being terminated" in error.message:
+        return None
+    reason = Reason.BACKEND_REFUSED if "admission webhook" in error.message else Reason.FORBIDDEN
+    return Problem(reason, error.message)
 
 
 def _unknown(message: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from serin.api.kinds import Kind
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
+from serin.controller.apart import apart
 from serin.controller.cache import Parents
 from serin.errors import ClusterError
 
@@ -22,8 +23,9 @@ async def relist(
     try:
         async for page in client.pages(kind):
             for body in page:
-                take(None, body)
                 present.add(body["metadata"]["uid"])
+                with apart(kind, body):
+                    take(None, body)
     except ClusterError as error:
         # The custom resources are older than this operator.
         if error.status != NOT_FOUND:

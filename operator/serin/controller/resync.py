@@ -24,6 +24,7 @@ from serin.api.kinds import Kind
 from serin.cluster.client import NOT_FOUND
 from serin.cluster.client import Client
 from serin.cluster.client import Json
+from serin.controller.apart import apart
 from serin.controller.cache import Children
 from serin.controller.cache import Parents
 from serin.controller.handlers import CHILDREN
@@ -83,11 +84,12 @@ async def _parents(client: Client, queue: Queue, parents: Parents, registries: R
     present = set()
     async for body in _all(client, MODEL_DEPLOYMENT):
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        parents.put(body)
-        if parents.holds(body):
-            # A list of many pages is seconds old at its end.
-            registries.note(key, body["spec"])
         present.add(key)
+        with apart(MODEL_DEPLOYMENT, body):
+            parents.put(body)
+            if parents.holds(body):
+                # A list of many pages is seconds old at its end.
+                registries.note(key, body["spec"])
     for key in known - present:
         # Absent from a list is a reason to look, not a proof: it may be younger than the list.
         await _look(client, queue, parents, key)
@@ -102,7 +104,8 @@ async def _look(client: Client, queue: Queue, parents: Parents, key: Key) -> Non
     cached = parents.get(key)
     live = await client.get(MODEL_DEPLOYMENT, key.namespace, key.name)
     if live is not None:
-        parents.put(live)
+        with apart(MODEL_DEPLOYMENT, live):
+            parents.put(live)
     elif cached is not None and parents.drop(key, cached["metadata"]["uid"]):
         log.warning("a watch had missed a deletion", kind=MODEL_DEPLOYMENT.kind, name=key.name)
         queue.add(key)
@@ -113,9 +116,10 @@ async def _heal(client: Client, queue: Queue, children: Children, kind: Kind) ->
     present = set()
     async for body in _all(client, kind, DEPLOYMENT_LABEL):
         present.add(body["metadata"]["uid"])
-        parent = children.put(kind, body)
-        if parent is not None:
-            queue.add(parent, fresh=False)
+        with apart(kind, body):
+            parent = children.put(kind, body)
+            if parent is not None:
+                queue.add(parent, fresh=False)
     for key, uid in known.items():
         if uid in present:
             continue

@@ -23,6 +23,7 @@ from collections.abc import Coroutine
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import kopf
@@ -42,8 +43,9 @@ LONGEST_DELAY = 30.0
 WELL_SECONDS = 60.0
 # How often it is asked for kinds that are not there.
 APPEARS_SECONDS = 5.0
-# What an API server may answer. Anything else is a bug, and ends the process.
-BROKEN = (APIError, WatchingError, kopf.LoginError, aiohttp.ClientError, OSError)
+# What an API server, or a proxy before it, may answer: a line that ends within, too (ValueError, of which there is also
+# one for a Retry-After that is a date), or what is nested too deep. Anything else is a bug, and ends the process.
+BROKEN = (APIError, WatchingError, kopf.LoginError, aiohttp.ClientError, OSError, ValueError, RecursionError)
 RETRIES = (1.0, 1.0, 2.0, 3.0, 5.0)
 OK = 200
 # How the names of kopf's tasks begin of which each watches one kind (orchestration.py spawn_missing_watchers).
@@ -92,6 +94,8 @@ class Watches:
         self._connect = connect
         self._served = served
         self._missed = missed
+        self._prefix = ""
+        """Of the paths, by the API server's address."""
         self._listed: set[Kind] = set()
         """Listed since watching began anew."""
         self._news = asyncio.Event()
@@ -101,12 +105,14 @@ class Watches:
         trace = aiohttp.TraceConfig()
         trace.on_request_end.append(self._answered)
         server, session = await self._connect(trace)
+        # Some have many clusters under one name: Rancher each under /k8s/clusters/.
+        self._prefix = urlsplit(server).path.rstrip("/")
         return kopf.AiohttpSession(server=server, aiohttp_session=session)
 
     async def _answered(
         self, session: aiohttp.ClientSession, context: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:
-        kind = self._kinds.get(end.url.path)
+        kind = self._kinds.get(end.url.path.removeprefix(self._prefix))
         if kind is None or "watch" in end.url.query or "continue" in end.url.query or end.response.status != OK:
             return
         # With the first list, too: what was deleted since the caches were filled is in neither.

@@ -74,6 +74,9 @@ def decide(observed: Observed, now: datetime) -> Decision:
         return Decision(status=observed.status)
     observed = rewind(observed, now)
     memory = before = Memory.of(observed.status)
+    if observed.halted is not None:
+        readable = None if isinstance(observed.spec, Problem) else observed.spec
+        return replace(_told(memory, observed, readable, observed.halted, now), look_again_at=now + LOOK_AGAIN)
     if isinstance(observed.spec, Problem):
         return _without_spec(memory, observed, observed.spec, now)
     spec = observed.spec

@@ -213,4 +213,8 @@ class Observed:
     serving: ServingState = field(default_factory=ServingState)
     obstacles: tuple[Problem, ...] = ()
     """What the last attempt to carry out a decision met: refusals, conflicts, missing kinds."""
+    halted: Problem | None = None
+    """Why nothing can be changed now: what a decision needs cannot be read, or the status not be written."""
+    surplus: Problem | None = None
+    """Why what is not needed any more cannot be removed, which changes nothing else."""
     platform: Platform = field(default_factory=Platform)

@@ -68,8 +68,9 @@ def standing_of(
     rollout's next move waits for, if there is one."""
     if isinstance(goal, Problem):
         return _problem(goal, memory, observed)
-    if observed.obstacles:
-        return _problem(observed.obstacles[0], memory, observed)
+    obstacle = observed.obstacles[0] if observed.obstacles else observed.surplus
+    if obstacle is not None:
+        return _problem(obstacle, memory, observed)
     if spec is not None and memory.candidate is not None and memory.rollout is not None:
         rolling = _rolling(memory, memory.candidate, memory.rollout, observed, spec, now, waiting)
         after = _after(memory, memory.rollout, goal)

@@ -23,6 +23,8 @@ Json = dict[str, Any]
 
 # What KServe calls the mode in which our InferenceServices are made, from 0.16 on and before (pkg/constants).
 MODES = frozenset({"Standard", "RawDeployment"})
+# No field of a spec lies deeper. managedFields may, for they can be written by hand.
+DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +142,16 @@ def _foreign(entries: Iterable[Json]) -> Iterator[tuple[str, ...]]:
             continue
         owned = (entry.get("fieldsV1") or {}).get("f:spec")
         if owned:
-            yield from _paths(owned, ())
+            yield from _paths(owned)
 
 
-def _paths(fields: Json, prefix: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _paths(fields: Json) -> Iterator[tuple[str, ...]]:
     """Leaves of a FieldsV1 tree, down to lists: a list is put back as a whole."""
-    inner = [key for key in fields if key.startswith("f:")]
-    if not inner:
-        yield prefix
-        return
-    for key in inner:
-        yield from _paths(fields[key], (*prefix, key.removeprefix("f:")))
+    left: list[tuple[tuple[str, ...], Json]] = [((), fields)]
+    while left:
+        path, under = left.pop()
+        inner = [key for key in under if key.startswith("f:")]
+        if not inner or len(path) == DEEPEST:
+            yield path
+        else:
+            left += [((*path, key.removeprefix("f:")), under[key]) for key in reversed(inner)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,25 +12,33 @@ from aiohttp import web
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config
+from kubernetes.aio.config.config_exception import ConfigException
 
 from serin.api.kinds import HTTP_ROUTE
 from serin.api.kinds import MODEL_DEPLOYMENT
 from serin.cluster.client import Client
 from serin.cluster.client import connect
 from serin.cluster.limiter import TokenBucket
+from serin.controller.app import STUCK_SECONDS
 from serin.errors import ClusterError
 from serin.errors import SettingsError
 from tests.unit.registry.certificate import certificate
 
 
 class Asked:
-    """An API server that says yes, and what it was asked."""
+    """An API server that says yes, or the ``refusal``, and what it was asked."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.tokens: list[str | None] = []
+        self.refusal: tuple[int, dict[str, str]] | None = None
 
     async def __call__(self, request: web.Request) -> web.Response:
         self.requests.append((request.method, request.path, dict(request.query)))
+        self.tokens.append(request.headers.get("Authorization"))
+        if self.refusal is not None:
+            status, headers = self.refusal
+            return web.json_response({"message": "no"}, status=status, headers=headers)
         return web.json_response({})
 
 
@@ -101,6 +110,84 @@ async def test_a_ca_that_is_replaced_in_the_pod_is_read_anew(
     assert await client.get(HTTP_ROUTE, "n", "a") == {}
     await client.close()
     await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def pod(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Client, Path]]:
+    """The client of a pod, and the file with its token."""
+    text, tls = certificate(tmp_path, "old")
+    token, bundle = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first\n")
+    bundle.write_text(text)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", asked)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(runner.addresses[0][1]))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(bundle))
+    client = Client(await connect(None), TokenBucket(100, 100, lambda: 0.0), lambda *_: None, lambda: 0.0)
+    yield client, token
+    await client.close()
+    await runner.cleanup()
+
+
+async def test_a_token_that_is_renewed_counts_whatever_the_clock_says(pod: tuple[Client, Path], asked: Asked) -> None:
+    client, token = pod
+    await client.get(HTTP_ROUTE, "n", "a")
+    token.write_text("second")
+    await client.get(HTTP_ROUTE, "n", "a")
+    token.write_text("")
+    await client.get(HTTP_ROUTE, "n", "a")
+    token.unlink()
+    await client.get(HTTP_ROUTE, "n", "a")
+    assert asked.tokens == ["Bearer first", *["Bearer second"] * 3]
+
+
+async def test_a_token_that_is_refused_is_read_again(pod: tuple[Client, Path], asked: Asked) -> None:
+    client, token = pod
+    await client.get(HTTP_ROUTE, "n", "a")
+    before = token.stat()
+    token.write_text("other\n")
+    os.utime(token, ns=(before.st_atime_ns, before.st_mtime_ns))
+    asked.refusal = 401, {}
+    with pytest.raises(ClusterError):
+        await client.get(HTTP_ROUTE, "n", "a")
+    asked.refusal = None
+    await client.get(HTTP_ROUTE, "n", "a")
+    assert asked.tokens == ["Bearer first", "Bearer first", "Bearer other"]
+
+
+@pytest.mark.parametrize("error", [OSError("no space left"), ConfigException("no exec plugin")])
+async def test_credentials_that_cannot_be_read_are_an_error_of_the_request(client: Client, error: Exception) -> None:
+    def hook(_: Configuration) -> None:
+        raise error
+
+    client._api.configuration.api_key["BearerToken"] = "Bearer first"
+    client._api.configuration.refresh_api_key_hook = hook
+    with pytest.raises(ClusterError, match=f"credentials cannot be read: {error}") as raised:
+        await client.get(HTTP_ROUTE, "n", "a")
+    assert raised.value.status == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "wait"),
+    [("7", 7), ("86400", 120), ("9" * 400, 120), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("²", None)],
+)
+async def test_nobody_is_told_to_wait_for_hours(client: Client, asked: Asked, said: str, wait: float | None) -> None:
+    asked.refusal = 429, {"Retry-After": said}
+    with pytest.raises(ClusterError) as raised:
+        await client.get(HTTP_ROUTE, "n", "a")
+    assert raised.value.retry_after == wait
+
+
+def test_the_api_server_has_the_time_to_name_the_webhook_that_hangs(client: Client) -> None:
+    """It gives up a write after 34 seconds, the longest webhook after 30."""
+    assert client._timeout.total is not None
+    assert client._timeout.total > 34
+    assert client._timeout.total < STUCK_SECONDS / 10
 
 
 @pytest.mark.parametrize("text", [None, "", "kind: Config", "users: ["], ids=["pod", "empty", "no cluster", "no YAML"])

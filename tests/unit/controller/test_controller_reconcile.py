@@ -1024,3 +1024,28 @@ async def test_gates_hold_a_version_until_the_registry_has_answered() -> None:
     stage.answers = Records(question, Record("v2", metrics=(Metric("f1", 0.8),)), Record("v1"))
     await stage.look()
     assert stage.status["candidate"]["version"] == "v2"
+
+
+def nested(levels: int) -> Json:
+    """Objects in each other."""
+    found: Json = {}
+    for _ in range(levels - 1):
+        found = {"a": found}
+    return found
+
+
+@pytest.mark.parametrize("levels", [33, 300, 1200, 4000])
+@pytest.mark.usefixtures("any_depth")
+async def test_overrides_that_are_nested_too_deep_are_told_and_what_serves_goes_on(levels: int) -> None:
+    """pydantic writes no JSON of more than a few hundred levels, Python by default reads none of more than 1,000."""
+    stage = Stage()
+    old = await stage.served()
+    stage.declare(2, serving={"overrides": nested(levels)})
+    await stage.look()
+    [stalled] = [one for one in stage.status["conditions"] if one["type"] == "Stalled"]
+    assert stalled["reason"] == Reason.INVALID_SPEC
+    assert "overrides are nested deeper than 32 levels" in stalled["message"]
+    assert "take out what lies deeper" in stalled["message"]
+    assert stage.shares() == {old: 100}
+    stage.declare(2, serving={"overrides": nested(32)})
+    await stage.until_progressing()

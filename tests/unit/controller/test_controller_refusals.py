@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -419,3 +420,136 @@ def test_what_a_refused_patch_quotes_is_not_told() -> None:
     assert "canary" not in str(problem)
     assert "spec.mine" not in str(problem)
     assert "spec.f0, spec.f1, spec.f2 and 6 more" in str(problem)
+
+
+FORBIDDEN_PODS = (
+    'pods is forbidden: User "serin" cannot list resource "pods" in API group "" in the namespace "payments"'
+)
+
+
+async def fails(stage: Stage, minutes: int) -> None:
+    """A look a minute, each of which fails."""
+    for _ in range(minutes):
+        with pytest.raises(ClusterError):
+            await stage.look()
+        stage.world()
+        stage.now += timedelta(minutes=1)
+
+
+async def ready_for_requests() -> tuple[Refused, str]:
+    """The next look would give a candidate its first requests, and reads the pods before; the stable revision."""
+    stage = Refused()
+    old = await stage.served()
+    stage.declare(2)
+    for _ in range(2):
+        await stage.look()
+        stage.world()
+    return stage, old
+
+
+async def test_a_read_that_is_forbidden_is_told_at_once_and_holds_everything() -> None:
+    stage, old = await ready_for_requests()
+    for _ in range(9):
+        stage.api.refuse("list", POD, 403, FORBIDDEN_PODS)
+    with pytest.raises(ClusterError):
+        await stage.look()
+    assert stage.stalled == (Reason.FORBIDDEN, f"{FORBIDDEN_PODS}; serving v1")
+    assert (stage.status["candidate"]["version"], stage.status["rollout"]["weight"]) == ("v2", 0)
+    stage.api.written.clear()
+    await fails(stage, 8)
+    assert stage.api.written == [], "it is told once"
+    assert stage.shares() == {old: 100}
+    new = await stage.until_progressing()
+    assert stage.shares() == {old: 90, new: 10}
+    assert stage.stalled == ("", "")
+
+
+async def test_what_fails_for_longer_than_a_minute_is_told_once() -> None:
+    stage, old = await ready_for_requests()
+    for number in range(9):
+        stage.api.refuse("list", POD, 429, f"too many requests, {number}")
+    before = stage.status
+    await fails(stage, 1)
+    assert stage.status == before, "it may pass"
+    stage.api.written.clear()
+    await fails(stage, 8)
+    assert stage.api.written == ["status ModelDeployment fraud"], "whatever the words of each try"
+    [ready] = [one for one in stage.status["conditions"] if one["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", Reason.BACKEND_UNAVAILABLE)
+    assert ready["message"] == "the API server keeps failing: too many requests, 1; serving v1"
+    assert stage.shares() == {old: 100}
+    await stage.until_progressing()
+
+
+async def test_a_first_version_that_cannot_even_be_read_is_told() -> None:
+    stage = Refused()
+    for _ in range(4):
+        stage.api.refuse("create", INFERENCE_SERVICE, 409, "conflict")
+        stage.api.refuse("get", INFERENCE_SERVICE, 403, 'inferenceservices "fraud" is forbidden')
+    await fails(stage, 3)
+    assert stage.stalled == (Reason.FORBIDDEN, 'inferenceservices "fraud" is forbidden')
+
+
+@pytest.mark.parametrize("unanswered", [INFERENCE_SERVICE, HTTP_ROUTE])
+async def test_a_write_that_is_not_answered_keeps_no_other_and_is_told_when_it_lasts(unanswered: Kind) -> None:
+    stage = Refused()
+    old = await stage.served()
+    silence = ClusterError(0, "no answer from the API server: TimeoutError()")
+    stage.picky.refusal = lambda kind, *_: silence if kind is unanswered else None
+    stage.declare(2, serving={"minReplicas": 3}, traffic={"timeout": "20s"})
+    with pytest.raises(ClusterError, match="no answer"):
+        await stage.look()
+    assert stage.size(old) == 3
+    assert (len(stage.all(INFERENCE_SERVICE)) == 2) == (unanswered is HTTP_ROUTE)
+    stage.now += timedelta(minutes=1)
+    await stage.look()
+    [ready] = [one for one in stage.status["conditions"] if one["type"] == "Ready"]
+    assert ready["reason"] == Reason.BACKEND_UNAVAILABLE
+    assert "cannot be written: no answer from the API server" in ready["message"]
+    stage.picky.refusal = nothing
+    await stage.until_progressing()
+
+
+async def test_an_api_server_that_answers_no_write_is_asked_twice() -> None:
+    """Each is waited for, and meanwhile nobody else is looked at."""
+    stage = Refused()
+    await stage.served()
+    stage.declare(2)
+    await stage.until_progressing()
+    for name in stage.all(INFERENCE_SERVICE):
+        stage.api.remove(INFERENCE_SERVICE, "payments", name)
+    stage.api.remove(HTTP_ROUTE, *KEY)
+    collect(stage.api)
+    stage.picky.refusal = lambda *_: ClusterError(0, "no answer")
+    with pytest.raises(ClusterError, match="no answer"):
+        await stage.look()
+    assert len(stage.picky.refused) == 2
+
+
+async def test_a_deletion_that_is_forbidden_is_told_and_holds_nothing() -> None:
+    stage = Refused()
+    await stage.served()
+    for _ in range(99):
+        stage.api.refuse("delete", INFERENCE_SERVICE, 403, "inferenceservices is forbidden")
+    stage.declare(2, rollout={"steps": [], "readiness": {"stableFor": "0s"}})
+    for _ in range(16):
+        with contextlib.suppress(ClusterError):
+            await stage.look()
+        stage.world()
+        stage.now += timedelta(minutes=1)
+    assert stage.status["stable"]["version"] == "v2"
+    assert stage.stalled == (Reason.FORBIDDEN, "inferenceservices is forbidden; serving v2")
+    stage.api.written.clear()
+    await fails(stage, 3)
+    assert "status ModelDeployment fraud" not in stage.api.written, "it is told once"
+    stage.declare(3)
+    for _ in range(16):
+        with contextlib.suppress(ClusterError):
+            await stage.look()
+        stage.world()
+        stage.now += timedelta(minutes=1)
+    assert stage.status["stable"]["version"] == "v3"
+    stage.api.faults.clear()
+    await stage.later(16)
+    assert (stage.stalled, stage.status["phase"]) == (("", ""), "Healthy")
+    assert len(stage.all(INFERENCE_SERVICE)) == 1

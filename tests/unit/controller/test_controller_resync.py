@@ -32,6 +32,7 @@ from serin.controller.resync import parts
 from serin.controller.resync import resync
 from serin.controller.telemetry import Telemetry
 from tests.unit.controller.fake_api import FakeApi
+from tests.unit.controller.test_controller_reconcile import nested
 from tests.unit.controller.virtual import VirtualTime
 from tests.unit.rollout.scene import START
 
@@ -59,6 +60,12 @@ class Caches:
         return parts(self.api.client, self.queue, self.parents, self.children, self.policies, self.registries)
 
 
+def route(of: str) -> Json:
+    """A child of that ModelDeployment."""
+    metadata = {"name": "fraud", "namespace": "payments", "labels": {DEPLOYMENT_LABEL: of}}
+    return {"metadata": metadata, "spec": {}}
+
+
 async def test_each_list_is_read_once_more_for_each_time_it_fails() -> None:
     """One that answers every second request would otherwise be read two to the power of the number of lists times."""
     caches = Caches()
@@ -71,8 +78,7 @@ async def test_each_list_is_read_once_more_for_each_time_it_fails() -> None:
 
 async def test_a_list_that_fails_keeps_no_other_from_being_healed() -> None:
     caches = Caches()
-    route = {"metadata": {"name": "fraud", "namespace": "payments", "labels": {"serin.dev/modeldeployment": "fraud"}}}
-    caches.api.put(HTTP_ROUTE, {**route, "spec": {}})
+    caches.api.put(HTTP_ROUTE, route("fraud"))
     for kind in KINDS:
         if kind is not HTTP_ROUTE:
             caches.api.refuse("list", kind, 500)
@@ -188,14 +194,10 @@ async def test_who_loses_a_child_by_its_label_is_looked_at_as_well(event: str | 
     caches = Caches()
     watch = _child_sink(HTTP_ROUTE, caches.queue, caches.children)
 
-    def route(of: str) -> Json:
-        metadata = {"name": "fraud", "namespace": "payments", "labels": {DEPLOYMENT_LABEL: of}}
-        return caches.api.put(HTTP_ROUTE, {"metadata": metadata, "spec": {}})
-
-    watch("ADDED", route("fraud"))
+    watch("ADDED", caches.api.put(HTTP_ROUTE, route("fraud")))
     assert [(await caches.queue.get())[0] for _ in range(len(caches.queue))] == [KEY]
     caches.queue.done(KEY)
-    watch(event, route("another"))
+    watch(event, caches.api.put(HTTP_ROUTE, route("another")))
     assert {(await caches.queue.get())[0] for _ in range(len(caches.queue))} == {KEY, Key("payments", "another")}
 
 
@@ -209,3 +211,47 @@ async def test_what_went_unseen_is_looked_at_once_more() -> None:
         await part()
     assert caches.parents.all() == []
     assert (await asyncio.wait_for(caches.queue.get(), 1))[0] == KEY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_object_that_cannot_be_taken_keeps_nobody_elses_from_being_taken(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches, metadata = Caches(), route("fraud")["metadata"]
+    caches.api.objects.clear()
+    caches.api.put(kind, {"metadata": {**metadata, "namespace": "serin-system", "name": "broken"}, "spec": {}})
+    for one in (MODEL_DEPLOYMENT, *CHILDREN):
+        caches.api.put(one, {"metadata": metadata, "spec": {}})
+    for taking in (Children, Parents):
+        monkeypatch.setattr(taking, "put", breaking(taking.put))
+    await caches.prime()
+    assert caches.parents.all() == [KEY]
+    for child in CHILDREN:
+        assert [key.name for key, _ in caches.children.known(child)] == ["fraud"]
+
+
+def breaking(put: Callable[..., Any]) -> Callable[..., Any]:
+    def take(self: Any, *args: Any) -> Any:
+        if args[-1]["metadata"]["name"] == "broken":
+            raise RecursionError("maximum recursion depth exceeded")
+        return put(self, *args)
+
+    return take
+
+
+@pytest.mark.usefixtures("any_depth")
+async def test_objects_that_are_nested_deeper_than_python_likes_are_taken() -> None:
+    """Anybody may write managedFields, and a ModelDeployment's overrides."""
+    caches, deep = Caches(), nested(4000)
+    caches.api.put(
+        MODEL_DEPLOYMENT,
+        {"metadata": {"name": "fraud", "namespace": "payments"}, "spec": {"serving": {"overrides": deep}}},
+    )
+    body = route("fraud")
+    body["metadata"]["managedFields"] = [{"manager": "m", "fieldsV1": {"f:spec": {"f:a": deep}}}]
+    for kind in CHILDREN:
+        caches.api.put(kind, body)
+    await caches.prime()
+    assert caches.parents.get(KEY) is not None
+    for kind in CHILDREN:
+        assert [key.name for key, _ in caches.children.known(kind)] == ["fraud"]

@@ -28,6 +28,7 @@ from serin.cluster.limiter import TokenBucket
 from serin.controller import handlers
 from serin.controller import watches
 from serin.controller.watches import Watches
+from tests.unit.controller.test_controller_reconcile import nested
 
 Json = dict[str, Any]
 KINDS = (MODEL_DEPLOYMENT, HTTP_ROUTE)
@@ -43,10 +44,14 @@ class Server:
     def __init__(self) -> None:
         self.faults: list[Json] = []
         self.absent: set[Kind] = set()
+        self.more: Json = {}
+        """What the objects have besides."""
         self.lists: Counter[Kind] = Counter()
         self.watching: Counter[Kind] = Counter()
         """Watches that are open."""
         self.url = ""
+        self.prefix = ""
+        """Of all paths."""
         self._end = asyncio.Event()
 
     async def start(self) -> web.AppRunner:
@@ -65,17 +70,22 @@ class Server:
         self._end = asyncio.Event()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        kind = next((kind for kind in KINDS if request.path == kind.path(None)), None)
+        if not request.path.startswith(self.prefix):
+            return web.Response(status=404)
+        path = request.path.removeprefix(self.prefix)
+        kind = next((kind for kind in KINDS if path == kind.path(None)), None)
         if kind is None:
-            return web.json_response(self._discovery(request.path))
+            return web.json_response(self._discovery(path))
         fault = self.faults.pop(0) if kind is HTTP_ROUTE and self.faults and _meets(self.faults[0], request) else None
         if fault is not None and "code" in fault:
-            return web.json_response({"kind": "Status", **fault, "message": "no"}, status=fault["code"])
+            headers = {"Retry-After": fault["after"]} if "after" in fault else {}
+            body = {"kind": "Status", "code": fault["code"], "message": "no"}
+            return web.json_response(body, status=fault["code"], headers=headers)
         if "watch" in request.query:
             return await self._watch(request, kind, fault)
         self.lists[kind] += 1
         name = f"of-list-{self.lists[kind]}"
-        body = {"metadata": {"name": name, "namespace": "payments", "uid": f"{kind.plural}-{name}"}}
+        body = {"metadata": {"name": name, "namespace": "payments", "uid": f"{kind.plural}-{name}"}, **self.more}
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": [body]})
 
     async def _watch(self, request: web.Request, kind: Kind, fault: Json | None) -> web.StreamResponse:
@@ -86,7 +96,8 @@ class Server:
             if fault is None:
                 await end.wait()
                 fault = {"event": {"type": "ERROR", "object": {"code": 410}}}
-            await response.write(json.dumps(fault["event"]).encode() + b"\n")
+            event = fault["event"]
+            await response.write(event.encode() if isinstance(event, str) else json.dumps(event).encode() + b"\n")
         finally:
             self.watching[kind] -= 1
         return response
@@ -184,8 +195,23 @@ NO_LEADER = {"type": "ERROR", "object": {"kind": "Status", "code": 500, "message
 
 @pytest.mark.parametrize(
     "fault",
-    [{"code": 404}, {"code": 404, "watch": True}, {"event": NO_LEADER}],
-    ids=["a kind that discovery shows and nobody serves", "a kind that goes", "an error in a stream"],
+    [
+        {"code": 404},
+        {"code": 404, "watch": True},
+        {"event": NO_LEADER},
+        {"event": '{"type": "MODIFIED", "object": {"metadata": {"na'},
+        # Python by default reads no more than 1,000 levels.
+        {"event": '{"a": ' * 1200 + "1" + "}" * 1200},
+        {"code": 429, "after": "Wed, 21 Oct 2026 07:28:00 GMT"},
+    ],
+    ids=[
+        "a kind that discovery shows and nobody serves",
+        "a kind that goes",
+        "an error in a stream",
+        "a stream that ends within a line",
+        "an object that cannot be read",
+        "a moment to come back that kopf cannot read",
+    ],
 )
 async def test_watches_that_break_begin_anew_beside_everything_else(server: Server, fault: Json) -> None:
     server.faults = [fault]
@@ -254,3 +280,23 @@ async def test_a_signal_ends_it(server: Server) -> None:
         assert one.stop.is_set()
         assert not one.watches.ready.is_set()
         assert server.lists == dict.fromkeys(KINDS, 1)
+
+
+@pytest.mark.usefixtures("any_depth")
+async def test_an_object_that_is_nested_deeper_than_python_likes_ends_nothing(server: Server) -> None:
+    deep = server.more = {"spec": nested(4000)}
+    event = {"type": "MODIFIED", "object": {"metadata": {"name": "deep", "uid": "deep"}, **deep}}
+    server.faults = [{"event": event}]
+    async with watching(server) as one:
+        await one.sees(HTTP_ROUTE, 1)
+        await one.until(lambda: (HTTP_ROUTE, "deep") in one.seen)
+        assert server.lists == dict.fromkeys(KINDS, 1)
+
+
+async def test_an_api_server_under_a_path_is_listed_as_well(server: Server) -> None:
+    server.prefix = "/k8s/clusters/c-1"
+    server.url += f"{server.prefix}/"
+    async with watching(server) as one:
+        await one.sees(HTTP_ROUTE, 1)
+        await one.until(one.watches.ready.is_set)
+        assert one.missed == len(KINDS)

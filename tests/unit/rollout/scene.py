@@ -135,6 +135,8 @@ class Scene:
     platform: Platform = PLATFORM
     down: Problem | None = None
     obstacles: tuple[Problem, ...] = ()
+    halted: Problem | None = None
+    surplus: Problem | None = None
     deleting: bool = False
     generation: int = 1
     namespace: str = "payments"
@@ -242,6 +244,8 @@ class Scene:
                 route=self.route,
             ),
             obstacles=self.obstacles,
+            halted=self.halted,
+            surplus=self.surplus,
             platform=self.platform,
         )
 

@@ -770,3 +770,31 @@ def test_a_previous_revision_with_requests_that_nobody_remembers_is_drained_befo
     assert first in scene.pods
     scene.run(1)
     assert first not in scene.pods
+
+
+def test_nothing_changes_while_what_a_decision_needs_cannot_be_read() -> None:
+    scene = rolling(STEPS)
+    scene.settle()
+    candidate = scene.candidate
+    before, route = scene.status, scene.route
+    scene.halted = Problem(Reason.FORBIDDEN, "pods is forbidden")
+    scene.fail(candidate, crash(scene, hopeless=True)).run(3600)
+    assert (scene.status.phase, rejected(scene), scene.candidate) == (Phase.FAILED, [], candidate)
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.FORBIDDEN)
+    assert (scene.route, scene.status.history) == (route, before.history)
+    assert scene.status.rollout is not None
+    assert before.rollout is not None
+    assert (scene.status.rollout.step, scene.status.rollout.weight) == (before.rollout.step, before.rollout.weight)
+    scene.halted = None
+    scene.settle()
+    assert rejected(scene) == [("v2", Reason.LOAD_FAILED)]
+
+
+def test_what_cannot_be_removed_is_told_and_keeps_no_deadline_from_running() -> None:
+    scene = rolling(STEPS)
+    scene.become_ready = False
+    scene.surplus = Problem(Reason.FORBIDDEN, "inferenceservices is forbidden")
+    scene.settle()
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.FORBIDDEN)
+    scene.run(600)
+    assert rejected(scene) == [("v2", Reason.STARTUP_DEADLINE_EXCEEDED)]

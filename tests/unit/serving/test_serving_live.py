@@ -151,3 +151,18 @@ def test_of_a_route_the_gateways_answers_are_kept_and_of_others_no_status() -> N
     kept = live(HTTP_ROUTE, {**body(), "status": status}).status
     assert kept == status
     assert live(INFERENCE_SERVICE, {**body(), "status": {"conditions": []}}).status == {}
+
+
+def test_managed_fields_that_are_nested_by_hand_are_read_as_deep_as_any_spec() -> None:
+    deep: Json = {}
+    for _ in range(9000):
+        deep = {"f:a": deep}
+    body = {
+        "metadata": {
+            "name": "a",
+            "uid": "u",
+            "resourceVersion": "1",
+            "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {**deep, "f:b": {}}}}],
+        }
+    }
+    assert live(HTTP_ROUTE, body).foreign == (("a",) * 64, ("b",))
