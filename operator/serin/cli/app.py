@@ -26,6 +26,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from serin import nesting
 from serin.cli import terminal
 from serin.cli.arguments import arranged
 from serin.cli.exits import MEANINGS
@@ -135,6 +136,7 @@ app.command()(render)
 def main() -> None:
     """The entry point of both scripts."""
     terminal.bear_any_output()
+    nesting.allow_any()
     called = Path(sys.argv[0]).name
     try:
         try:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from serin import nesting
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.started import OPERATOR
@@ -289,6 +290,29 @@ def test_a_reader_that_went_is_nothing_to_speak_of(kubeconfig: Path, command: st
 @pytest.mark.parametrize("command", ["status fraud", "status fraud -o json", "watch fraud --timeout 100ms"])
 def test_an_output_that_is_closed_is_written_nowhere(kubeconfig: Path, command: str) -> None:
     assert by_a_shell(kubeconfig, f"serin {command} >&-") == (0, "")
+
+
+@pytest.fixture
+def deep(api: ApiServer) -> Iterator[None]:
+    """A ModelDeployment that is nested deeper than Python reads by itself."""
+    limit = sys.getrecursionlimit()
+    nesting.allow_any()
+    overrides: dict[str, object] = {}
+    for _ in range(1_200):
+        overrides = {"a": overrides}
+    body = objects.rolling()
+    body["metadata"] |= {"name": "deep", "uid": "another"}
+    body["spec"]["serving"] = {"overrides": overrides}
+    api.put(body)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("deep")
+def test_an_object_that_is_nested_deep_hides_no_other(kubeconfig: Path) -> None:
+    code, got = on_a_terminal(kubeconfig, "status")
+    assert [line.split()[0] for line in plain(got)[1:]] == ["deep", "fraud"], got
+    assert code == 0
 
 
 def logs_in(kubeconfig: Path, script: str) -> None:
