@@ -13,11 +13,15 @@ from e2e.scenarios.world import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
+# Kubernetes looks at a namespace anew when half of its pods' grace is over (pkg/controller/namespace/deletion
+# estimateGracefulTermination), and theirs is over two minutes.
+SHORT_GRACE = {"terminationGracePeriodSeconds": 20}
+
 
 def test_same_name_in_two_namespaces(world: World, room: Room) -> None:
     other = Room(world, f"{room.namespace}-b")
     try:
-        here, there = room.deployment(version=GOOD), other.deployment(version=BETTER)
+        here, there = room.deployment(version=GOOD), other.deployment(version=BETTER, overrides=SHORT_GRACE)
         here.settled(GOOD)
         there.settled(BETTER)
         with here.traffic(20) as to_here, there.traffic(20) as to_there:
@@ -60,9 +64,7 @@ def test_deleted_and_created_in_one_breath(ping: Deployment, room: Room) -> None
     assert traffic.failures == []
 
 
-# Kubernetes looks at a namespace anew when half of its pods' grace is over (pkg/controller/namespace/deletion
-# estimateGracefulTermination), and theirs is over two minutes.
-@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")], overrides={"terminationGracePeriodSeconds": 20})
+@pytest.mark.starting(alias=GOOD, steps=[(50, "10m")], overrides=SHORT_GRACE)
 def test_namespace_goes_with_a_rollout_under_way(ping: Deployment, room: Room) -> None:
     moved = time.time()
     ping.move_alias(BETTER)
