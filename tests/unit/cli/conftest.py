@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from functools import cache
@@ -23,14 +24,18 @@ testing._get_command = cache(get_command)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
-def fixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def fixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The same moment, a terminal of 80 columns, and nothing of the machine's own configuration."""
+    limit = sys.getrecursionlimit()
     monkeypatch.setattr(times, "now", lambda: NOW)
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "SERIN_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield
+    # A command raises it for its process, which here is that of all tests.
+    sys.setrecursionlimit(limit)
 
 
 @pytest.fixture

@@ -293,9 +293,8 @@ def test_an_output_that_is_closed_is_written_nowhere(kubeconfig: Path, command: 
 
 
 @pytest.fixture
-def deep(api: ApiServer) -> Iterator[None]:
+def deep(api: ApiServer) -> None:
     """A ModelDeployment that is nested deeper than Python reads by itself."""
-    limit = sys.getrecursionlimit()
     nesting.allow_any()
     overrides: dict[str, object] = {}
     for _ in range(1_200):
@@ -304,8 +303,6 @@ def deep(api: ApiServer) -> Iterator[None]:
     body["metadata"] |= {"name": "deep", "uid": "another"}
     body["spec"]["serving"] = {"overrides": overrides}
     api.put(body)
-    yield
-    sys.setrecursionlimit(limit)
 
 
 @pytest.mark.usefixtures("deep")

@@ -28,6 +28,7 @@ from serin.cluster.limiter import TokenBucket
 from serin.controller import handlers
 from serin.controller import watches
 from serin.controller.watches import Watches
+from serin.nesting import LEVELS
 from tests.unit.controller.test_controller_reconcile import nested
 
 Json = dict[str, Any]
@@ -200,8 +201,8 @@ NO_LEADER = {"type": "ERROR", "object": {"kind": "Status", "code": 500, "message
         {"code": 404, "watch": True},
         {"event": NO_LEADER},
         {"event": '{"type": "MODIFIED", "object": {"metadata": {"na'},
-        # Python by default reads no more than 1,000 levels.
-        {"event": '{"a": ' * 1200 + "1" + "}" * 1200},
+        # Deeper than any API server takes it.
+        {"event": '{"a": ' * LEVELS + "1" + "}" * LEVELS},
         {"code": 429, "after": "Wed, 21 Oct 2026 07:28:00 GMT"},
     ],
     ids=[
