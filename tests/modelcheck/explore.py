@@ -13,6 +13,7 @@ from dataclasses import field
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.rollout.course import stages
+from serin.rollout.orders import Verb
 from tests.modelcheck.core import VERSIONS
 from tests.modelcheck.core import course
 from tests.modelcheck.core import name
@@ -22,6 +23,7 @@ from tests.modelcheck.nature import decided
 from tests.modelcheck.nature import due
 from tests.modelcheck.nature import later
 from tests.modelcheck.nature import with_service
+from tests.modelcheck.people import people_act
 from tests.modelcheck.promises import Broken
 from tests.modelcheck.reconcile import synced
 from tests.modelcheck.reconcile import told
@@ -77,15 +79,29 @@ def alone(plan: str, people: int, faults: int) -> State:
     """v2 has its largest share, and the last replica of v1 has just gone."""
     state, last = in_use(plan, 0, 0), len(stages(course(plan)))
     while (rollout := memory_of(state.memory).rollout) is None or rollout.step < last:
-        after = _works(state)
-        if after == state:
-            length = due(state)
-            assert length is not None, f"it waits for somebody:\n{describe(state)}"
-            after = later(state, length)
-        state = after
+        state = _by_itself(state)
     stable = state.service(name(1))
     assert stable is not None
     return with_service(state, name(1), stable._replace(pods=()))._replace(people=people, faults=faults)
+
+
+def approved(plan: str, people: int, faults: int) -> State:
+    """v2 waits for an approval, which has just been given."""
+    state = in_use(plan, 0, 0)
+    while phase_of(state) is not Phase.AWAITING_APPROVAL:
+        state = _by_itself(state)
+    orders = dict(people_act(state))
+    return orders[f"somebody orders {Verb.APPROVE} {name(2)}"]._replace(people=people, faults=faults)
+
+
+def _by_itself(state: State) -> State:
+    """What comes next, without a fault and without anybody."""
+    after = _works(state)
+    if after != state:
+        return after
+    length = due(state)
+    assert length is not None, f"it waits for somebody:\n{describe(state)}"
+    return later(state, length)
 
 
 def explore(start: State, *, most: int | None = None, rest_every: int = 1) -> Explored:

@@ -28,6 +28,7 @@ from tests.modelcheck.core import STABLE_FOR
 from tests.modelcheck.core import forget
 from tests.modelcheck.explore import Counterexample
 from tests.modelcheck.explore import alone
+from tests.modelcheck.explore import approved
 from tests.modelcheck.explore import explore
 from tests.modelcheck.explore import fresh
 from tests.modelcheck.explore import in_use
@@ -248,7 +249,7 @@ SEEDS: list[tuple[Seed, Callable[..., State], str, int, int, str]] = [
     (_the_stable_one_is_thought_to_answer, alone, "roll back", 0, 1, "answers, and nobody will"),
     (_what_was_put_off_is_forgotten, alone, "roll back", 0, 1, "was put off, and"),
     (_the_deadline_overrides_everything, in_use, "promote", 0, 0, "stage 2 after stage 0"),
-    (_the_deadline_goes_on, in_use, "approved", 1, 0, "it has all traffic, and the deadline strikes"),
+    (_the_deadline_goes_on, approved, "approved", 0, 0, "it has all traffic, and the deadline strikes"),
     (_testers_and_copies_are_overlooked, in_use, "whole", 0, 1, "is told of v1, and others get requests"),
 ]
 
