@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,26 @@ async def test_a_status_may_have_fields_that_an_older_cluster_drops(client: Clie
     assert query == {"fieldManager": "serin", "force": "true"}
 
 
+@asynccontextmanager
+async def in_pod(
+    asked: Asked, tls: ssl.SSLContext, token: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Client]:
+    """The client of a pod whose service account has these files, and its API server."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", asked)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(runner.addresses[0][1]))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(bundle))
+    client = Client(await connect(None), TokenBucket(100, 100, lambda: 0.0), lambda *_: None, lambda: 0.0)
+    yield client
+    await client.close()
+    await runner.cleanup()
+
+
 async def test_a_ca_that_is_replaced_in_the_pod_is_read_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Asked
 ) -> None:
@@ -91,25 +113,14 @@ async def test_a_ca_that_is_replaced_in_the_pod_is_read_anew(
     token, bundle = tmp_path / "token", tmp_path / "ca.crt"
     token.write_text("secret")
     bundle.write_text(old)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", asked)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(runner.addresses[0][1]))
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(bundle))
-    client = Client(await connect(None), TokenBucket(100, 100, lambda: 0.0), lambda *_: None, lambda: 0.0)
-    with pytest.raises(ClusterError, match="CERTIFICATE_VERIFY_FAILED"):
-        await client.get(HTTP_ROUTE, "n", "a")
-    bundle.write_text("-----BEGIN CERTIFICATE-----")
-    with pytest.raises(ClusterError, match="CERTIFICATE_VERIFY_FAILED"):
-        await client.get(HTTP_ROUTE, "n", "a")
-    bundle.write_text(old + new)
-    assert await client.get(HTTP_ROUTE, "n", "a") == {}
-    await client.close()
-    await runner.cleanup()
+    async with in_pod(asked, tls, token, bundle, monkeypatch) as client:
+        with pytest.raises(ClusterError, match="CERTIFICATE_VERIFY_FAILED"):
+            await client.get(HTTP_ROUTE, "n", "a")
+        bundle.write_text("-----BEGIN CERTIFICATE-----")
+        with pytest.raises(ClusterError, match="CERTIFICATE_VERIFY_FAILED"):
+            await client.get(HTTP_ROUTE, "n", "a")
+        bundle.write_text(old + new)
+        assert await client.get(HTTP_ROUTE, "n", "a") == {}
 
 
 @pytest_asyncio.fixture
@@ -119,19 +130,8 @@ async def pod(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     token, bundle = tmp_path / "token", tmp_path / "ca.crt"
     token.write_text("first\n")
     bundle.write_text(text)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", asked)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(runner.addresses[0][1]))
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(bundle))
-    client = Client(await connect(None), TokenBucket(100, 100, lambda: 0.0), lambda *_: None, lambda: 0.0)
-    yield client, token
-    await client.close()
-    await runner.cleanup()
+    async with in_pod(asked, tls, token, bundle, monkeypatch) as client:
+        yield client, token
 
 
 async def test_a_token_that_is_renewed_counts_whatever_the_clock_says(pod: tuple[Client, Path], asked: Asked) -> None:
