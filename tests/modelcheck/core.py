@@ -254,12 +254,37 @@ class Written:
 
     def __init__(self, status: ModelDeploymentStatus) -> None:
         self.status = status
-        # By what differs most often.
-        rollout, floor = status.rollout, status.stable.floor_until if status.stable is not None else None
-        moments = (rollout.trial_since, rollout.waiting_since, rollout.step_started_at) if rollout is not None else ()
-        drained = (one.drained_at for one in status.retiring)
-        told = (condition.message for condition in status.conditions)
-        self._hash = hash((status.message, floor, *moments, *drained, *told))
+        # By what differs: where two that are unequal have the same, all of both is compared.
+        rollout, resolved = status.rollout, status.resolved
+        course = (
+            (
+                rollout.step_started_at,
+                rollout.trial_since,
+                rollout.waiting_since,
+                rollout.deadline_at,
+                rollout.had_traffic,
+            )
+            if rollout is not None
+            else None
+        )
+        roles = (
+            (one.revision, one.since, one.ready, one.floor_until, one.goes_at) if one is not None else None
+            for one in (status.stable, status.candidate, status.previous, status.fallback)
+        )
+        self._hash = hash(
+            (
+                status.message,
+                tuple(condition.message for condition in status.conditions),
+                course,
+                tuple(roles),
+                tuple(one.drained_at for one in status.retiring),
+                tuple((one.revision, one.ended_at) for one in status.history),
+                tuple((one.revision, one.at) for one in status.rejected),
+                tuple(status.handled),
+                tuple(one.verdict for one in status.analysis),
+                resolved.resolved_at if resolved is not None else None,
+            )
+        )
 
     @cached_property
     def number(self) -> int:
