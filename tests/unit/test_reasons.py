@@ -19,6 +19,14 @@ OPERATOR = ROOT / "operator" / "serin"
 TESTS = ROOT / "tests" / "unit"
 
 
+def trees(folder: Path, files: str) -> Iterator[ast.Module]:
+    """The modules that speak of a reason or a phase at all."""
+    for path in folder.rglob(files):
+        text = path.read_text()
+        if path.name != "reasons.py" and ("Reason." in text or "Phase." in text):
+            yield ast.parse(text)
+
+
 def named(tree: ast.AST) -> set[tuple[str, str]]:
     """All that occurs as a member of something does: of what, and which."""
     return {
@@ -40,22 +48,12 @@ def claims(tree: ast.Module) -> Iterator[ast.AST]:
 
 @cache
 def asserted() -> set[tuple[str, str]]:
-    return {
-        member
-        for path in TESTS.rglob("test_*.py")
-        for claim in claims(ast.parse(path.read_text()))
-        for member in named(claim)
-    }
+    return {member for tree in trees(TESTS, "test_*.py") for claim in claims(tree) for member in named(claim)}
 
 
 @cache
 def used() -> set[tuple[str, str]]:
-    return {
-        member
-        for path in OPERATOR.rglob("*.py")
-        if path.name != "reasons.py"
-        for member in named(ast.parse(path.read_text()))
-    }
+    return {member for tree in trees(OPERATOR, "*.py") for member in named(tree)}
 
 
 @pytest.mark.parametrize("enum", [Reason, Phase])

@@ -6,7 +6,6 @@ end are what a command line meets.
 
 from __future__ import annotations
 
-import copy
 import json
 import ssl
 import sys
@@ -116,15 +115,15 @@ class ApiServer:
             key = (kind.plural, body["metadata"].get("namespace", ""), body["metadata"]["name"])
             before = self.objects.get(key)
             self.version += 1
-            stored = copy.deepcopy(body)
+            stored = _wire(body)
             stored["metadata"] = {"uid": "uid-1", **stored["metadata"], "resourceVersion": str(self.version)}
             self.objects[key] = stored
             self._events.append((self.version, "MODIFIED" if before else "ADDED", stored))
             self._changed.notify_all()
-            return copy.deepcopy(stored)
+            return _wire(stored)
 
     def of(self, name: str, namespace: str = "payments") -> Json:
-        return copy.deepcopy(self.objects[MODEL_DEPLOYMENT.plural, namespace, name])
+        return _wire(self.objects[MODEL_DEPLOYMENT.plural, namespace, name])
 
     def remove(self, name: str, namespace: str = "payments") -> None:
         with self._changed:
@@ -308,6 +307,12 @@ class _Handler(BaseHTTPRequestHandler):
                 if plural == kind.plural:
                     return plural, namespace, name[0] if name else ""
         return None
+
+
+def _wire(body: Json) -> Json:
+    """Of one's own, as it comes over the wire."""
+    read: Json = json.loads(json.dumps(body))
+    return read
 
 
 def _selected(body: Json, selector: str) -> bool:

@@ -1,14 +1,13 @@
 """The command line's process without its start: one waits with everything loaded, and becomes each command by a fork.
 
-What a process is to its user stays: its own memory, terminal or pipes, environment and exit. What was decided when the
-interpreter started stays too, such as the encoding of its output: for another one another is started.
+What a process is to its user stays: its own memory, terminal or pipes, environment and exit. What an interpreter
+makes of its environment when it starts is made here: what it reads and writes by, with the encoding that is asked for.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pty
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ MOST = 1 << 20
 
 # Where the tests run in the background of a shell, SIGINT is ignored, and that is inherited.
 WAITING = """
-import gc, json, os, signal, socket, sys
+import gc, io, json, os, signal, socket, sys
 gc.disable()
 from serin.cli.app import main
 import importlib.metadata, serin.cli.report.page, serin.cli.rehearse, serin.cluster.session, serin.serving.pods
@@ -46,6 +45,19 @@ for number, file in enumerate(files):
     os.dup2(file, number)
     os.close(file)
 arguments, environment = json.loads(request)
+
+
+def stream(number, how, encoding):
+    # As Python does it (Python/pylifecycle.c create_stdio).
+    binary = open(number, how + "b", closefd=False)
+    return io.TextIOWrapper(binary, encoding, newline=chr(10), line_buffering=binary.isatty())
+
+
+encoding = environment.get("PYTHONIOENCODING", "utf-8")
+sys.stdin, sys.stdout = stream(0, "r", encoding), stream(1, "w", encoding)
+sys.stderr = stream(2, "w", encoding)
+sys.stderr.reconfigure(errors="backslashreplace", line_buffering=True)
+sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
 os.environ.clear()
 os.environ.update(environment)
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,31 +67,26 @@ main()
 
 
 class Started:
-    """Such a process, for commands on a terminal, or for those with pipes."""
+    """Such a process."""
 
-    def __init__(self, *, terminal: bool = False, **environment: str) -> None:
+    def __init__(self) -> None:
         self._asks, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asks.settimeout(SECONDS)
-        # Its own output, to which it writes nothing: what it is decides how commands write.
-        self._beside, output = pty.openpty() if terminal else os.pipe()
         # Not the path of this process: pytest puts the folders of tests first, and a module there may be called like
         # one of the standard library.
         self._process = subprocess.Popen(
             [sys.executable, "-c", WAITING, str(asked.fileno())],
-            stdin=output if terminal else subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "PYTHONPATH": OPERATOR, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": OPERATOR},
             pass_fds=[asked.fileno()],
         )
         asked.close()
-        os.close(output)
 
     def end(self) -> None:
         """End it."""
         self._asks.close()
         self._process.wait(SECONDS)
-        os.close(self._beside)
 
     def begin(self, arguments: tuple[str, ...], files: tuple[int, int, int], environment: Mapping[str, str]) -> None:
         """Become a command with this input, output and standard error, which are then only the command's."""

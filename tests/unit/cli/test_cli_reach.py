@@ -36,7 +36,7 @@ def refused(serin: Run, *arguments: str) -> str:
 
 def test_no_cluster_is_known() -> None:
     told = refused(run)
-    assert told.startswith("error: no cluster is known: there is no kubeconfig at ~/.kube/config.")
+    assert told.startswith("error: no cluster is known: there is no kubeconfig at ~/.kube/config, or nothing in")
     assert "--kubeconfig or KUBECONFIG" in told
 
 
@@ -53,11 +53,31 @@ def test_an_unknown_context_is_answered_with_the_known_ones(serin: Run) -> None:
     assert "Its contexts are: here, nowhere; choose one with --context" in told
 
 
-@pytest.mark.parametrize("content", ["{", "", "[]", "clusters: 7", '{"current-context": "x"}', "\udcff"])
-def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "cannot be read: while parsing"),
+        ("\udcff", "cannot be read: "),
+        ("", "or nothing in it"),
+        ("# nothing\n---\n", "or nothing in it"),
+        ("[]", "holds something else"),
+        ("clusters: 7", "must be a list of entries with a name"),
+        ("users: [{user: {token: secret}}]", "must be a list of entries with a name"),
+        ("contexts: [secret]", "must be a list of entries with a name"),
+        ('{"current-context": "x"}', "does not say how to reach its current context"),
+        (
+            "{contexts: [{name: x, context: {cluster: c}}], clusters: [{name: c, cluster: {}}], current-context: x}",
+            "cluster c in the kubeconfig",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str, told: str) -> None:
     file = tmp_path / "broken"
     file.write_bytes(content.encode(errors="surrogateescape"))
-    assert str(file) in refused(run, "status", "fraud", "--kubeconfig", str(file))
+    error = refused(run, "status", "fraud", "--kubeconfig", str(file))
+    assert str(file) in error
+    assert told in error
+    assert "secret" not in error
 
 
 def test_kinds_that_are_not_installed(api: ApiServer, serin: Run) -> None:

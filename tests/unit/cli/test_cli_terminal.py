@@ -14,6 +14,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,22 +36,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv[0] = "serin"
 main()
 """
-STARTED: dict[str, Started] = {}
-"""By how they write: on a terminal, or into a pipe with an encoding."""
 
 
-def started(output: str) -> Started:
-    """For all tests of this module that need it."""
-    if output not in STARTED:
-        STARTED[output] = Started(terminal=True) if output == "terminal" else Started(PYTHONIOENCODING=output)
-    return STARTED[output]
+@cache
+def started() -> Started:
+    """For all tests of this module."""
+    return Started()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _ended() -> Iterator[None]:
     yield
-    while STARTED:
-        STARTED.popitem()[1].end()
+    if started.cache_info().currsize:
+        started().end()
+        started.cache_clear()
 
 
 def everything(file: int) -> bytes:
@@ -76,7 +75,7 @@ def on_a_terminal(
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, **environment}
     if command is None:
-        serin = started("terminal")
+        serin = started()
         serin.begin(arguments, (theirs, theirs, theirs), variables)
         got = everything(ours)
         code = serin.ended()
@@ -104,7 +103,7 @@ def in_a_pipe(kubeconfig: Path, *arguments: str, encoding: str) -> subprocess.Co
     """The same to its end, with an output of this encoding."""
     (out, theirs), (err, its) = os.pipe(), os.pipe()
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, "PYTHONIOENCODING": encoding}
-    serin = started(encoding)
+    serin = started()
     serin.begin(arguments, (os.open(os.devnull, os.O_RDONLY), theirs, its), variables)
     got = everything(out), everything(err)
     return subprocess.CompletedProcess(arguments, serin.ended(), *got)
@@ -255,7 +254,7 @@ def into(output: int, kubeconfig: Path, line: str) -> tuple[int, str]:
     """Exit code and standard error of a command with this output."""
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR}
     err, theirs = os.pipe()
-    serin = started("utf-8")
+    serin = started()
     serin.begin(tuple(line.split()), (os.open(os.devnull, os.O_RDONLY), output, theirs), variables)
     got = everything(err).decode()
     return serin.ended(), got

@@ -44,6 +44,12 @@ class Asked:
         return web.json_response({})
 
 
+@pytest.fixture(autouse=True)
+def _nobodys_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients without a certificate authority of their own read the machine's, which takes longer than a test."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+
+
 @pytest.fixture
 def asked() -> Asked:
     return Asked()
