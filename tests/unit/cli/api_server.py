@@ -57,7 +57,7 @@ class ApiServer:
     """Answers queries, whichever way they come: straight, or by a Service's proxy."""
     certificate: Path | None = None
     """A certificate and its key, where it shall speak TLS."""
-    watch_seconds: float = 0.3
+    watch_seconds: float = 0.1
     version: int = 100
 
     def __post_init__(self) -> None:
