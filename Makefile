@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-PYTHON ?= python3
+# The distribution's own where it can make environments, as in the operator's image; otherwise the first in the PATH.
+SUITS := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(or $(shell for one in /usr/bin/python3 python3; do $$one -c "$(SUITS)" 2>/dev/null && echo $$one && break; done),python3)
 VENV := .venv
 RUN := PYTHONPATH=operator $(VENV)/bin/python
 PYTEST := $(VENV)/bin/python -m pytest

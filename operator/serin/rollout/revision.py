@@ -107,6 +107,8 @@ def template_for(spec: ModelDeploymentSpec, resolved: Resolved, platform: Platfo
 
 def _too_large(serving: Serving) -> Problem | None:
     """What makes the pods, where a status with three of it could not be written."""
+    if not (serving.env or serving.overrides or serving.resources):
+        return None
     made = serving.model_dump(mode="json", by_alias=True, include=_POD_FIELDS, exclude_none=True)
     text = json.dumps(made, ensure_ascii=False, separators=(",", ":"))
     # As the API server stores it: Go writes these as \u003c and the like.
