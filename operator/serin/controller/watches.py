@@ -44,8 +44,10 @@ WELL_SECONDS = 60.0
 # How often it is asked for kinds that are not there.
 APPEARS_SECONDS = 5.0
 # What an API server, or a proxy before it, may answer: a line that ends within, too (ValueError, of which there is also
-# one for a Retry-After that is a date), or what is nested too deep. Anything else is a bug, and ends the process.
-BROKEN = (APIError, WatchingError, kopf.LoginError, aiohttp.ClientError, OSError, ValueError, RecursionError)
+# one for a Retry-After that is a date), what is nested too deep, or JSON of any other form, in which kopf looks for what
+# is not there. Anything else is a bug, and ends the process.
+NO_EVENT = (ValueError, RecursionError, KeyError, TypeError, AttributeError)
+BROKEN = (APIError, WatchingError, kopf.LoginError, aiohttp.ClientError, OSError, *NO_EVENT)
 RETRIES = (1.0, 1.0, 2.0, 3.0, 5.0)
 OK = 200
 # How the names of kopf's tasks begin of which each watches one kind (orchestration.py spawn_missing_watchers).
