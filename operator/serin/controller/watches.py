@@ -44,7 +44,7 @@ WELL_SECONDS = 60.0
 # How often it is asked for kinds that are not there.
 APPEARS_SECONDS = 5.0
 # What an API server, or a proxy before it, may answer: a line that ends within, too (ValueError, of which there is also
-# one for a Retry-After that is a date), what is nested too deep, or JSON of any other form, in which kopf looks for what
+# one for a Retry-After that is a date), what is nested too deep, or JSON of another form, in which kopf looks for what
 # is not there. Anything else is a bug, and ends the process.
 NO_EVENT = (ValueError, RecursionError, KeyError, TypeError, AttributeError)
 BROKEN = (APIError, WatchingError, kopf.LoginError, aiohttp.ClientError, OSError, *NO_EVENT)
