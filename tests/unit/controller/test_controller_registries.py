@@ -85,7 +85,7 @@ class Stage:
             MODEL_REGISTRY,
             {
                 "metadata": {"name": "default", "namespace": namespace},
-                "spec": {"url": self.mlflow.url, "pollInterval": "100ms", **spec},
+                "spec": {"url": self.mlflow.url, "pollInterval": "50ms", **spec},
                 "status": {"observedGeneration": -1},
             },
         )
