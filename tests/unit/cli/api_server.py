@@ -28,6 +28,7 @@ from serin.api.kinds import POD
 from serin.api.kinds import ROLLOUT_POLICY
 from serin.api.kinds import Kind
 from serin.serving.compare import merge
+from tests.unit.wire import over_the_wire
 
 Json = dict[str, Any]
 KINDS = (MODEL_DEPLOYMENT, POD, NAMESPACE, EVENT, CONFIG_MAP, ROLLOUT_POLICY)
@@ -115,15 +116,15 @@ class ApiServer:
             key = (kind.plural, body["metadata"].get("namespace", ""), body["metadata"]["name"])
             before = self.objects.get(key)
             self.version += 1
-            stored = _wire(body)
+            stored = over_the_wire(body)
             stored["metadata"] = {"uid": "uid-1", **stored["metadata"], "resourceVersion": str(self.version)}
             self.objects[key] = stored
             self._events.append((self.version, "MODIFIED" if before else "ADDED", stored))
             self._changed.notify_all()
-            return _wire(stored)
+            return over_the_wire(stored)
 
     def of(self, name: str, namespace: str = "payments") -> Json:
-        return _wire(self.objects[MODEL_DEPLOYMENT.plural, namespace, name])
+        return over_the_wire(self.objects[MODEL_DEPLOYMENT.plural, namespace, name])
 
     def remove(self, name: str, namespace: str = "payments") -> None:
         with self._changed:
@@ -307,12 +308,6 @@ class _Handler(BaseHTTPRequestHandler):
                 if plural == kind.plural:
                     return plural, namespace, name[0] if name else ""
         return None
-
-
-def _wire(body: Json) -> Json:
-    """Of one's own, as it comes over the wire."""
-    read: Json = json.loads(json.dumps(body))
-    return read
 
 
 def _selected(body: Json, selector: str) -> bool:

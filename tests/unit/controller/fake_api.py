@@ -6,7 +6,6 @@ answered at all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from dataclasses import field
@@ -21,6 +20,7 @@ from serin.api.kinds import Kind
 from serin.cluster.client import Client
 from serin.errors import ClusterError
 from serin.serving.compare import merge
+from tests.unit.wire import over_the_wire
 
 Json = dict[str, Any]
 
@@ -56,7 +56,7 @@ class FakeApi:
         changed = before is None or before.get("spec") != body.get("spec")
         generation = (before["metadata"]["generation"] if before is not None else 0) + changed
         uid = before["metadata"]["uid"] if before is not None else f"uid-{self.version}"
-        stored = _wire(body)
+        stored = over_the_wire(body)
         stored["metadata"] = {
             "uid": uid,
             **stored["metadata"],
@@ -64,7 +64,7 @@ class FakeApi:
             "generation": generation,
         }
         self.objects[key] = stored
-        return _wire(stored)
+        return over_the_wire(stored)
 
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Somebody else deletes this object."""
@@ -79,7 +79,7 @@ class FakeApi:
         self.reads.append(f"get {kind.kind} {name}")
         self._fault("get", kind)
         found = self.objects.get((kind.kind, namespace or "", name))
-        return None if found is None else _wire(found)
+        return None if found is None else over_the_wire(found)
 
     async def pages(self, kind: Kind, *, namespace: str | None = None, selector: str = "") -> AsyncIterator[list[Json]]:
         self.reads.append(f"list {kind.kind}")
@@ -98,7 +98,7 @@ class FakeApi:
                 or (not equals and label in body["metadata"].get("labels", {}))
             ]
         for body in found:
-            yield [_wire(body)]
+            yield [over_the_wire(body)]
 
     async def create(self, kind: Kind, namespace: str, body: Json) -> Json:
         name = body["metadata"]["name"]
@@ -114,7 +114,7 @@ class FakeApi:
         lost = self._write("patch", kind, name)
         body = self._expect(kind, namespace, name, version)
         after = merge(body, patch)
-        return self._answer(_wire(body) if after == body else self.put(kind, after), lost)
+        return self._answer(over_the_wire(body) if after == body else self.put(kind, after), lost)
 
     async def apply_status(self, kind: Kind, namespace: str, name: str, status: Json, *, version: str) -> Json:
         lost = self._write("status", kind, name)
@@ -168,12 +168,6 @@ class FakeApi:
         if body["metadata"]["resourceVersion"] != version:
             raise ClusterError(409, "the object has been modified")
         return body
-
-
-def _wire(body: Json) -> Json:
-    """Of one's own, as it comes over the wire."""
-    read: Json = json.loads(json.dumps(body))
-    return read
 
 
 def kserve_controls(api: FakeApi) -> None:
