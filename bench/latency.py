@@ -166,9 +166,22 @@ def _shown(registry: Registry, made: list[tuple[str, int]]) -> list[tuple[str, f
 
 
 def _until_created(begun: list[tuple[str, float]], answered: Iterable[Answered], namespace: str) -> list[float]:
-    """Seconds from each beginning to the first InferenceService of that object after it."""
+    """Seconds from each beginning to its InferenceService: an object's first change is followed by its first creation.
+
+    Paired by order, not by time: an answer to a change that lost its turn on a busy machine is written after the
+    creation that the change led to, and what there is between them is below zero.
+    """
+    begins: dict[str, list[float]] = defaultdict(list)
     created: dict[str, list[float]] = defaultdict(list)
+    for name, at in begun:
+        begins[name].append(at)
     for one in answered:
         if _creates(one) and one.namespace == namespace:
             created[one.name.rsplit("-", 2)[0]].append(one.at)
-    return [min(at for at in created[name] if at > began) - began for name, began in begun]
+    for name in begins.keys() | created.keys():
+        if len(begins[name]) != len(created[name]):
+            raise ValueError(
+                f"{namespace}/{name}: {len(begins[name])} changes at {begins[name]}, "
+                f"but {len(created[name])} InferenceServices at {created[name]}"
+            )
+    return [end - began for name in begins for began, end in zip(begins[name], created[name], strict=True)]
