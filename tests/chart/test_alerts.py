@@ -33,6 +33,7 @@ HEALTHY = {
     f'serin_modeldeployment_condition{{{WHOSE},condition="Available",status="True",reason="Serving",{OPERATOR}}}': (
         f"1x{LENGTH}"
     ),
+    f"serin_modeldeployment_candidate_weight{{{WHOSE},{OPERATOR}}}": f"0x{LENGTH}",
     f'up{{{PODS},instance="10.0.0.2:8082",job="pods"}}': f"1x{LENGTH}",
     f'workqueue_depth{{name="modeldeployment",{OPERATOR}}}': f"0x{LENGTH}",
     f"process_start_time_seconds{{{OPERATOR}}}": f"1700000000x{LENGTH}",
@@ -44,6 +45,7 @@ HEALTHY = {
     f'serin_prometheus_requests_total{{result="success",{OPERATOR}}}': f"0+6x{LENGTH}",
     f'serin_prometheus_requests_total{{result="error",{OPERATOR}}}': f"0x{LENGTH}",
 }
+CANDIDATE_WEIGHT = f"serin_modeldeployment_candidate_weight{{{WHOSE},{OPERATOR}}}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,25 @@ CASES = {
         silent=0,
         fires=2,
         labels=FRAUD,
+    ),
+    "the version in use is down, and a candidate answers its own part": Case(
+        "SerinStableUnavailable",
+        {
+            condition("Available", "True", "Serving"): "_",
+            condition("Available", "True", "StableUnavailable"): "1x60",
+            CANDIDATE_WEIGHT: "10x60",
+        },
+        silent=0,
+        fires=2,
+        labels=FRAUD,
+    ),
+    "the version in use is down, and nobody misses it": Case(
+        None,
+        {
+            condition("Available", "True", "Serving"): "_",
+            condition("Available", "True", "StableUnavailable"): "1x60",
+            CANDIDATE_WEIGHT: "100x60",
+        },
     ),
     "the first revision is on its way": Case(
         None,

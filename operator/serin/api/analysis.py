@@ -198,7 +198,10 @@ class Analysis(SpecModel):
         default=200,
         ge=1,
         le=1_000_000_000,
-        description="Requests to the candidate in a step before the step can pass.",
+        description=(
+            "Requests in a step before the step can pass: to the candidate and, where a check compares them, to the "
+            "stable revision. Queries count none."
+        ),
     )
     checks: tuple[Check, ...] = Field(
         default=(),

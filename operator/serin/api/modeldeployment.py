@@ -238,8 +238,8 @@ class Serving(SpecModel):
     runtime: ObjectName | None = Field(
         default=None,
         description=(
-            "ServingRuntime or ClusterServingRuntime. By default the first of the operator's settings that serves "
-            "one of the model's flavors by the protocol."
+            "ServingRuntime or ClusterServingRuntime, by the name that it has in the operator's settings. By default "
+            "the first one there that serves one of the model's flavors by the protocol."
         ),
     )
     protocol: Protocol = Field(default=Protocol.V2, description="Inference protocol that clients speak.")

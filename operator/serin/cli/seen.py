@@ -131,10 +131,15 @@ class Seen:
         return self.spec.get("suspend") is True
 
     @property
-    def serves_nobody(self) -> bool:
-        """Whether what was in use is not served any more. A first version that is not there yet takes nothing away."""
-        available = self.conditions.get("Available")
-        return self.stable is not None and available is not None and available.status == "False"
+    def fails_requests(self) -> bool:
+        """Whether requests fail for want of a ready replica: not those to a first version that is not there yet."""
+        available, stable = self.conditions.get("Available"), self.stable
+        if available is None or stable is None:
+            return False
+        # A candidate may answer its own share meanwhile, or all of it.
+        parts = [one for one in self.traffic if text(one.get("revision")) == stable.revision]
+        down = available.reason == "StableUnavailable" and any(whole(one.get("weight")) > 0 for one in parts)
+        return available.status == "False" or down
 
     @property
     def verdict(self) -> str:

@@ -86,7 +86,7 @@ def status(
 
 def code_of(seen: Seen) -> Exit:
     """Stalled where somebody has to do something before the declared version serves, or any does."""
-    failed = seen.current and (seen.phase == "Failed" or seen.serves_nobody)
+    failed = seen.current and (seen.phase == "Failed" or seen.fails_requests)
     return Exit.STALLED if failed or seen.verdict == "Failed" or seen.phase == "Suspended" else Exit.FINE
 
 

@@ -99,7 +99,7 @@ FAMILIES: tuple[tuple[str, str, tuple[str, ...], Callable[[_Told], Rows]], ...] 
     ("serin_modeldeployment_phase", "1 for the phase it is in.", (*LABELS, "phase"), _phase),
     (
         "serin_modeldeployment_candidate_weight",
-        "Percent of the requests that the candidate gets.",
+        "Percent of the requests by the step that the candidate is in.",
         LABELS,
         _weight,
     ),

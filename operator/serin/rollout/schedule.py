@@ -48,6 +48,17 @@ def answer_due(observed: Observed, now: datetime) -> datetime:
     return next(told, now) + ANSWER
 
 
+def refusal_stands(observed: Observed, now: datetime) -> datetime | None:
+    """When a gateway that refuses the route is taken at its word; None where none does.
+
+    A gateway may refuse for a moment: until it has seen the Service that the route names, say.
+    """
+    route = observed.serving.route
+    if route.refusal is None:
+        return None
+    return route.since + ANSWER if route.since is not None else answer_due(observed, now)
+
+
 def _moments(
     memory: Memory, observed: Observed, spec: ModelDeploymentSpec, move: Move | None, now: datetime
 ) -> Iterator[datetime]:
@@ -55,6 +66,9 @@ def _moments(
         yield now + LOOK_AGAIN
     if observed.serving.route.pending:
         yield answer_due(observed, now)
+    refused = refusal_stands(observed, now)
+    if refused is not None:
+        yield refused
     rollout = memory.rollout
     if rollout is not None:
         yield from (moment for moment in (rollout.next_at, rollout.deadline_at) if moment is not None)

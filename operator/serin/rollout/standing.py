@@ -33,6 +33,7 @@ from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
 from serin.rollout.plan import attached
 from serin.rollout.schedule import answer_due
+from serin.rollout.schedule import refusal_stands
 from serin.rollout.schedule import startup_deadline
 from serin.rollout.steps import gateway_answer
 
@@ -71,6 +72,23 @@ def standing_of(
     obstacle = observed.obstacles[0] if observed.obstacles else observed.surplus
     if obstacle is not None:
         return _problem(obstacle, memory, observed)
+    standing = _under_way(memory, observed, spec, goal, now, waiting)
+    stands = refusal_stands(observed, now)
+    if stands is None or now < stands or standing.stalled:
+        return standing
+    refusal = str(observed.serving.route.refusal)
+    told = "" if refusal in standing.message else f"; the gateway refuses the route: {refusal}"
+    return replace(standing, reason=Reason.ROUTE_REFUSED, message=f"{standing.message}{told}", stalled=True)
+
+
+def _under_way(
+    memory: Memory,
+    observed: Observed,
+    spec: ModelDeploymentSpec | None,
+    goal: Revision,
+    now: datetime,
+    waiting: str,
+) -> Standing:
     if spec is not None and memory.candidate is not None and memory.rollout is not None:
         rolling = _rolling(memory, memory.candidate, memory.rollout, observed, spec, now, waiting)
         after = _after(memory, memory.rollout, goal)

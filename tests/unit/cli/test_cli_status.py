@@ -11,6 +11,7 @@ from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.api_server import Json
 from tests.unit.cli.conftest import Run
 from tests.unit.rollout.scene import healthy
+from tests.unit.rollout.scene import rolling
 
 SCREEN = """\
 fraud in payments                                                    Progressing
@@ -45,6 +46,13 @@ resume Done 22:05:00Z (7m30s ago) by jane: goes on
 
 
 NOBODY = objects.condition("Available", "False", "StableUnavailable", "no revision with traffic has a ready replica")
+DOWN = objects.condition("Available", "True", "StableUnavailable", "v13 10 %; no replica of the stable v12 is ready")
+
+
+def traffic(weight: int) -> list[Json]:
+    """The candidate's share in percent, and the rest of it."""
+    shares = [(objects.STABLE, "v12", 100 - weight), (objects.CANDIDATE, "v13", weight)]
+    return [{"revision": name, "version": version, "weight": part} for name, version, part in shares]
 
 
 def lines(text: str) -> list[str]:
@@ -89,6 +97,8 @@ def test_texts_of_others_are_taken_as_texts(api: ApiServer, serin: Run) -> None:
         # Nobody is served, whatever is under way; a first version takes nothing from anybody.
         ({"phase": "Progressing", "conditions": [NOBODY]}, 4),
         ({"phase": "Deploying", "conditions": [NOBODY], "stable": None}, 0),
+        ({"phase": "Progressing", "conditions": [DOWN], "traffic": traffic(10)}, 4),
+        ({"phase": "Baking", "conditions": [DOWN], "traffic": traffic(100)}, 0),
     ],
 )
 def test_the_exit_code_tells_whether_somebody_has_to_act(api: ApiServer, serin: Run, status: Json, code: int) -> None:
@@ -107,6 +117,19 @@ def test_whoever_serves_nobody_is_told_by_the_exit_code(api: ApiServer, serin: R
     assert scene.status.phase is Phase.FAILED
     api.put(objects.of(scene))
     assert serin("status", "fraud").exit_code == 4
+
+
+def test_the_part_of_a_version_in_use_that_is_down_is_told_by_the_exit_code(api: ApiServer, serin: Run) -> None:
+    scene = rolling({10: "1h"})
+    scene.run(60)
+    scene.become_ready = False
+    scene.ready(scene.stable, 0).settle()
+    assert (scene.status.phase, scene.weight) == (Phase.PROGRESSING, 10)
+    api.put(objects.of(scene))
+    assert serin("status", "fraud").exit_code == 4
+    scene.ready(scene.stable, 1).settle()
+    api.put(objects.of(scene))
+    assert serin("status", "fraud").exit_code == 0
 
 
 def test_json_is_the_status_with_a_name(api: ApiServer, serin: Run) -> None:

@@ -12,6 +12,7 @@ from serin.api.status import Phase
 from serin.rollout.decision import Decision
 from serin.rollout.observed import Problem
 from serin.rollout.observed import Route
+from serin.rollout.orders import Verb
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import resolved
@@ -142,6 +143,49 @@ def test_a_refused_route_is_told_in_the_gateways_words() -> None:
     assert "NotAllowedByListeners" in scene.status.message
     assert scene.condition(ConditionType.TRAFFIC_ROUTED) == ("False", Reason.ROUTE_REFUSED)
     assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+
+
+WORDS = "gateway gateways/public: NotAllowedByListeners: no"
+
+
+def stands(scene: Scene) -> tuple[str, object, bool]:
+    """What machines wait by, and whether the gateway's own words are told."""
+    return scene.kstatus, scene.condition(ConditionType.STALLED), WORDS in scene.status.message
+
+
+def test_a_refusal_that_stands_for_a_minute_needs_somebody() -> None:
+    scene = rolling({10: "5m"})
+    scene.accepts = False
+    scene.run(20)
+    scene.route = replace(scene.route, refusal=WORDS, since=scene.now)
+    scene.told.clear()
+    scene.run(59)
+    assert (stands(scene), scene.told) == (("InProgress", None, True), [])
+    scene.run(1)
+    refused = ("True", Reason.ROUTE_REFUSED)
+    assert (stands(scene), scene.told) == (("Failed", refused, True), [Reason.ROUTE_REFUSED])
+    assert scene.condition(ConditionType.READY) == ("False", Reason.ROUTE_REFUSED)
+    scene.run(3600)
+    assert (stands(scene), scene.told) == (("Failed", refused, True), [Reason.ROUTE_REFUSED]), "once"
+    scene.accepts = True
+    scene.accept().settle()
+    assert (stands(scene), scene.weight) == (("InProgress", None, False), 10)
+
+
+@pytest.mark.parametrize("since", [True, False])
+def test_a_route_that_is_refused_later_needs_somebody_whatever_else_is_waited_for(since: bool) -> None:
+    """Somebody took the listener away, in a pause: the gateway's answer comes first."""
+    scene = rolling({10: "5m"})
+    scene.run(60)
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    assert stands(scene)[:2] == ("InProgress", None)
+    scene.accepts = False
+    scene.route = replace(scene.route, accepted=False, refusal=WORDS, since=scene.now if since else None)
+    scene.settle()
+    assert stands(scene)[:2] == ("InProgress", None)
+    scene.run(61)
+    assert stands(scene) == ("Failed", ("True", Reason.ROUTE_REFUSED), True)
+    assert scene.status.phase is Phase.PAUSED
 
 
 @pytest.mark.parametrize(
