@@ -12,6 +12,7 @@ import aiohttp
 
 from serin.analysis.queries import Series
 from serin.errors import MetricsError
+from serin.metrics import UNREADABLE
 
 TIMEOUT_SECONDS = 5.0
 LARGEST_ANSWER = 1_000_000
@@ -80,7 +81,7 @@ def _result(status: int, body: bytes) -> dict[str, Any]:
             data: dict[str, Any] = answer["data"]
             return data
         words = f"{answer.get('errorType', 'error')}: {answer.get('error', '')}"[:SHOWN]
-    except (ValueError, LookupError, TypeError) as error:
+    except UNREADABLE as error:
         name = HTTPStatus(status).phrase if status in set(HTTPStatus) else "unknown"
         raise MetricsError(f"Prometheus answered HTTP {status} ({name}), which is no answer to a query") from error
     raise MetricsError(f"Prometheus refused the query: {words}")
@@ -95,5 +96,5 @@ def _series(data: dict[str, Any]) -> Iterator[Series]:
                 yield Series(dict(element["metric"]), float(element["value"][1]))
         else:
             raise MetricsError(f"the query gives a {data['resultType']}: it must give one number")
-    except (ValueError, LookupError, TypeError) as error:
+    except UNREADABLE as error:
         raise MetricsError("Prometheus gave an answer that cannot be read") from error

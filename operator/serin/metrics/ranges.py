@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from serin.errors import MetricsError
+from serin.metrics import UNREADABLE
 
 Get = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
 """Answers a path and a query with a status and a body. Raises MetricsError where nothing answers."""
@@ -84,7 +85,7 @@ def _result(status: int, body: bytes) -> list[Any]:
             result: list[Any] = data["result"]
             return result
         words = f"{answer.get('errorType', 'error')}: {answer.get('error', '')}"[:SHOWN]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise MetricsError(f"HTTP {status} came back, which is no answer of Prometheus") from error
     raise MetricsError(f"Prometheus refused the query: {words}")
 
@@ -94,5 +95,5 @@ def _series(result: list[Any]) -> Iterator[Ranged]:
         for element in result:
             points = ((datetime.fromtimestamp(float(at), UTC), float(value)) for at, value in element["values"])
             yield Ranged(dict(element["metric"]), tuple(one for one in points if math.isfinite(one[1])))
-    except (ValueError, LookupError, TypeError, OverflowError, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise MetricsError("Prometheus gave an answer that cannot be read") from error

@@ -59,6 +59,8 @@ def test_what_is_asked() -> None:
         (422, {"status": "error", "errorType": "execution", "error": "too many samples"}, "execution: too many"),
         (502, b"<html>bad gateway</html>", "HTTP 502 came back, which is no answer of Prometheus"),
         (200, [], "which is no answer of Prometheus"),
+        (200, b"[" * 100_000, "which is no answer of Prometheus"),
+        (200, success([{"metric": {}, "values": [[1, int("9" * 400)]]}]), "an answer that cannot be read"),
         (200, success([], "vector"), "the query gives a vector in place of series"),
         (200, success([{"metric": {}, "values": [["soon", "1"]]}]), "an answer that cannot be read"),
         (200, success(None), "an answer that cannot be read"),
