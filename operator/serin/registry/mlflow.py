@@ -24,19 +24,26 @@ from serin.registry.mlmodel import SIZE_LIMIT
 from serin.registry.mlmodel import MlModel
 from serin.registry.mlmodel import read_mlmodel
 from serin.registry.refusals import Answer
+from serin.registry.refusals import error_code
 from serin.registry.refusals import failure
+from serin.registry.refusals import is_host_check
 from serin.registry.refusals import is_missing
 from serin.registry.refusals import refusal
 from serin.registry.refusals import shorten
+from serin.registry.wire import TooLongError
 from serin.registry.wire import Wire
 
 PAGE = 1000
 """Models in one page of a search; MLflow's maximum."""
+SMALL_PAGE = 100
+"""Where a page of them is too long to be read: each comes with its latest versions, and all of their tags."""
 PAGES = 1000
 """Pages of one listing: a million models. A server that goes on would be asked for ever, and no poll would fail."""
 FILTER_LIMIT = 3000
 """Bytes of a filter, URL-encoded: gunicorn takes 4,094 bytes of request line, nginx and most proxies 8 KiB."""
 _VERSION = re.compile(r"\d+\.\d+[\w.+-]{0,40}")
+
+_PAGE_OF_THE_WEB = re.compile(rb"\s*<(!doctype\s+)?html", re.IGNORECASE)
 
 Listing = Mapping[str, Mapping[str, int]]
 
@@ -48,6 +55,7 @@ class MlflowRegistry:
         self._config = config
         self._wire = Wire(config)
         self._filter_refused = False
+        self._page = PAGE
 
     @property
     def host(self) -> str:
@@ -62,7 +70,7 @@ class MlflowRegistry:
             raise refusal(self._config, answer)
         if not _VERSION.fullmatch(text):
             raise self._fail(Reason.REGISTRY_UNAVAILABLE, "does not tell its version under /version: check url.")
-        self._filter_refused = False
+        self._filter_refused, self._page = False, PAGE
         return text
 
     async def version(self, name: str, version: int) -> VersionFacts:
@@ -104,12 +112,13 @@ class MlflowRegistry:
             return MappingProxyType({})
         only = None if self._filter_refused else _filter(wanted)
         if only is not None:
-            answer = await self._search(PAGE, only)
-            if answer.status not in (400, 414, 431):
+            answer = await self._models(only)
+            if not _may_be_the_filter(answer):
                 return await self._collect(wanted, answer, only)
-            # MLflow before 3.17 knows no IN; some proxies take shorter lines only.
-            self._filter_refused = True
-        return await self._collect(wanted, await self._search(PAGE), None)
+            everything = await self._models()
+            self._filter_refused = everything.status == 200
+            return await self._collect(wanted, everything, None)
+        return await self._collect(wanted, await self._models(), None)
 
     async def missing(self, name: str) -> RegistryError:
         """Why a name is in no listing: there is no such model, or it is a prompt, which a search hides."""
@@ -129,6 +138,16 @@ class MlflowRegistry:
     def close(self) -> None:
         """Frees threads and files; requests after it are refused."""
         self._wire.close()
+
+    async def _models(self, only: str | None = None, token: str = "") -> Answer:
+        """A page as long as can be read."""
+        try:
+            return await self._search(self._page, only, token)
+        except TooLongError:
+            if self._page == SMALL_PAGE:
+                raise
+            self._page = SMALL_PAGE
+            return await self._search(SMALL_PAGE, only, token)
 
     async def _search(self, size: int, only: str | None = None, token: str = "") -> Answer:
         params: dict[str, str | int] = {"max_results": size}
@@ -153,21 +172,28 @@ class MlflowRegistry:
             if token in tokens:
                 break
             tokens.add(token)
-            answer = await self._search(PAGE, only, token)
+            answer = await self._models(only, token)
         raise self._fail(Reason.REGISTRY_UNAVAILABLE, "goes on with the pages of its listing without an end.")
 
     async def _mlmodel(self, location: Location, name: str, version: int) -> MlModel:
         answer = await self._wire.get(location.path, location.params, limit=SIZE_LIMIT)
         what = f"MLmodel file of {_of(name, version)}"
-        if answer.status == 404:
+        if is_missing(answer):
             hint = "its artifacts are gone: log and register the model again."
             raise self._fail(Reason.ARTIFACT_NOT_FOUND, f"has no {what}: {hint}")
+        if answer.status == 404:
+            # Before 3.12 a server with --static-prefix has its API without the prefix and its artifacts behind it.
+            hint = "check url and what stands before the server, and that one before 3.12 has no --static-prefix"
+            raise self._fail(Reason.REGISTRY_UNAVAILABLE, f"does not give the {what} under this url (404): {hint}.")
         if answer.status == 500:
             # What MLflow answers when its own access to the artifact store fails.
             hint = "check that the server itself can reach that artifact store"
             raise self._fail(Reason.REGISTRY_UNAVAILABLE, f"cannot read the {what} (500): {hint}.")
         if answer.status != 200:
             raise refusal(self._config, answer)
+        if _PAGE_OF_THE_WEB.match(answer.body):
+            hint = "something before the server asks for a login, say: let the operator through"
+            raise self._fail(Reason.REGISTRY_UNAVAILABLE, f"gives a web page in place of the {what}: {hint}.")
         try:
             return await self._wire.work(read_mlmodel, answer.body)
         except ValueError as error:
@@ -194,6 +220,14 @@ class MlflowRegistry:
 
     def _fail(self, reason: Reason, what: str, *, transient: bool = False) -> RegistryError:
         return failure(self._config, reason, what, transient=transient or reason == Reason.REGISTRY_UNAVAILABLE)
+
+
+def _may_be_the_filter(answer: Answer) -> bool:
+    """Whether the same question without a filter may be answered."""
+    # MLflow before 3.17 knows no IN; some proxies take shorter lines only, and some firewalls take it for an injection
+    # of SQL. What MLflow itself forbids it forbids either way.
+    own = error_code(answer) or is_host_check(answer)
+    return answer.status in (400, 414, 431) or (answer.status in (403, 406) and not own)
 
 
 def _of(name: str, version: int) -> str:

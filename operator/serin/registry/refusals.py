@@ -47,6 +47,12 @@ def is_missing(answer: Answer) -> bool:
     return answer.status == 404 and error_code(answer) == "RESOURCE_DOES_NOT_EXIST"
 
 
+def is_host_check(answer: Answer) -> bool:
+    """Whether it is the check of MLflow 3.5 and later, text and not JSON; its list is exact, port included
+    (mlflow#22095)."""
+    return answer.status == 403 and b"Invalid Host header" in answer.body
+
+
 def refusal(config: RegistryConfig, answer: Answer) -> RegistryError:
     """The error for a status that no caller expects."""
     status = answer.status
@@ -82,8 +88,7 @@ def shorten(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def _forbidden(config: RegistryConfig, answer: Answer) -> RegistryError:
-    # The check of MLflow 3.5 and later, text and not JSON; its list is exact, port included (mlflow#22095).
-    if b"Invalid Host header" in answer.body:
+    if is_host_check(answer):
         what = f'does not know this host name (403): start it with --allowed-hosts "{config.host}" among the others.'
     elif config.credentials is None:
         what = "refuses requests without a login (403): set auth.secretName."

@@ -23,6 +23,7 @@ from mlflow.utils.rest_utils import MlflowHostCreds
 from mlflow.utils.rest_utils import http_request
 
 from serin.api.reasons import Reason
+from serin.errors import RegistryError
 from serin.registry.config import RegistryConfig
 from serin.registry.refusals import Answer
 from serin.registry.refusals import UnreachableError
@@ -35,6 +36,10 @@ CONNECT_TIMEOUT = 5.0
 CHUNK = 1 << 16
 BODY_LIMIT = 16 << 20
 """Bytes of a JSON answer. A full page of 1,000 models is about 1 MB; descriptions may be long."""
+
+
+class TooLongError(RegistryError):
+    """The answer is longer than what is read of one."""
 
 
 class Wire:
@@ -91,6 +96,9 @@ class Wire:
                 return Answer(response.status_code, body, response.headers.get("Location", ""))
         except (MlflowException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unreachable(_words(error, self._config.timeout)) from None
+        except ValueError:
+            # requests reads where a redirect leads also where it is not to follow it.
+            raise self._unreachable("gave an answer that cannot be read: a redirect to what is no URL, say") from None
 
     def _send_again_if_stale(self, path: str, params: dict[str, str | int]) -> requests.Response:
         """Servers close idle connections, uvicorn after 5 s: a request on one that just died is sent once more."""
@@ -128,7 +136,8 @@ class Wire:
             body += chunk
             if len(body) > limit:
                 what = f"answered with more than {limit >> 10} KiB, which is refused."
-                raise failure(self._config, Reason.REGISTRY_UNAVAILABLE, what)
+                told = failure(self._config, Reason.REGISTRY_UNAVAILABLE, what)
+                raise TooLongError(told.reason, told.message, transient=told.transient)
             if time.monotonic() > deadline:
                 raise TimeoutError
         return bytes(body)

@@ -103,7 +103,7 @@ async def test_a_name_in_another_case_is_not_the_model(server: FakeMlflow, regis
         (f"flavors: {{sklearn: {{}}}}\na: [{'a,' * 500_000}]", "not plain YAML"),
         ("flavors: !!python/object/apply:os.system ['true']", "not plain YAML"),
         ("a: &a {x: 1}\nb: {<<: [*a, *a]}\nflavors: {sklearn: {}}", "not plain YAML"),
-        ("<html>login</html>", "no flavors"),
+        ("<b>not a mapping</b>", "no flavors"),
     ],
 )
 async def test_an_mlmodel_that_is_none(server: FakeMlflow, registry: MlflowRegistry, body: str, says: str) -> None:
@@ -117,7 +117,9 @@ async def test_an_mlmodel_that_is_none(server: FakeMlflow, registry: MlflowRegis
     ("handler", "reason"),
     [
         (MISSING, Reason.ARTIFACT_NOT_FOUND),
-        (text("gone", status=404), Reason.ARTIFACT_NOT_FOUND),
+        (text("<h1>Not Found</h1>", status=404), Reason.REGISTRY_UNAVAILABLE),
+        (text("\n<!DOCTYPE html>\n<title>Sign in</title>"), Reason.REGISTRY_UNAVAILABLE),
+        (text("<html>login</html>"), Reason.REGISTRY_UNAVAILABLE),
         (text("<h1>500</h1>", status=500), Reason.REGISTRY_UNAVAILABLE),
         (text("only presigned", status=403), Reason.REGISTRY_REFUSED),
         (text("x" * (2 << 20)), Reason.REGISTRY_UNAVAILABLE),
@@ -234,6 +236,68 @@ async def test_a_refused_filter_is_remembered_until_the_server_is_another(
     await registry.server_version()
     await registry.listing(["iris"])
     assert "filter" in server.requests[-2].query
+
+
+async def test_a_firewall_that_takes_the_filter_for_an_injection_is_asked_without(
+    server: FakeMlflow, registry: MlflowRegistry
+) -> None:
+    good = server.handlers[SEARCH]
+
+    async def firewall(request: web.Request) -> web.StreamResponse:
+        return await (text("<h1>Forbidden</h1>", status=403) if "filter" in request.query else good)(request)
+
+    server.handlers[SEARCH] = firewall
+    for _ in range(2):
+        assert await registry.listing(["iris"]) == {"iris": {"champion": 1}}
+    assert ["filter" in request.query for request in server.requests] == [True, False, False]
+    # What refuses either does not speak of the filter: it is tried again once somebody lets the operator in.
+    server.handlers[SEARCH] = text("<h1>Forbidden</h1>", status=403)
+    await registry.server_version()
+    with pytest.raises(RegistryError, match="403"):
+        await registry.listing(["iris"])
+    server.handlers[SEARCH] = good
+    await registry.listing(["iris"])
+    assert "filter" in server.requests[-1].query
+
+
+@pytest.mark.parametrize(
+    "refused", [error(403, "PERMISSION_DENIED", "Permission denied"), text("Invalid Host header", status=403)]
+)
+async def test_what_mlflow_itself_forbids_is_asked_once(
+    server: FakeMlflow, registry: MlflowRegistry, refused: Handler
+) -> None:
+    server.handlers[SEARCH] = refused
+    with pytest.raises(RegistryError, match="403"):
+        await registry.listing(["iris"])
+    assert len(server.requests) == 1
+
+
+async def test_a_page_that_is_too_long_is_asked_for_in_smaller_ones(
+    server: FakeMlflow, registry: MlflowRegistry
+) -> None:
+    """The descriptions and tags of other people's models, by a server that is asked without a filter."""
+
+    async def wordy(request: web.Request) -> web.Response:
+        size, start = int(request.query["max_results"]), int(request.query.get("page_token", "0"))
+        if size == 1000:
+            return web.Response(body=b" " * (17 << 20), content_type="application/json")
+        models = [{"name": f"m{i}", "aliases": [{"alias": "a", "version": "1"}]} for i in range(start, start + size)]
+        token = str(start + size) if start + size < 300 else ""
+        return web.json_response({"registered_models": models, "next_page_token": token})
+
+    server.handlers[SEARCH] = wordy
+    names = ["m0", "m250", "no filter\\"]
+    assert await registry.listing(names) == {"m0": {"a": 1}, "m250": {"a": 1}}
+    assert [request.query["max_results"] for request in server.requests] == ["1000", "100", "100", "100"]
+    await registry.listing(names)
+    assert [request.query["max_results"] for request in server.requests[4:]] == ["100"] * 3
+
+
+async def test_a_small_page_that_is_too_long_is_an_error(server: FakeMlflow, registry: MlflowRegistry) -> None:
+    server.handlers[SEARCH] = text(" " * (17 << 20))
+    with pytest.raises(RegistryError, match="more than 16384 KiB"):
+        await registry.listing(["iris"])
+    assert len(server.requests) == 2
 
 
 async def test_pages_are_followed_until_everything_is_found(server: FakeMlflow, registry: MlflowRegistry) -> None:

@@ -72,6 +72,12 @@ async def refused(registry: MlflowRegistry, *names: str) -> RegistryError:
             "https://sso/in (",
             True,
         ),
+        (
+            text("", status=302, headers={"Location": "http://[bad/"}),
+            Reason.REGISTRY_UNAVAILABLE,
+            "a redirect to what is no URL",
+            True,
+        ),
     ],
 )
 async def test_each_refusal_has_its_reason_and_remedy(
