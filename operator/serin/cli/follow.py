@@ -73,24 +73,24 @@ def follow(
     yield seen
     followed, wait = _Followed(session, seen, clock), FIRST_PAUSE
     while not deadline.passed:
+        lost = False
         try:
             yield from followed.anew()
             for change in followed.changes(deadline.left(WATCH_SECONDS)):
                 yield change
                 if deadline.passed:
                     return
-            if followed.watched:
-                wait = FIRST_PAUSE
-                continue
         except ClusterError as error:
+            lost = True
             followed.lost(error)
             if error.status != GONE:
                 # One line, whatever a load balancer has to say.
                 yield Away(text(error.message))
         if followed.watched:
             wait = FIRST_PAUSE
-        pause(deadline.left(wait))
-        wait = min(LONGEST_PAUSE, wait * 2)
+        if lost or not followed.watched:
+            pause(deadline.left(wait))
+            wait = min(LONGEST_PAUSE, wait * 2)
 
 
 class _Followed:

@@ -148,8 +148,8 @@ class Session:
         if kind != "ERROR":
             return str(kind), self._object(body)
         status = body if isinstance(body, dict) else {}
-        code = status.get("code")
-        raise ClusterError(code if isinstance(code, int) else SERVER_ERROR, str(status.get("message") or ""))
+        code = status["code"] if isinstance(status.get("code"), int) else SERVER_ERROR
+        raise ClusterError(code, str(status.get("message") or f"the watch ended with {code}"))
 
     def _send(self, method: str, path: str, query: Json, body: Json | None, seconds: float) -> urllib3.BaseHTTPResponse:
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")

@@ -299,7 +299,10 @@ def test_whatever_answers_in_the_api_servers_place_ends_no_watch(api: ApiServer,
     api.put(objects.rolling(step=1))
     api.answer(f"{COLLECTION}?watch", ANSWERS[answer])
     api.on_watch = [lambda: api.put(objects.rolling(step=2))]
-    assert steps(changes(api, tmp_path, 3)) == [1, "away", 2]
+    found = changes(api, tmp_path, 3)
+    assert steps(found) == [1, "away", 2]
+    assert isinstance(found[1], Away)
+    assert found[1].reason
 
 
 def test_a_page_in_place_of_a_watch_is_one_line(api: ApiServer, serin: Run) -> None:
