@@ -26,7 +26,10 @@ class RegistryError(SerinError):
 
 
 class ClusterError(SerinError):
-    """The Kubernetes API refused a request. ``status`` is the HTTP status code, 0 where no answer came."""
+    """The Kubernetes API refused a request.
+
+    ``status`` is the HTTP status code, 0 where no answer came, or none that is Kubernetes'.
+    """
 
     def __init__(self, status: int, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

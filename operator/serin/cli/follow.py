@@ -18,6 +18,7 @@ from serin.cli.reach import UNAUTHORIZED
 from serin.cli.reach import absent
 from serin.cli.reach import explain
 from serin.cli.seen import Seen
+from serin.cli.seen import text
 from serin.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # A dead connection is noticed after one such watch at the latest.
 WATCH_SECONDS = 60.0
+# What ends sooner and brought nothing was no watch: something on the way ends them all. client-go draws the line there,
+# too (tools/cache/reflector.go, VeryShortWatchError).
+SHORT_WATCH_SECONDS = 1.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 # These will not pass by waiting.
@@ -56,51 +60,93 @@ class Deadline:
 
 
 def follow(
-    session: Session, seen: Seen, deadline: Deadline, pause: Callable[[float], None] = time.sleep
+    session: Session,
+    seen: Seen,
+    deadline: Deadline,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Seen | Away]:
     """The state that is known, then each one that follows, until the deadline.
 
     Raises CommandError when the object is gone or was made anew, and when it may not be read any more.
     """
     yield seen
-    known, version, wait = seen, seen.version, FIRST_PAUSE
-    stale = False
+    followed, wait = _Followed(session, seen, clock), FIRST_PAUSE
     while not deadline.passed:
+        lost = False
         try:
-            if stale:
-                fresh = Seen(session.get(MODEL_DEPLOYMENT, known.namespace, known.name))
-                stale, wait = False, FIRST_PAUSE
-                if _same(known, fresh).version != known.version:
-                    yield fresh
-                known, version = fresh, fresh.version
-            for kind, body in session.watch(
-                MODEL_DEPLOYMENT,
-                known.namespace,
-                known.name,
-                version=version,
-                seconds=deadline.left(WATCH_SECONDS),
+            yield from followed.anew()
+            for change in followed.changes(deadline.left(WATCH_SECONDS)):
+                yield change
+                if deadline.passed:
+                    return
+        except ClusterError as error:
+            lost = True
+            followed.lost(error)
+            if error.status != GONE:
+                # One line, whatever a load balancer has to say.
+                yield Away(text(error.message))
+        if followed.watched:
+            wait = FIRST_PAUSE
+        if lost or not followed.watched:
+            pause(deadline.left(wait))
+            wait = min(LONGEST_PAUSE, wait * 2)
+
+
+class _Followed:
+    """One object as it was last seen, and where the next watch begins."""
+
+    def __init__(self, session: Session, seen: Seen, clock: Callable[[], float]) -> None:
+        self._session = session
+        self._known = seen
+        self._version = seen.version
+        self._clock = clock
+        self._stale = self._expired = False
+        self.watched = False
+        """Whether the last watch deserves the name: it lasted, or told of something."""
+
+    def anew(self) -> Iterator[Seen]:
+        """The object as it is now, where it may have changed unseen, and has."""
+        self.watched = False
+        if not self._stale:
+            return
+        known = self._known
+        # Asked for before the object: what happens between the two is then told of by the watch.
+        newest = self._session.version(MODEL_DEPLOYMENT, known.namespace, known.name) if self._expired else ""
+        fresh = _same(known, Seen(self._session.get(MODEL_DEPLOYMENT, known.namespace, known.name)))
+        self._known, self._version = fresh, newest or fresh.version
+        self._stale = self._expired = False
+        if fresh.version != known.version:
+            yield fresh
+
+    def changes(self, seconds: float) -> Iterator[Seen]:
+        """What a watch tells of until it ends."""
+        known, before, begun = self._known, self._version, self._clock()
+        try:
+            for kind, body in self._session.watch(
+                MODEL_DEPLOYMENT, known.namespace, known.name, version=before, seconds=seconds
             ):
-                wait = FIRST_PAUSE
-                version = Seen(body).version
+                told = Seen(body)
+                self._version = told.version
                 if kind == "BOOKMARK":
                     continue
                 if kind == "DELETED":
                     raise _deleted(known)
-                known = _same(known, Seen(body))
-                yield known
-                if deadline.passed:
-                    return
-        except ClusterError as error:
-            stale = True
-            if error.status == GONE:
-                continue
-            if absent(error, known.name):
-                raise _deleted(known) from error
-            if error.status in FINAL:
-                raise explain(error, session.server, f"watch ModelDeployment {known.name}") from error
-            yield Away(error.message)
-            pause(deadline.left(wait))
-            wait = min(LONGEST_PAUSE, wait * 2)
+                self._known = _same(known, told)
+                yield told
+        finally:
+            self.watched = self._version != before or self._clock() - begun >= SHORT_WATCH_SECONDS
+            # Whatever ends every watch at once may keep changes back, too.
+            self._stale = not self.watched
+
+    def lost(self, error: ClusterError) -> None:
+        """The API server's refusal, or its silence. Raises CommandError where it will not pass."""
+        if absent(error, self._known.name):
+            raise _deleted(self._known) from error
+        if error.status in FINAL:
+            what = f"watch ModelDeployment {self._known.name}"
+            raise explain(error, self._session.server, what) from error
+        self._stale, self._expired = True, error.status == GONE
 
 
 def _same(known: Seen, fresh: Seen) -> Seen:

@@ -1,10 +1,11 @@
-"""Where output goes: colours only on a terminal and never under NO_COLOR, texts of others taken as plain texts."""
+"""Where output goes: colours on a terminal or by FORCE_COLOR, never under NO_COLOR; texts of others are plain texts."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,9 @@ from serin.cli.exits import CommandError
 UNBROKEN = 10_000
 GAP = 2
 """Between two columns."""
+# Into no columns at all rich writes nothing, into a billion it fills the memory.
+SIZES = ("COLUMNS", "LINES")
+SIZE = re.compile(r"0*[1-9][0-9]{0,3}")
 
 STYLES = {
     "Healthy": "green",
@@ -38,12 +42,34 @@ UNDER_WAY = "cyan"
 
 def out() -> Console:
     """Standard output. Neither markup nor highlighting: brackets in a message are brackets."""
-    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
+    return _console(sys.stdout)
 
 
 def err() -> Console:
     """Standard error: errors, and what a person reads beside the output."""
-    return Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    """Nothing but a terminal is one. To rich FORCE_COLOR, which CI often sets, makes one of any pipe, with a width and
+    a cursor, and so does TTY_COMPATIBLE; by its convention (https://force-color.org) it is about colours alone."""
+    shown = stream.isatty()
+    forced = bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
+    return Console(
+        file=stream,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_terminal=shown,
+        force_interactive=None if shown else False,
+        color_system="standard" if forced else "auto",
+        _environ={name: value for name, value in os.environ.items() if name not in SIZES or SIZE.fullmatch(value)},
+    )
+
+
+def redraws(console: Console) -> bool:
+    """Whether a screen can be drawn over the one before. A dumb terminal would get nothing until the end."""
+    return console.is_interactive and not console.is_dumb_terminal
 
 
 def machine(value: object, *, line: bool = False) -> None:
@@ -90,7 +116,7 @@ def table(rows: Rows) -> None:
     same is the terminal's to wrap: rich would leave out whole columns, names and reasons first."""
     console = out()
     if not console.is_terminal:
-        console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=UNBROKEN)
+        console.width = UNBROKEN
     console.print(rows(width=console.width), crop=False)
 
 

@@ -6,6 +6,8 @@ from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 
+# Go writes the first of year 1 for no moment at all. Near the ends of the calendar nothing can be reckoned with.
+_YEARS = range(1970, 9999)
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -21,6 +23,8 @@ def parse(text: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
+        return None
+    if moment.year not in _YEARS:
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

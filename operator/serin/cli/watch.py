@@ -1,4 +1,4 @@
-"""``serin watch``: the screen of ``serin status`` that stays up to date; in a pipe one line a change."""
+"""``serin watch``: the screen of ``serin status`` that stays up to date; where it cannot, one line a change."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def watch(
     session = where.session()
     seen = read(session, where.namespace_of(session), name)
     changes = follow(session, seen, deadline)
-    if machine or not terminal.out().is_terminal:
+    if machine or not terminal.redraws(terminal.out()):
         last = _lines(changes, as_json(seen) if machine else in_words(), settled_ends=until is not None)
     else:
         last = _live(session, changes, settled_ends=until is not None)

@@ -31,6 +31,8 @@ READ_SECONDS = 30.0
 # Above what the watch was asked to last: the server ends it, not we.
 WATCH_MARGIN_SECONDS = 10.0
 
+SERVER_ERROR = 500
+PART = 65536
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -55,14 +57,25 @@ class Session:
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
         """The object. Raises ClusterError, also where there is none."""
-        return self._json("GET", kind.path(namespace, name))
+        return self._object(self._json("GET", kind.path(namespace, name)))
 
     def list(self, kind: Kind, namespace: str | None, *, selector: str = "", fields: str = "") -> list[Json]:
         """All objects of a kind, in one namespace or, without one, in all; those that both selectors choose."""
         query = {"labelSelector": selector} if selector else {}
         query |= {"fieldSelector": fields} if fields else {}
-        items: list[Json] = self._json("GET", kind.path(namespace), query).get("items") or []
-        return items
+        answer = self._json("GET", kind.path(namespace), query)
+        if not isinstance(answer.get("items", ""), list | None):
+            raise self._foreign("no list came")
+        return [self._object(item) for item in answer["items"] or []]
+
+    def version(self, kind: Kind, namespace: str, name: str) -> str:
+        """A resourceVersion after which a watch of the object can begin: that of the server, now.
+
+        The object's own may be too old, however often it is read: that of one that rested since before the server's
+        start, or for many changes of others. kubectl takes the list's, too.
+        """
+        query = {"fieldSelector": f"metadata.name={name}"}
+        return str(self._object(self._json("GET", kind.path(namespace), query))["metadata"].get("resourceVersion", ""))
 
     def through(self, namespace: str, service: str, path: str, query: Json) -> tuple[int, bytes]:
         """What a Service of the cluster answers to a GET, by way of the API server; its status and its body.
@@ -79,7 +92,7 @@ class Session:
 
     def patch(self, kind: Kind, namespace: str, name: str, patch: Json) -> Json:
         """Change the object by a JSON merge patch; one that names a resourceVersion is refused with 409 on another."""
-        return self._json("PATCH", kind.path(namespace, name), {"fieldManager": MANAGER}, patch)
+        return self._object(self._json("PATCH", kind.path(namespace, name), {"fieldManager": MANAGER}, patch))
 
     def watch(
         self, kind: Kind, namespace: str, name: str, *, version: str, seconds: float
@@ -98,10 +111,7 @@ class Session:
         response = self._send("GET", kind.path(namespace), query, None, seconds + WATCH_MARGIN_SECONDS)
         try:
             for line in _lines(response):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise ClusterError(event["object"].get("code", 500), event["object"].get("message", ""))
-                yield event["type"], event["object"]
+                yield self._event(line)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(error) from error
         finally:
@@ -110,12 +120,36 @@ class Session:
     def _json(self, method: str, path: str, query: Json | None = None, body: Json | None = None) -> Json:
         response = self._send(method, path, query or {}, body, self._seconds)
         try:
-            answer: Json = json.loads(response.read())
+            answer = json.loads(response.read())
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(error) from error
         except ValueError as error:
-            raise ClusterError(response.status, f"{self.server} is no Kubernetes API server: no JSON came") from error
+            raise self._foreign(f"no JSON came (HTTP {response.status})") from error
+        except RecursionError as error:
+            raise self._foreign("what came is nested too deep") from error
+        if not isinstance(answer, dict):
+            raise self._foreign("no object came")
         return answer
+
+    def _object(self, value: object) -> Json:
+        """What is an object of Kubernetes, with its metadata. Raises ClusterError: a proxy has other JSON to tell, and
+        it would be taken for an object that lost its name."""
+        if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict):
+            raise self._foreign("no object came")
+        return value
+
+    def _event(self, line: bytes) -> tuple[str, Json]:
+        """The kind of an event, and its object. Raises ClusterError, also where it tells of an error."""
+        try:
+            event = json.loads(line)
+            kind, body = event["type"], event["object"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise self._foreign(f"no event came, but {_beginning(line)}") from error
+        if kind != "ERROR":
+            return str(kind), self._object(body)
+        status = body if isinstance(body, dict) else {}
+        code = status["code"] if isinstance(status.get("code"), int) else SERVER_ERROR
+        raise ClusterError(code, str(status.get("message") or f"the watch ended with {code}"))
 
     def _send(self, method: str, path: str, query: Json, body: Json | None, seconds: float) -> urllib3.BaseHTTPResponse:
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -142,12 +176,16 @@ class Session:
     def _silence(self, error: Exception) -> ClusterError:
         return ClusterError(0, f"the API server {self.server} does not answer: {in_one_line(error)}")
 
+    def _foreign(self, what: str) -> ClusterError:
+        """An answer whose status says nothing: whether it was the API server's is not known."""
+        return ClusterError(0, f"{self.server} does not answer as a Kubernetes API server does: {what}")
+
     def _refusal(self, response: urllib3.BaseHTTPResponse) -> ClusterError:
-        raw = response.read()
+        raw = _as_much_as_comes(response)
         try:
-            said = str(json.loads(raw)["message"])
-        except (ValueError, KeyError, TypeError):
-            said = raw[:200].decode(errors="replace").strip()
+            said = str(json.loads(raw)["message"] or "")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            said = _beginning(raw)
         words = "; ".join((said or f"answered with {response.status}", *self._complaints))
         return ClusterError(response.status, words)
 
@@ -172,6 +210,26 @@ def _proxy(configuration: Any) -> str:
     """The proxy without the login that may be in its URL."""
     scheme, _, rest = str(configuration.proxy).rpartition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
+
+
+def _as_much_as_comes(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The body of a refusal. A load balancer may cut it, or send it otherwise encoded than it says: the status, which
+    says whether a write may stand, has come all the same."""
+    said = b""
+    try:
+        # Not read(): what came before the cut would be lost.
+        while part := response.read1(PART):
+            said += part
+    except (urllib3.exceptions.HTTPError, OSError):
+        pass
+    finally:
+        response.close()
+    return said
+
+
+def _beginning(raw: bytes) -> str:
+    """The first words of what is no JSON, such as a page of a load balancer, on one line."""
+    return " ".join(raw[:200].decode(errors="replace").split())
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

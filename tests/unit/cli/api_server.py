@@ -44,6 +44,8 @@ class ApiServer:
     objects: dict[tuple[str, str, str], Json] = field(default_factory=dict)
     faults: list[tuple[str, int, str]] = field(default_factory=list)
     """What the next requests get instead of an answer: the beginning of ``METHOD path``, code and message."""
+    wires: list[tuple[str, bytes]] = field(default_factory=list)
+    """Likewise, byte for byte, before the connection is closed: as something on the way to a server answers."""
     requests: list[str] = field(default_factory=list)
     patches: list[Json] = field(default_factory=list)
     queries: list[dict[str, str]] = field(default_factory=list)
@@ -143,7 +145,18 @@ class ApiServer:
     def refuse(self, request: str, code: int, message: str = "no", *, times: int = 1) -> None:
         self.faults += [(request, code, message)] * times
 
+    def answer(self, request: str, raw: bytes, *, times: int = 1) -> None:
+        """Something on the way answers in the server's place, with all that is on the wire."""
+        self.wires += [(request, raw)] * times
+
     # What requests are answered with.
+
+    def wire(self, request: str) -> bytes | None:
+        for index, (beginning, raw) in enumerate(self.wires):
+            if request.startswith(beginning):
+                del self.wires[index]
+                return raw
+        return None
 
     def fault(self, request: str) -> tuple[int, str] | None:
         for index, (beginning, code, message) in enumerate(self.faults):
@@ -182,6 +195,13 @@ class ApiServer:
 
     def too_old(self, version: int) -> bool:
         return version < self._oldest
+
+
+def wire(code: int, body: bytes, *headers: str, missing: int = 0) -> bytes:
+    """An answer as it is on the wire. ``missing``: how many bytes of the body it promises and does not send."""
+    # As the connection is closed behind it: one that is taken for open may be used again before that is seen.
+    head = [f"HTTP/1.1 {code} Whatever", "Connection: close", f"Content-Length: {len(body) + missing}", *headers]
+    return "\r\n".join((*head, "", "")).encode() + body
 
 
 def refusal(code: int, message: str) -> Json:
@@ -228,7 +248,13 @@ class _Handler(BaseHTTPRequestHandler):
                 if name.startswith("Impersonate-")
             ]
         )
-        fault = api.fault(f"{self.command} {parts.path}" + ("?watch" if "watch" in query else ""))
+        asked = f"{self.command} {parts.path}" + ("?watch" if "watch" in query else "")
+        raw = api.wire(asked)
+        if raw is not None:
+            self.wfile.write(raw)
+            self.close_connection = True
+            return
+        fault = api.fault(asked)
         if fault is not None and fault[0] == HANG_UP:
             self.close_connection = True
             return

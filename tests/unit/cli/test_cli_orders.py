@@ -13,6 +13,7 @@ from tests.unit.cli import objects
 from tests.unit.cli.api_server import HANG_UP
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.api_server import Json
+from tests.unit.cli.api_server import wire
 from tests.unit.cli.conftest import Run
 
 CANDIDATE, STABLE = objects.CANDIDATE, objects.STABLE
@@ -241,6 +242,34 @@ def test_an_order_whose_answer_was_lost_may_stand(api: ApiServer, serin: Run, co
     assert given.exit_code == 1
     told = "; the order may stand all the same, and the operator then carries it out serin status fraud -n payments"
     assert (told in one_line(given.stderr)) == stands
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        wire(502, b"<html>bad gateway", missing=300),
+        wire(502, b"<html>bad gateway", "Content-Encoding: gzip"),
+        wire(200, b"<html>log in"),
+        wire(200, b"null"),
+        wire(200, b'{"kind": "ModelDeployment"', missing=300),
+    ],
+    ids=["a refusal that is cut", "a refusal that is no gzip", "a page", "nothing", "an object that is cut"],
+)
+def test_an_order_whose_answer_came_mutilated_may_stand(api: ApiServer, serin: Run, raw: bytes) -> None:
+    api.put(objects.rolling())
+    api.answer("PATCH", raw)
+    given = serin("promote", "fraud")
+    assert given.exit_code == 1
+    told = "; the order may stand all the same, and the operator then carries it out serin status fraud -n payments"
+    assert told in one_line(given.stderr)
+
+
+def test_an_order_that_was_refused_does_not_stand_however_little_of_it_came(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    api.answer("PATCH", wire(403, b"you may n", missing=300))
+    given = serin("promote", "fraud")
+    assert "you may not annotate ModelDeployment fraud: you may n" in one_line(given.stderr)
+    assert "may stand" not in given.stderr
 
 
 def test_an_operator_that_does_not_answer(api: ApiServer, serin: Run) -> None:

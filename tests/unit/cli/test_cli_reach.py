@@ -15,6 +15,7 @@ from tests.unit.cli import objects
 from tests.unit.cli.api_server import HANG_UP
 from tests.unit.cli.api_server import ApiServer
 from tests.unit.cli.api_server import Json
+from tests.unit.cli.api_server import wire
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.conftest import run
 
@@ -111,6 +112,62 @@ def test_any_other_refusal_has_the_servers_words(api: ApiServer, serin: Run) -> 
 def test_an_answer_that_breaks_off(api: ApiServer, serin: Run) -> None:
     api.refuse(OBJECT, HANG_UP)
     assert "does not answer" in refused(serin)
+
+
+PAGE = b"<html>\n<b>upstream is away</b>"
+CUT = {
+    "in the midst of its body": (wire(503, PAGE, missing=300), "<html> <b>upstream is away</b>"),
+    "before its body": (wire(503, b"", missing=300), "answered with 503"),
+    "in the midst of a chunk": (
+        b"HTTP/1.1 503 Whatever\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + PAGE,
+        "<html> <b>upstream is away</b>",
+    ),
+    "not at all, but it is no gzip": (wire(503, PAGE, "Content-Encoding: gzip"), "answered with 503"),
+    "not at all, but it is nested too deep": (wire(503, b"[" * 100_000), "[" * 200),
+    "not at all, but it says nothing": (wire(503, b'{"message": null}'), "answered with 503"),
+}
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_a_refusal_that_is_cut_keeps_its_status_and_the_words_that_came(api: ApiServer, serin: Run, cut: str) -> None:
+    """A load balancer's, while the API server behind it starts anew."""
+    raw, words = CUT[cut]
+    api.answer(OBJECT, raw)
+    what = "error: the API server refused to get ModelDeployment fraud in namespace payments"
+    assert refused(serin) == f"{what}: {words} (HTTP 503)"
+
+
+FOREIGN = {
+    "a page": (PAGE, "no JSON came (HTTP 200)"),
+    "a list": (b"[]", "no object came"),
+    "nothing": (b"null", "no object came"),
+    "another's object": (b'{"status": "up"}', "no "),
+    "too many brackets": (b"[" * 100_000, "what came is nested too deep"),
+}
+
+
+@pytest.mark.parametrize("arguments", [["status", "fraud"], ["status"]])
+@pytest.mark.parametrize("answer", FOREIGN)
+def test_an_answer_that_is_none_of_kubernetes(api: ApiServer, serin: Run, answer: str, arguments: list[str]) -> None:
+    """A page to log in, or a proxy's own word, with a status as if all were well."""
+    body, words = FOREIGN[answer]
+    api.answer("GET /apis/serin.dev", wire(200, body))
+    told = refused(serin, *arguments)
+    assert told.startswith(f"error: {api.url} does not answer as a Kubernetes API server does: {words}")
+    assert "is this the right context?" in told
+
+
+@pytest.mark.parametrize("items", [b"7", b"[null]", b'[{"name": "fraud"}]'])
+def test_a_list_of_what_is_none_of_kubernetes(api: ApiServer, serin: Run, items: bytes) -> None:
+    api.answer("GET /apis/serin.dev", wire(200, b'{"metadata": {}, "items": ' + items + b"}"))
+    assert "does not answer as a Kubernetes API server does: no " in refused(serin, "status")
+
+
+def test_a_list_of_nothing_is_one(api: ApiServer, serin: Run) -> None:
+    """Go writes null for it."""
+    api.answer("GET /apis/serin.dev", wire(200, b'{"metadata": {}, "items": null}'))
+    listed = serin("status")
+    assert (listed.exit_code, listed.stderr) == (0, "no ModelDeployments in namespace payments\n")
 
 
 @pytest.mark.parametrize(

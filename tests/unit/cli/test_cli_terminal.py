@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -99,10 +100,13 @@ def begin(kubeconfig: Path, *arguments: str, **environment: str) -> subprocess.P
     )
 
 
-def in_a_pipe(kubeconfig: Path, *arguments: str, encoding: str) -> subprocess.CompletedProcess[bytes]:
+def in_a_pipe(
+    kubeconfig: Path, *arguments: str, encoding: str = "utf-8", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """The same to its end, with an output of this encoding."""
     (out, theirs), (err, its) = os.pipe(), os.pipe()
     variables = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": OPERATOR, "PYTHONIOENCODING": encoding}
+    variables |= environment
     serin = started()
     serin.begin(arguments, (os.open(os.devnull, os.O_RDONLY), theirs, its), variables)
     got = everything(out), everything(err)
@@ -124,6 +128,81 @@ def test_colours_on_a_terminal_unless_they_are_unwanted(kubeconfig: Path) -> Non
     assert cyan in on_a_terminal(kubeconfig, "status", "fraud")[1]
     assert cyan not in on_a_terminal(kubeconfig, "status", "fraud", NO_COLOR="1")[1]
     assert "\x1b" not in on_a_terminal(kubeconfig, "status", "fraud", TERM="dumb")[1]
+
+
+def told(lines: str) -> list[list[str]]:
+    """Whose phase each line tells of, and which one: as a watch writes them, behind the time."""
+    return [line.split()[1:3] for line in lines.splitlines()]
+
+
+FORCED: list[dict[str, Any]] = [
+    {"FORCE_COLOR": "1"},
+    {"TTY_COMPATIBLE": "1"},
+    {"TTY_INTERACTIVE": "1"},
+    {"FORCE_COLOR": "1", "NO_COLOR": "1"},
+    {"FORCE_COLOR": "1", "TERM": "dumb"},
+]
+
+
+@pytest.mark.parametrize("environment", FORCED, ids=str)
+def test_a_pipe_is_no_terminal_whatever_the_environment_says(
+    api: ApiServer, kubeconfig: Path, environment: dict[str, Any]
+) -> None:
+    """FORCE_COLOR, which CI sets so that its pages have colours, is about colours and nothing else."""
+    coloured = "FORCE_COLOR" in environment and "NO_COLOR" not in environment
+    for command in (["status"], ["history", "fraud"], ["pause", "fraud", "--no-wait"], ["status", "nobody"]):
+        usual, forced = in_a_pipe(kubeconfig, *command), in_a_pipe(kubeconfig, *command, **environment)
+        for got, expected in ((forced.stdout, usual.stdout), (forced.stderr, usual.stderr)):
+            assert re.sub(rb"\x1b\[[0-9;]*m", b"", got) == expected
+            assert b"\x1b" not in expected
+    table = in_a_pipe(kubeconfig, "status", **environment).stdout
+    assert b"MESSAGE" in table
+    assert (b"\x1b[36mProgressing" in table, b"\x1b" in table) == (coloured, coloured)
+    api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
+    watched = in_a_pipe(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s", **environment)
+    assert told(watched.stdout.decode()) == [["fraud", "Progressing"], ["fraud", "Healthy"]]
+
+
+def test_no_colours_on_a_terminal_that_is_dumb_unless_they_are_forced(kubeconfig: Path) -> None:
+    assert "\x1b" not in on_a_terminal(kubeconfig, "status", TERM="dumb", FORCE_COLOR="")[1]
+    assert "\x1b[36mProgressing" in on_a_terminal(kubeconfig, "status", TERM="dumb", FORCE_COLOR="1")[1]
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "unknown"}, {"TTY_INTERACTIVE": "0"}], ids=str)
+def test_a_terminal_that_cannot_be_drawn_over_gets_a_line_a_change(
+    api: ApiServer, kubeconfig: Path, environment: dict[str, Any]
+) -> None:
+    """It got nothing at all until the end."""
+    api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
+    code, got = on_a_terminal(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s", **environment)
+    assert code == 0
+    assert told(got) == [["fraud", "Progressing"], ["fraud", "Healthy"]]
+
+
+@pytest.mark.parametrize("size", ["0", "00", "-1", "wide", "\u00b2", "99999999999"])
+def test_a_size_that_no_terminal_has_is_none(kubeconfig: Path, size: str) -> None:
+    """rich wrote nothing at all into no columns, and the exit code said that all was well."""
+    for columns in (None, 100):
+        shown = on_screen(kubeconfig, columns, COLUMNS=size, LINES=size)
+        assert shown[0].split() == ["fraud", "in", "payments", "Progressing"]
+        assert max(map(len, shown)) == (columns or 80)
+
+
+def test_a_size_that_a_terminal_may_have_counts(kubeconfig: Path) -> None:
+    for columns in (None, 100):
+        assert max(map(len, on_screen(kubeconfig, columns, COLUMNS="60"))) == 60
+
+
+def on_screen(kubeconfig: Path, columns: int | None, **environment: Any) -> list[str]:
+    """Lines of the status on a terminal of so many columns; in a pipe without any."""
+    if columns is None:
+        shown = in_a_pipe(kubeconfig, "status", "fraud", **environment)
+        code, lines = shown.returncode, shown.stdout.decode().splitlines()
+    else:
+        code, got = on_a_terminal(kubeconfig, "status", "fraud", columns=columns, **environment)
+        lines = plain(got)
+    assert code == 0
+    return lines
 
 
 def test_a_table_fits_the_terminal(api: ApiServer, kubeconfig: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from serin.rollout.orders import Verb
 from tests.unit.cli import objects
 from tests.unit.cli.api_server import HANG_UP
 from tests.unit.cli.api_server import ApiServer
+from tests.unit.cli.api_server import wire
 from tests.unit.cli.conftest import Run
 from tests.unit.rollout.scene import Scene
 from tests.unit.rollout.scene import healthy
@@ -184,12 +187,16 @@ def test_usage(serin: Run) -> None:
 
 
 def changes(
-    api: ApiServer, path: Path, count: int, pause: Callable[[float], None] = lambda _: None
+    api: ApiServer,
+    path: Path,
+    count: int,
+    pause: Callable[[float], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Seen | Away]:
     """The first changes that a follower sees."""
     session = Where(str(api.kubeconfig(path / "kubeconfig"))).session()
     found: list[Seen | Away] = []
-    for change in follow(session, Seen(api.of("fraud")), Deadline(20), pause):
+    for change in follow(session, Seen(api.of("fraud")), Deadline(20), pause, clock):
         found.append(change)
         if len(found) == count:
             break
@@ -268,3 +275,103 @@ def test_a_quiet_watch_is_begun_again_where_it_ended(api: ApiServer, tmp_path: P
     assert steps(changes(api, tmp_path, 2)) == [1, 2]
     watched = [query["resourceVersion"] for query in api.queries if "watch" in query]
     assert watched == ["101", "101", "101"]
+
+
+ANSWERS = {
+    "a refusal that is cut": wire(503, b"<html>\n<b>away</b>", missing=300),
+    "a refusal that is no gzip": wire(503, b"<html>", "Content-Encoding: gzip"),
+    "a page": wire(200, b"<html>\n<b>away</b>\n"),
+    "a page that is no gzip": wire(200, b"<html>\n", "Content-Encoding: gzip"),
+    "a status": wire(200, b'{"kind": "Status", "code": 500, "message": "etcd is away"}\n'),
+    "a list": wire(200, b"[]\n"),
+    "nothing": wire(200, b"null\n"),
+    "too many brackets": wire(200, b"[" * 100_000 + b"\n"),
+    "an event about nothing": wire(200, b'{"type": "MODIFIED", "object": null}\n'),
+    "an event about another's object": wire(200, b'{"type": "MODIFIED", "object": {"status": "up"}}\n'),
+    "an error without a status": wire(200, b'{"type": "ERROR", "object": null}\n'),
+    "an error without a number": wire(200, b'{"type": "ERROR", "object": {"code": "500", "message": null}}\n'),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_whatever_answers_in_the_api_servers_place_ends_no_watch(api: ApiServer, tmp_path: Path, answer: str) -> None:
+    """A load balancer while the API server starts anew."""
+    api.put(objects.rolling(step=1))
+    api.answer(f"{COLLECTION}?watch", ANSWERS[answer])
+    api.on_watch = [lambda: api.put(objects.rolling(step=2))]
+    found = changes(api, tmp_path, 3)
+    assert steps(found) == [1, "away", 2]
+    assert isinstance(found[1], Away)
+    assert found[1].reason
+
+
+def test_a_page_in_place_of_a_watch_is_one_line(api: ApiServer, serin: Run) -> None:
+    api.put(objects.rolling())
+    api.answer(f"{COLLECTION}?watch", wire(503, b"<html>\n\x1b[31m<b>away</b>", missing=300))
+    api.on_watch = [lambda: api.put(objects.deployment())]
+    watched = serin("watch", "fraud", "--until", "settled", "--timeout", "20s")
+    assert watched.exit_code == 0, watched.output
+    assert told(watched.stdout)[1] == "no answer: <html>  [31m<b>away</b>"
+    assert len(watched.stdout.splitlines()) == 3
+
+
+def test_watches_that_end_at_once_are_not_begun_again_at_once(api: ApiServer, tmp_path: Path) -> None:
+    """By a proxy that takes an idle connection for a dead one, there were hundreds a second."""
+    api.put(objects.rolling(step=1))
+    api.watch_seconds = 0
+    api.on_watch = [lambda: None] * 7 + [lambda: api.put(objects.rolling(step=2))]
+    pauses: list[float] = []
+    assert steps(changes(api, tmp_path, 2, pauses.append, lambda: 0.0)) == [1, 2]
+    assert pauses == [0.5, 1, 2, 4, 8, 10, 10]
+
+
+def test_what_such_watches_do_not_tell_is_seen_all_the_same(api: ApiServer, tmp_path: Path) -> None:
+    api.put(objects.rolling(step=1))
+    api.answer(f"{COLLECTION}?watch", wire(200, b""), times=100)
+
+    def pause(_: float) -> None:
+        if len(api.wires) == 98:
+            api.put(objects.rolling(step=2))
+
+    assert steps(changes(api, tmp_path, 2, pause)) == [1, 2]
+    assert len(api.wires) == 98
+
+
+def test_a_watch_that_lasted_or_told_of_something_is_followed_by_the_next_at_once(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    """And what was wrong before is forgotten."""
+    api.put(objects.rolling(step=1))
+    api.watch_seconds = 0
+    seconds = itertools.chain([0.0, 0.9, 1.0, 1.9, 2.0, 3.0], itertools.repeat(4.0))
+    api.on_watch = [
+        *[lambda: None] * 3,
+        lambda: api.put(objects.rolling(step=2)),
+        lambda: None,
+        lambda: api.put(objects.rolling(step=3)),
+    ]
+    pauses: list[float] = []
+    assert steps(changes(api, tmp_path, 3, pauses.append, lambda: next(seconds))) == [1, 2, 3]
+    # After the first two watches; none after the third, which lasted, and the fourth; then after the fifth.
+    assert pauses == [0.5, 1, 0.5]
+
+
+def test_pauses_grow_too_where_only_the_watch_is_refused(api: ApiServer, tmp_path: Path) -> None:
+    api.put(objects.rolling(step=1))
+    api.refuse(f"{COLLECTION}?watch", 503, times=4)
+    api.on_watch = [lambda: api.put(objects.rolling(step=2))]
+    pauses: list[float] = []
+    assert steps(changes(api, tmp_path, 6, pauses.append, lambda: 0.0)) == [1, *["away"] * 4, 2]
+    assert pauses == [0.5, 1, 2, 4]
+
+
+def test_an_object_that_rested_for_longer_than_the_server_remembers(api: ApiServer, tmp_path: Path) -> None:
+    """Its own version is too old for a watch however often it is read; that of the list is not."""
+    api.put(objects.rolling(step=1))
+    api.put(objects.deployment("ranking"))
+    api.forget()
+    api.on_watch = [lambda: None, lambda: api.put(objects.rolling(step=2))]
+    pauses: list[float] = []
+    assert steps(changes(api, tmp_path, 2, pauses.append)) == [1, 2]
+    assert [query["resourceVersion"] for query in api.queries if "watch" in query] == ["101", "102"]
+    assert pauses == [0.5]

@@ -160,6 +160,19 @@ def test_what_cannot_be(api: ApiServer, serin: Run, arguments: tuple[str, ...], 
     assert words in told.stderr
 
 
+@pytest.mark.parametrize("ended", ["0001-01-01T00:00:00Z", "0001-01-02T00:00:00+12:00", "9999-12-31T23:59:59Z"])
+def test_an_end_that_is_no_moment(api: ApiServer, serin: Run, ended: str) -> None:
+    """The first of year 1 is Go's word for none, and there is no month before it to look at."""
+    body = objects.rejected()
+    body["status"]["history"][0] |= {"startedAt": ended, "endedAt": ended}
+    api.put(body)
+    told = serin("report", "fraud")
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "the history of fraud does not say when that rollout started and ended" in " ".join(told.stderr.split())
+    for command in ("status", "history", "why"):
+        assert "bug" not in serin(command, "fraud").stderr
+
+
 def test_nothing_has_been_rolled_out_yet(api: ApiServer, serin: Run) -> None:
     api.put(objects.deployment())
     told = serin("report", "fraud")
