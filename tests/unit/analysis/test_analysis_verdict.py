@@ -12,12 +12,14 @@ from serin.analysis.checks import Measurement
 from serin.analysis.checks import Number
 from serin.analysis.checks import Unknown
 from serin.analysis.checks import levels
+from serin.analysis.verdict import anew
 from serin.analysis.verdict import judge
 from serin.analysis.verdict import next_step
 from serin.analysis.verdict import overall
 from serin.analysis.words import percent
 from serin.api.analysis import Analysis
 from serin.api.analysis import CheckStatus
+from serin.api.analysis import Evidence
 from serin.api.analysis import Tally
 from serin.api.analysis import Verdict
 from serin.api.base import to_wire
@@ -243,6 +245,54 @@ def test_with_all_the_traffic_it_is_compared_with_what_the_stable_one_did_before
     assert alone(100).message == "error rate 1 % against 1 % of v12 before after 10,000 requests"
     assert alone(300).verdict is Verdict.FAIL
     assert alone(300).limit == 40
+
+
+@pytest.mark.parametrize(("before", "bad"), [(0, 4500), (199, 50)])
+def test_where_the_stable_one_had_too_few_requests_to_compare_with_nothing_passes(before: int, bad: int) -> None:
+    """All the traffic at once, or after a step that nobody looked at."""
+    declared = analysis()
+    statuses = next_step(declared, _through(declared, ((0, 0), (before, 0)))) if before else ()
+    (status,) = judge(declared, {"errors": sample((5000, bad), concurrent=False)}, statuses, VERSIONS)
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.message.endswith(
+        f"no comparison without 200 requests to v12 in the steps before, which had {before}: "
+        "the rollout needs a step below 100 %, or the check atMost instead of notWorseThanStable"
+    )
+    (fewer,) = judge(declared, {"errors": sample((50, 1), concurrent=False)}, statuses, VERSIONS)
+    assert (fewer.needed, fewer.enough_at) == (150, None), "more requests to the candidate do not help"
+    (bounded,) = judge(
+        analysis({**COMPARED, "atMost": "5%"}), {"errors": sample((5000, 4500), concurrent=False)}, statuses, VERSIONS
+    )
+    assert bounded.verdict is Verdict.FAIL, "the bound needs nothing to compare with"
+
+
+def test_as_few_requests_of_the_stable_one_as_a_step_needs_are_enough_to_compare_with() -> None:
+    declared = analysis()
+    statuses = next_step(declared, _through(declared, ((0, 0), (200, 2))))
+    (status,) = judge(declared, {"errors": sample((5000, 50), concurrent=False)}, statuses, VERSIONS)
+    assert status.verdict is Verdict.PASS
+
+
+def test_begun_anew_nothing_is_known_of_the_candidate_and_everything_of_the_stable_one() -> None:
+    declared = analysis(COMPARED, SLOW)
+    statuses: tuple[CheckStatus, ...] = ()
+    for look, bad in enumerate([0, 30, 30, 60], start=1):
+        measured = {"errors": sample((100 * look, 30 * look), (900 * look, bad))}
+        statuses = judge(declared, measured, statuses, VERSIONS)
+    statuses = next_step(declared, statuses)
+    statuses = judge(declared, {"errors": sample((300, 90), (300, 3))}, statuses, VERSIONS)
+    before = statuses[0].evidence
+    errors, slow = anew(declared, statuses)
+    assert before is not None
+    assert before.looks > 0
+    assert (before.stage, before.spread > before.looks) == (2, True)
+    assert errors == CheckStatus(
+        check="errors",
+        message="not measured yet",
+        evidence=Evidence(looks=before.looks, spread=before.spread, record=Tally(requests=3900, bad=63)),
+    )
+    assert slow == CheckStatus(check="slow", message="not measured yet")
+    assert anew(declared, ()) == judge(declared, {}, (), VERSIONS)
 
 
 def test_clumps_of_the_stable_one_make_the_judge_slower() -> None:
