@@ -37,6 +37,8 @@ from serin.rollout.health import hopeless
 from serin.rollout.health import overdue
 from serin.rollout.looks import next_look
 from serin.rollout.lost import lost
+from serin.rollout.lost import placed
+from serin.rollout.lost import without_trial
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
@@ -73,7 +75,8 @@ def decide(observed: Observed, now: datetime) -> Decision:
         # Children go by owner reference; a deletion waits for nothing of ours.
         return Decision(status=observed.status)
     observed = rewind(observed, now)
-    memory = before = Memory.of(observed.status)
+    before = Memory.of(observed.status)
+    memory = placed(before, now)
     if observed.halted is not None:
         readable = None if isinstance(observed.spec, Problem) else observed.spec
         return replace(_told(memory, observed, readable, observed.halted, now), look_again_at=now + LOOK_AGAIN)
@@ -92,6 +95,7 @@ def decide(observed: Observed, now: datetime) -> Decision:
     gone = lost(memory, goal, observed)
     if gone is not None:
         return replace(_told(memory, observed, spec, gone, now), look_again_at=now + LOOK_AGAIN)
+    memory = without_trial(memory, observed, now)
     memory = make_good(memory, observed, now)
     goal = _held(memory, goal, observed)
     memory = _follow(memory, goal, observed, spec, now)
@@ -154,7 +158,9 @@ def _told(
 ) -> Decision:
     """Nothing is changed, and why."""
     memory = memory.route(shares(memory, observed), observed.serving.route)
-    active = spec if spec is not None and not spec.suspend else None
+    # Of a rollout beside which nobody knows what is in use not even the clocks count.
+    stands = spec is None or spec.suspend or problem.reason is Reason.STATUS_LOST
+    active = None if stands else spec
     move = move_of(memory, observed, active, now) if active is not None else None
     roles = counted(memory, observed, active, stage_of(memory, observed, move), now)
     status = report(roles, observed, spec, problem, move, now)
@@ -262,8 +268,8 @@ def _start(memory: Memory, goal: Revision | Problem, observed: Observed, now: da
         return memory
     if memory.stable is None:
         # Of a rollout that nobody remembers: what it was given is answered.
-        others = (name for name in observed.serving.route.weights if name != goal.revision)
-        memory = replace(memory, retiring=(*memory.retiring, *(Retiring(revision=name) for name in others)))
+        for name in observed.serving.route.weights:
+            memory = memory if name == goal.revision else memory.leave(Retiring(revision=name))
     memory = memory.start(goal.model_copy(update={"since": now}), observed.rollout, now)
     if not warning or memory.rollout is None:
         return memory
