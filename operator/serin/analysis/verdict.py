@@ -40,8 +40,10 @@ from serin.analysis.sequential import look
 from serin.analysis.sequential import mixed
 from serin.analysis.sequential import total
 from serin.analysis.sequential import upper_limit
+from serin.analysis.words import digits_between
 from serin.analysis.words import figures
 from serin.analysis.words import missing
+from serin.analysis.words import plain
 from serin.api.analysis import Analysis
 from serin.api.analysis import Check
 from serin.api.analysis import CheckStatus
@@ -135,10 +137,12 @@ def _judge_number(analysis: Analysis, check: Check, number: Number) -> CheckStat
         message = "no requests yet" if number.requests == 0 else "the query gave no number"
         return status.model_copy(update={"message": message})
     if number.value > check.most:
-        return _said(status, Verdict.FAIL, f"{number.value:.6g} is above {check.at_most}")
+        more = digits_between(number.value, check.most, plain)
+        return _said(status, Verdict.FAIL, f"{plain(number.value, more)} is above {check.at_most}")
     if check.at_least is not None and number.value < check.at_least:
-        return _said(status, Verdict.FAIL, f"{number.value:.6g} is below {check.at_least:.6g}")
-    message = f"{number.value:.6g} is within its bounds"
+        more = digits_between(number.value, check.at_least, plain)
+        return _said(status, Verdict.FAIL, f"{plain(number.value, more)} is below {plain(check.at_least, more)}")
+    message = f"{plain(number.value)} is within its bounds"
     if number.requests is not None and number.requests < analysis.min_requests:
         needed = analysis.min_requests - number.requests
         status = status.model_copy(update={"needed": needed})

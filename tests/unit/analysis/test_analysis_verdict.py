@@ -120,6 +120,44 @@ def test_a_bound_and_a_comparison_together() -> None:
     assert within_and_worse.message == "error rate 4.2 % against 0.46 % of v12 after 1,204 requests"
 
 
+def test_a_bound_that_is_not_met_is_told_beside_the_stable_ones_figure() -> None:
+    check = {**COMPARED, "atMost": "5%"}
+    above = judged(sample((400, 21), (4000, 210)), check)
+    assert above.verdict is Verdict.INCONCLUSIVE
+    assert above.message.startswith("error rate 5.2 % against 5.2 % of v12, above 5%, after 400 requests: too early")
+    within = judged(sample((400, 19), (4000, 210)), check)
+    assert within.verdict is Verdict.PASS
+    assert within.message == "error rate 4.8 % against 5.2 % of v12 after 400 requests"
+
+
+@pytest.mark.parametrize(
+    ("check", "candidate", "stable", "message"),
+    [
+        (BOUNDED, (100_000, 5040), (0, 0), "error rate 5.04 %, above 5%, after 100,000 requests"),
+        (BOUNDED, (1_000_000, 50_001), (0, 0), "error rate 5.0001 %, above 5%, after 1,000,000 requests"),
+        ({**BOUNDED, "atMost": "0.1%"}, (1_000_000, 1001), (0, 0), "error rate 0.1001 %, above 0.1%, after"),
+        (COMPARED, (10_000, 504), (10_000, 501), "error rate 5.04 % against 5.01 % of v12 after"),
+        (COMPARED, (10_000, 501), (10_000, 504), "error rate 5 % against 5 % of v12 after"),
+        (
+            {**COMPARED, "atMost": "5%"},
+            (10_000, 504),
+            (10_000, 501),
+            "error rate 5.04 % against 5.01 % of v12, above",
+        ),
+        (
+            {**COMPARED, "atMost": "5%"},
+            (10_000, 501),
+            (10_000, 504),
+            "error rate 5.01 % against 5.04 % of v12, above",
+        ),
+    ],
+)
+def test_figures_that_differ_are_written_so_that_they_do(
+    check: dict[str, Any], candidate: tuple[int, int], stable: tuple[int, int], message: str
+) -> None:
+    assert judged(sample(candidate, stable), check).message.startswith(message)
+
+
 def test_slow_answers_with_a_remark() -> None:
     remark = "counted at 0.25 s, the histogram's boundary below"
     status = judged(sample((1000, 120), (9000, 180), remark=remark), {**SLOW, "threshold": "300ms"})
@@ -136,6 +174,8 @@ def test_slow_answers_with_a_remark() -> None:
         (Number(0.31), Verdict.PASS, "0.31 is within its bounds"),
         (Number(0.0999), Verdict.FAIL, "0.0999 is below 0.1"),
         (Number(1.5), Verdict.FAIL, "1.5 is above 1"),
+        (Number(0.099999999), Verdict.FAIL, "0.099999999 is below 0.1"),
+        (Number(1.00000001), Verdict.FAIL, "1.00000001 is above 1"),
         (Number(None), Verdict.INCONCLUSIVE, "the query gave no number"),
         (Number(0.05, requests=0), Verdict.INCONCLUSIVE, "no requests yet"),
         (Number(0.31, requests=150), Verdict.INCONCLUSIVE, "0.31 is within its bounds; 50 more requests are needed"),
