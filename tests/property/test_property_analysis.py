@@ -192,6 +192,15 @@ def test_good_candidates_are_rarely_rolled_back(cell: Cell) -> None:
     assert simulate(cell, runs=300, seed=1).serin.share <= 0.05
 
 
+def test_what_is_just_at_its_bound_is_rarely_rolled_back_however_much_is_seen() -> None:
+    """With up to two million requests: there the nearest alternative is the one that speaks."""
+    rng = np.random.default_rng(3)
+    bad = rng.binomial(50_000, 0.05, (10_000, 40)).cumsum(axis=1)
+    requests = np.broadcast_to(50_000 * np.arange(1, 41), bad.shape)
+    evidence = vector.total(0.0, 1, vector.log_evidence(bad, requests, 0.05, 1.0))
+    assert 0 < (evidence >= 20).any(axis=1).mean() <= 0.05
+
+
 def test_bad_candidates_are_found() -> None:
     outcome = simulate(Cell(1_000, 0.005, 0.03), runs=300, seed=1)
     assert outcome.serin.share == 1.0

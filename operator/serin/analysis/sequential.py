@@ -22,7 +22,9 @@ statistics and safe anytime-valid inference", Statistical Science 2023). It is u
 
 **The mixture** (:data:`ALTERNATIVES`) puts its mass where rollbacks must be quick: a candidate twice as bad as the
 stable one (1.6 times what a tolerance of 25 % allows) and one several times as bad. A uniform prior over the
-candidate's share spends most of its mass on catastrophes that any prior finds in a minute.
+candidate's share spends most of its mass on catastrophes that any prior finds in a minute. A little mass is near to
+what is allowed: against a candidate a few percent above that, the evidence of all others goes to 0. Against what is
+less than 1 % above it there is none, however much is seen (:func:`to_go`).
 
 **Steps.** Within a step the ratio of the requests is constant; counts begin anew with each step, and the evidence for
 each ``m`` is multiplied over the steps. Were that all, a candidate that did well at 1 % could not be caught at 50 % for
@@ -51,8 +53,10 @@ import math
 from serin.api.analysis import Evidence
 from serin.api.analysis import Tally
 
-ALTERNATIVES = ((1.15, 0.05), (1.6, 0.50), (4.0, 0.35), (10.0, 0.10))
-"""How many times the tolerated odds, and with which mass."""
+ALTERNATIVES = ((1.15, 0.05), (1.6, 0.49), (4.0, 0.34), (10.0, 0.10), (1.02, 0.02))
+"""How many times the tolerated odds, and with which mass. One that is added comes last (:func:`carry`)."""
+WITHOUT_THE_NEAREST = 4
+"""Alternatives that operators knew before there was one below 1.15."""
 
 FIRST_STEP = 0.95
 """Mass of the process that begins with the first step; later beginnings share the rest."""
@@ -112,11 +116,32 @@ def total(carried: Logs, stage: int, logs: Logs) -> float:
 def carry(carried: Logs, stage: int, logs: Logs) -> Logs:
     """What to carry into the step after ``stage``: evidence by alternative, so that each is multiplied with itself.
 
-    Another number of alternatives than now (an older operator's) is no evidence.
+    An older operator's evidence, which lacks the nearest alternative, counts on, and there is none for that one yet:
+    the others had no less mass then than they have now. Any other number of alternatives than now is no evidence.
     """
     begun, _ = masses(stage)
-    before = carried if len(carried) == len(logs) else NOTHING
+    before = _before(carried)
     return tuple(min(MOST_EVIDENCE, (one + begun) * _exp(log_e)) for one, log_e in zip(before, logs, strict=True))
+
+
+def _before(carried: Logs) -> Logs:
+    if len(carried) == WITHOUT_THE_NEAREST:
+        return (*carried, *NOTHING[WITHOUT_THE_NEAREST:])
+    return carried if len(carried) == len(NOTHING) else NOTHING
+
+
+def to_go(carried: Logs, stage: int, logs: Logs, limit: float) -> float:
+    """How many times what this step has seen it takes, beyond that, until the evidence reaches the limit by one of the
+    alternatives alone, at the rates so far; infinite where none of them is any nearer to the truth than the null."""
+    begun, _ = masses(stage)
+    return min(
+        (
+            max(0.0, math.log(limit / (mass * (before + begun))) - log_e) / log_e
+            for (_, mass), before, log_e in zip(ALTERNATIVES, _before(carried), logs, strict=True)
+            if log_e > 0.0
+        ),
+        default=math.inf,
+    )
 
 
 def masses(stage: int) -> tuple[float, float]:
@@ -157,6 +182,14 @@ def _deviation(before: Tally, batch: Tally) -> float | None:
 def dispersion(evidence: Evidence) -> float:
     """How many bad requests of the stable one make one independent event; at least 1."""
     return max(1.0, (evidence.spread + CALM_LOOKS) / (evidence.looks + CALM_LOOKS))
+
+
+def beyond_chance(tally: Tally, bound: float, level: float, clump: float = 1.0) -> bool:
+    """Whether so many bad requests would come with a probability of at most ``level`` at the bound, or below it, by
+    Chernoff's bound: at one look, which convicts nobody who is looked at more often."""
+    if tally.requests <= 0 or not tally.bad / tally.requests > bound:
+        return False
+    return tally.requests / clump * _divergence(tally.bad / tally.requests, bound) >= math.log(1.0 / level)
 
 
 def upper_limit(record: Tally, level: float, clump: float = 1.0) -> float:

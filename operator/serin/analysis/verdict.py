@@ -19,6 +19,7 @@ A query of one's own is judged by its plain value, at each look. What the source
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,10 +35,12 @@ from serin.analysis.sequential import NOTHING
 from serin.analysis.sequential import Logs
 from serin.analysis.sequential import against_bound
 from serin.analysis.sequential import against_stable
+from serin.analysis.sequential import beyond_chance
 from serin.analysis.sequential import carry
 from serin.analysis.sequential import dispersion
 from serin.analysis.sequential import look
 from serin.analysis.sequential import mixed
+from serin.analysis.sequential import to_go
 from serin.analysis.sequential import total
 from serin.analysis.sequential import upper_limit
 from serin.analysis.words import digits_between
@@ -198,7 +201,7 @@ def _judge_sample(
         return _said(status, Verdict.INCONCLUSIVE, f"{told}; {missing(max(lacking))} to {whom}")
     within = status.candidate is not None and status.candidate <= check.most
     if not within or any(test.leaning > 1.0 + _ROUNDING for test in tests.values()):
-        return _said(status, Verdict.INCONCLUSIVE, f"{told}: too early to tell whether that is chance")
+        return _said(status, Verdict.INCONCLUSIVE, f"{told}: {_undecided(check, levels(analysis, check), evidence)}")
     return _said(status, Verdict.PASS, told)
 
 
@@ -274,6 +277,18 @@ def _lacking(analysis: Analysis, check: Check, sample: Sample) -> tuple[int, int
     compares = check.not_worse_than_stable is not None and sample.concurrent
     candidate = max(0, analysis.min_requests - sample.candidate.requests)
     return candidate, max(0, analysis.min_requests - sample.stable.requests) if compares else 0
+
+
+def _undecided(check: Check, level: Levels, evidence: Evidence) -> str:
+    """Why there is no verdict yet. What is above the bound for sure, and near to it, may wait for ever."""
+    candidate, clump = evidence.candidate, dispersion(evidence)
+    if level.bounded <= 0 or not beyond_chance(candidate, check.most, level.bounded, clump):
+        return "too early to tell whether that is chance"
+    more = to_go(evidence.bounded, evidence.stage, _bounded(check, evidence), 1.0 / level.bounded)
+    if more == math.inf:
+        return "too near to that bound for any number of requests to tell them apart; raise it, or set a deadline"
+    requests = f"{float(f'{more * candidate.requests:.2g}'):,.0f}"
+    return f"too near to that bound to tell them apart before about {requests} more; raise it, or set a deadline"
 
 
 def _incomparable(analysis: Analysis, check: Check, evidence: Evidence, versions: Versions) -> str:

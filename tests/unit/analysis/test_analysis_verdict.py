@@ -158,6 +158,47 @@ def test_figures_that_differ_are_written_so_that_they_do(
     assert judged(sample(candidate, stable), check).message.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("candidate", "verdict", "words"),
+    [
+        ((10_000, 530), Verdict.INCONCLUSIVE, "too early to tell whether that is chance"),
+        (
+            (100_000, 5300),
+            Verdict.INCONCLUSIVE,
+            "too near to that bound to tell them apart before about 39,000 more; raise it, or set a deadline",
+        ),
+        ((200_000, 10_600), Verdict.FAIL, "error rate 5.3 %, above 5%, after 200,000 requests"),
+        ((1_000_000, 50_400), Verdict.INCONCLUSIVE, "too early to tell whether that is chance"),
+        (
+            (5_000_000, 252_000),
+            Verdict.INCONCLUSIVE,
+            "too near to that bound for any number of requests to tell them apart; raise it, or set a deadline",
+        ),
+        ((5_000_000, 250_000), Verdict.PASS, "error rate 5 %, bound 5%, after 5,000,000 requests"),
+    ],
+)
+def test_what_is_near_above_its_bound_is_told_what_it_waits_for(
+    candidate: tuple[int, int], verdict: Verdict, words: str
+) -> None:
+    status = judged(sample(candidate), BOUNDED)
+    assert (status.verdict, status.message.endswith(words)) == (verdict, True), status.message
+
+
+def test_evidence_of_an_older_operator_counts_on() -> None:
+    """It knew four alternatives, and the rollout goes on by five."""
+    declared = analysis()
+    (before,) = next_step(declared, _through(declared, ((300, 6), (2700, 20)), ((300, 6), (2700, 20))))
+    assert before.evidence is not None
+    older = before.model_copy(
+        update={"evidence": before.evidence.model_copy(update={"compared": before.evidence.compared[:4]})}
+    )
+    measured = {"errors": sample((300, 12), (2700, 20))}
+    (after,) = judge(declared, measured, (older,), VERSIONS)
+    (same,) = judge(declared, measured, (before,), VERSIONS)
+    assert after.verdict is same.verdict is Verdict.FAIL
+    assert after.e_value == pytest.approx(same.e_value, rel=0.02)
+
+
 def test_slow_answers_with_a_remark() -> None:
     remark = "counted at 0.25 s, the histogram's boundary below"
     status = judged(sample((1000, 120), (9000, 180), remark=remark), {**SLOW, "threshold": "300ms"})
