@@ -39,11 +39,15 @@ what it had between the two before by the chi-squared statistic, whose mean is 1
 of c, and the logarithm of the evidence is divided by the mean of all (:func:`dispersion`; Pearson's estimate as in
 McCullagh and Nelder, "Generalized Linear Models", 1989, 4.5). With the true c that is exact, and no division by a
 number above 1 ever breaks the bound (Jensen). What stays: clumps that last longer than the time between two looks,
-clumps that only the candidate has, and the first looks, which cannot know yet. *An incident that hits both* breaks
-nothing, since the two share it as they share the requests; but what it adds to both counts hides a candidate that is a
-little worse until the next step. *Mirrored requests* fail together with their originals, which makes the test slower
-and never bolder. *Rates high above rare* make the bad requests scatter less than assumed, again the careful side.
-Weights that change *within* a step are wrong by as much as the ratio of the counts then lags behind.
+clumps that only the candidate has, and the first looks, which cannot know yet. *An incident that hits both* is shared
+as the requests are, but the pods are scraped at different moments: a look may see it in the candidate's counts up to a
+scrape interval before it sees it in the stable one's, and in those seconds it looks like the candidate's alone. Nothing
+here makes up for that; the shorter the interval between scrapes beside that between looks, the rarer it is. What an
+incident adds to both counts hides a candidate that is a little worse until the next step. *Chosen requests*, those by a
+header, are no random share: what they fail by is taken for the candidate's fault. *Mirrored requests* fail together
+with their originals, which makes the test slower and never bolder. *Rates high above rare* make the bad requests
+scatter less than assumed, again the careful side. Weights that change *within* a step are wrong by as much as the ratio
+of the counts then lags behind.
 """
 
 from __future__ import annotations
