@@ -24,7 +24,7 @@ statistics and safe anytime-valid inference", Statistical Science 2023). It is u
 stable one (1.6 times what a tolerance of 25 % allows) and one several times as bad. A uniform prior over the
 candidate's share spends most of its mass on catastrophes that any prior finds in a minute. A little mass is near to
 what is allowed: against a candidate a few percent above that, the evidence of all others goes to 0. Against what is
-less than 1 % above it there is none, however much is seen (:func:`to_go`).
+less than about 1 % above it there is none, however much is seen (:func:`to_go`).
 
 **Steps.** Within a step the ratio of the requests is constant; counts begin anew with each step, and the evidence for
 each ``m`` is multiplied over the steps. Were that all, a candidate that did well at 1 % could not be caught at 50 % for

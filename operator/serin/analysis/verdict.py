@@ -299,7 +299,8 @@ def _incomparable(analysis: Analysis, check: Check, evidence: Evidence, versions
         return ""
     return (
         f"no comparison without {analysis.min_requests:,} requests to {versions.stable} in the steps before, which had "
-        f"{requests:,}: the rollout needs a step below 100 %, or the check atMost instead of notWorseThanStable"
+        f"{requests:,}: the rollout needs a step below 100 % that sees them, or the check atMost instead of "
+        "notWorseThanStable"
     )
 
 

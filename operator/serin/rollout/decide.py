@@ -94,7 +94,8 @@ def decide(observed: Observed, now: datetime) -> Decision:
     goal = goal_of(name, observed, spec, memory, now)
     gone = lost(memory, goal, observed)
     if gone is not None:
-        return replace(_told(memory, observed, spec, gone, now), look_again_at=now + LOOK_AGAIN)
+        # Of a rollout beside which nobody knows what is in use not even the clocks count.
+        return replace(_told(memory, observed, spec, gone, now, stands=True), look_again_at=now + LOOK_AGAIN)
     memory = without_trial(memory, observed, now)
     memory = make_good(memory, observed, now)
     goal = _held(memory, goal, observed)
@@ -154,13 +155,17 @@ def _without_spec(memory: Memory, observed: Observed, problem: Problem, now: dat
 
 
 def _told(
-    memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, problem: Problem, now: datetime
+    memory: Memory,
+    observed: Observed,
+    spec: ModelDeploymentSpec | None,
+    problem: Problem,
+    now: datetime,
+    *,
+    stands: bool = False,
 ) -> Decision:
-    """Nothing is changed, and why."""
+    """Nothing is changed, and why. ``stands``: nor does the rollout wait for anything of its own."""
     memory = memory.route(shares(memory, observed), observed.serving.route)
-    # Of a rollout beside which nobody knows what is in use not even the clocks count.
-    stands = spec is None or spec.suspend or problem.reason is Reason.STATUS_LOST
-    active = None if stands else spec
+    active = None if spec is None or spec.suspend or stands else spec
     move = move_of(memory, observed, active, now) if active is not None else None
     roles = counted(memory, observed, active, stage_of(memory, observed, move), now)
     status = report(roles, observed, spec, problem, move, now)

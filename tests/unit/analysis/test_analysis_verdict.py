@@ -337,7 +337,7 @@ def test_where_the_stable_one_had_too_few_requests_to_compare_with_nothing_passe
     assert status.verdict is Verdict.INCONCLUSIVE
     assert status.message.endswith(
         f"no comparison without 200 requests to v12 in the steps before, which had {before}: "
-        "the rollout needs a step below 100 %, or the check atMost instead of notWorseThanStable"
+        "the rollout needs a step below 100 % that sees them, or the check atMost instead of notWorseThanStable"
     )
     (fewer,) = judge(declared, {"errors": sample((50, 1), concurrent=False)}, statuses, VERSIONS)
     assert (fewer.needed, fewer.enough_at) == (150, None), "more requests to the candidate do not help"

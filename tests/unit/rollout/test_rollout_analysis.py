@@ -236,7 +236,7 @@ def test_what_can_be_compared_with_nothing_is_not_promoted_and_says_what_it_lack
     scene.run(7200)
     assert (scene.weight, verdict(scene)) == (100, Verdict.INCONCLUSIVE)
     assert "no comparison without 100 requests to v1" in scene.status.message
-    assert "the rollout needs a step below 100 %, or the check atMost instead" in scene.status.message
+    assert "the rollout needs a step below 100 % that sees them, or the check atMost instead" in scene.status.message
     assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("Unknown", Reason.ANALYSIS_INCONCLUSIVE)
     scene.order(Verb.PROMOTE, scene.candidate).run(20)
     assert scene.outcomes()[0] == ("v2", "Promoted"), "a person may mean it"

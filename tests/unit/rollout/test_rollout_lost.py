@@ -205,6 +205,25 @@ def test_that_holds_for_what_a_person_went_back_to() -> None:
     assert scene.status.phase is Phase.HEALTHY, "that is what is declared, and is taken up with what it has"
 
 
+@pytest.mark.parametrize("begin", [first_step, second_step, lambda: rolling(700)])
+def test_while_the_registry_is_silent_nothing_of_it_goes_on_either(begin: Callable[[], Scene]) -> None:
+    scene = begin()
+    route, pods = scene.route, dict(scene.pods)
+    edit(scene, stable=None)
+    scene.target = Problem(Reason.REGISTRY_UNAVAILABLE, "no answer")
+    assert scene.run(7200).plan is None
+    assert (scene.route, scene.pods, scene.status.message) == (route, pods, "no answer")
+
+
+@pytest.mark.parametrize("length", [60, 700])
+def test_what_was_lost_can_be_put_back_by_hand(length: float) -> None:
+    scene = rolling(length)
+    stable = scene.status.stable
+    edit(scene, stable=None).run(60)
+    edit(scene, stable=stable).run(3600)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
 def test_without_a_route_the_declared_version_is_a_first_one() -> None:
     scene = first_step()
     edit(scene, stable=None)
