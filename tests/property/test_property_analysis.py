@@ -192,6 +192,32 @@ def test_good_candidates_are_rarely_rolled_back(cell: Cell) -> None:
     assert simulate(cell, runs=300, seed=1).serin.share <= 0.05
 
 
+def test_what_is_just_at_its_bound_is_rarely_rolled_back_however_much_is_seen() -> None:
+    """With up to two million requests: there the nearest alternative is the one that speaks."""
+    rng = np.random.default_rng(3)
+    bad = rng.binomial(50_000, 0.05, (10_000, 40)).cumsum(axis=1)
+    requests = np.broadcast_to(50_000 * np.arange(1, 41), bad.shape)
+    evidence = vector.total(0.0, 1, vector.log_evidence(bad, requests, 0.05, 1.0))
+    assert 0 < (evidence >= 20).any(axis=1).mean() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("rate", "a_look", "median"),
+    [(0.1, 10, 190), (0.06, 100, 5_700), (0.053, 2_000, 130_000), (0.051, 20_000, 640_000)],
+)
+def test_how_many_requests_it_takes_to_find_what_is_above_its_bound(rate: float, a_look: int, median: int) -> None:
+    """As docs/how-to/judge.md has it."""
+    rng = np.random.default_rng(1)
+    looks = 4 * median // a_look
+    bad = rng.binomial(a_look, rate, (1000, looks)).cumsum(axis=1)
+    requests = np.broadcast_to(a_look * np.arange(1, looks + 1), bad.shape)
+    found = vector.total(0.0, 1, vector.log_evidence(bad, requests, 0.05, 1.0)) >= 20
+    assert found.any(axis=1).mean() > 0.9
+    assert np.median(np.where(found.any(axis=1), found.argmax(axis=1) + 1, looks)) * a_look == pytest.approx(
+        median, rel=0.1
+    )
+
+
 def test_bad_candidates_are_found() -> None:
     outcome = simulate(Cell(1_000, 0.005, 0.03), runs=300, seed=1)
     assert outcome.serin.share == 1.0

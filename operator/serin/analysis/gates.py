@@ -15,6 +15,8 @@ from decimal import Decimal
 from serin.analysis.signature import Signature
 from serin.analysis.signature import broken
 from serin.analysis.signature import shown
+from serin.analysis.words import digits_between
+from serin.analysis.words import plain
 from serin.api.gates import Gates
 from serin.api.gates import QualityGate
 from serin.api.gates import SignatureGate
@@ -106,11 +108,13 @@ def _poor(gate: QualityGate, candidate: Record, stable: Record | None) -> str:
     value = _value(gate, candidate)
     if isinstance(value, str):
         return value
-    figure = f"{shown(gate.metric)} of {candidate.version} is {_number(value)}"
+    figure = f"{shown(gate.metric)} of {candidate.version} is"
     if gate.at_least is not None and value < gate.at_least:
-        return f"{figure}, below {_number(gate.at_least)}"
+        here, there = _numbers(value, gate.at_least)
+        return f"{figure} {here}, below {there}"
     if gate.at_most is not None and value > gate.at_most:
-        return f"{figure}, above {_number(gate.at_most)}"
+        here, there = _numbers(value, gate.at_most)
+        return f"{figure} {here}, above {there}"
     if gate.not_worse_than_stable is None or stable is None:
         return ""
     base = _value(gate, stable)
@@ -122,8 +126,9 @@ def _poor(gate: QualityGate, candidate: Record, stable: Record | None) -> str:
     worse = Decimal(repr(value)) - Decimal(repr(base))
     if (worse if gate.falls else -worse) <= room:
         return ""
-    compared = f"worse than {_number(base)} of {stable.version} by more than {gate.not_worse_than_stable}"
-    return f"{figure}, {compared} ({'lower' if gate.falls else 'higher'} is better)"
+    here, there = _numbers(value, base)
+    compared = f"worse than {there} of {stable.version} by more than {gate.not_worse_than_stable}"
+    return f"{figure} {here}, {compared} ({'lower' if gate.falls else 'higher'} is better)"
 
 
 def _value(gate: QualityGate, record: Record) -> float | str:
@@ -164,6 +169,7 @@ def _names(names: Iterable[str]) -> str:
     return f"{listed} and {more} more" if more > 0 else listed
 
 
-def _number(value: float) -> str:
-    """Such as 0.882: as much of it as people compare."""
-    return f"{value:.6g}"
+def _numbers(value: float, other: float) -> tuple[str, str]:
+    """Such as 0.882 and 0.9: as much of them as shows that they differ."""
+    more = digits_between(value, other, plain)
+    return plain(value, more), plain(other, more)

@@ -22,7 +22,9 @@ statistics and safe anytime-valid inference", Statistical Science 2023). It is u
 
 **The mixture** (:data:`ALTERNATIVES`) puts its mass where rollbacks must be quick: a candidate twice as bad as the
 stable one (1.6 times what a tolerance of 25 % allows) and one several times as bad. A uniform prior over the
-candidate's share spends most of its mass on catastrophes that any prior finds in a minute.
+candidate's share spends most of its mass on catastrophes that any prior finds in a minute. A little mass is near to
+what is allowed: against a candidate a few percent above that, the evidence of all others goes to 0. Against what is
+less than about 1 % above it there is none, however much is seen (:func:`to_go`).
 
 **Steps.** Within a step the ratio of the requests is constant; counts begin anew with each step, and the evidence for
 each ``m`` is multiplied over the steps. Were that all, a candidate that did well at 1 % could not be caught at 50 % for
@@ -37,11 +39,15 @@ what it had between the two before by the chi-squared statistic, whose mean is 1
 of c, and the logarithm of the evidence is divided by the mean of all (:func:`dispersion`; Pearson's estimate as in
 McCullagh and Nelder, "Generalized Linear Models", 1989, 4.5). With the true c that is exact, and no division by a
 number above 1 ever breaks the bound (Jensen). What stays: clumps that last longer than the time between two looks,
-clumps that only the candidate has, and the first looks, which cannot know yet. *An incident that hits both* breaks
-nothing, since the two share it as they share the requests; but what it adds to both counts hides a candidate that is a
-little worse until the next step. *Mirrored requests* fail together with their originals, which makes the test slower
-and never bolder. *Rates high above rare* make the bad requests scatter less than assumed, again the careful side.
-Weights that change *within* a step are wrong by as much as the ratio of the counts then lags behind.
+clumps that only the candidate has, and the first looks, which cannot know yet. *An incident that hits both* is shared
+as the requests are, but the pods are scraped at different moments: a look may see it in the candidate's counts up to a
+scrape interval before it sees it in the stable one's, and in those seconds it looks like the candidate's alone. Nothing
+here makes up for that; the shorter the interval between scrapes beside that between looks, the rarer it is. What an
+incident adds to both counts hides a candidate that is a little worse until the next step. *Chosen requests*, those by a
+header, are no random share: what they fail by is taken for the candidate's fault. *Mirrored requests* fail together
+with their originals, which makes the test slower and never bolder. *Rates high above rare* make the bad requests
+scatter less than assumed, again the careful side. Weights that change *within* a step are wrong by as much as the ratio
+of the counts then lags behind.
 """
 
 from __future__ import annotations
@@ -51,8 +57,10 @@ import math
 from serin.api.analysis import Evidence
 from serin.api.analysis import Tally
 
-ALTERNATIVES = ((1.15, 0.05), (1.6, 0.50), (4.0, 0.35), (10.0, 0.10))
-"""How many times the tolerated odds, and with which mass."""
+ALTERNATIVES = ((1.15, 0.05), (1.6, 0.49), (4.0, 0.34), (10.0, 0.10), (1.02, 0.02))
+"""How many times the tolerated odds, and with which mass. One that is added comes last (:func:`carry`)."""
+WITHOUT_THE_NEAREST = 4
+"""Alternatives that operators knew before there was one below 1.15."""
 
 FIRST_STEP = 0.95
 """Mass of the process that begins with the first step; later beginnings share the rest."""
@@ -112,11 +120,32 @@ def total(carried: Logs, stage: int, logs: Logs) -> float:
 def carry(carried: Logs, stage: int, logs: Logs) -> Logs:
     """What to carry into the step after ``stage``: evidence by alternative, so that each is multiplied with itself.
 
-    Another number of alternatives than now (an older operator's) is no evidence.
+    An older operator's evidence, which lacks the nearest alternative, counts on, and there is none for that one yet:
+    the others had no less mass then than they have now. Any other number of alternatives than now is no evidence.
     """
     begun, _ = masses(stage)
-    before = carried if len(carried) == len(logs) else NOTHING
+    before = _before(carried)
     return tuple(min(MOST_EVIDENCE, (one + begun) * _exp(log_e)) for one, log_e in zip(before, logs, strict=True))
+
+
+def _before(carried: Logs) -> Logs:
+    if len(carried) == WITHOUT_THE_NEAREST:
+        return (*carried, *NOTHING[WITHOUT_THE_NEAREST:])
+    return carried if len(carried) == len(NOTHING) else NOTHING
+
+
+def to_go(carried: Logs, stage: int, logs: Logs, limit: float) -> float:
+    """How many times what this step has seen it takes, beyond that, until the evidence reaches the limit by one of the
+    alternatives alone, at the rates so far; infinite where none of them is any nearer to the truth than the null."""
+    begun, _ = masses(stage)
+    return min(
+        (
+            max(0.0, math.log(limit / (mass * (before + begun))) - log_e) / log_e
+            for (_, mass), before, log_e in zip(ALTERNATIVES, _before(carried), logs, strict=True)
+            if log_e > 0.0
+        ),
+        default=math.inf,
+    )
 
 
 def masses(stage: int) -> tuple[float, float]:
@@ -157,6 +186,14 @@ def _deviation(before: Tally, batch: Tally) -> float | None:
 def dispersion(evidence: Evidence) -> float:
     """How many bad requests of the stable one make one independent event; at least 1."""
     return max(1.0, (evidence.spread + CALM_LOOKS) / (evidence.looks + CALM_LOOKS))
+
+
+def beyond_chance(tally: Tally, bound: float, level: float, clump: float = 1.0) -> bool:
+    """Whether so many bad requests would come with a probability of at most ``level`` at the bound, or below it, by
+    Chernoff's bound: at one look, which convicts nobody who is looked at more often."""
+    if tally.requests <= 0 or not tally.bad / tally.requests > bound:
+        return False
+    return tally.requests / clump * _divergence(tally.bad / tally.requests, bound) >= math.log(1.0 / level)
 
 
 def upper_limit(record: Tally, level: float, clump: float = 1.0) -> float:

@@ -6,8 +6,9 @@ the statuses carry everything there is to remember.
 
 A check of a measure
   *fails* when the evidence reaches its limit: against the stable one, or against the bound (``sequential``);
-  *passes* when the candidate had ``minRequests`` in this step, and so had the stable one where they are compared, its
-  rate is within the bound, and this step's evidence does not lean against it. It leans when it is above 1 even without
+  *passes* when the candidate had ``minRequests`` in this step, and so had the stable one where they are compared (in
+  the steps before, where the candidate has all the traffic), its rate is within the bound, and this step's evidence
+  does not lean against it. It leans when it is above 1 even without
   one of its bad requests: a worse candidate has to wait for the traffic that convicts it, and a good one does not wait
   for a single bad request to be diluted. The evidence of a good candidate goes to 0, that of a worse one to infinity,
   so waiting ends by itself;
@@ -18,6 +19,7 @@ A query of one's own is judged by its plain value, at each look. What the source
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,14 +35,18 @@ from serin.analysis.sequential import NOTHING
 from serin.analysis.sequential import Logs
 from serin.analysis.sequential import against_bound
 from serin.analysis.sequential import against_stable
+from serin.analysis.sequential import beyond_chance
 from serin.analysis.sequential import carry
 from serin.analysis.sequential import dispersion
 from serin.analysis.sequential import look
 from serin.analysis.sequential import mixed
+from serin.analysis.sequential import to_go
 from serin.analysis.sequential import total
 from serin.analysis.sequential import upper_limit
+from serin.analysis.words import digits_between
 from serin.analysis.words import figures
 from serin.analysis.words import missing
+from serin.analysis.words import plain
 from serin.api.analysis import Analysis
 from serin.api.analysis import Check
 from serin.api.analysis import CheckStatus
@@ -94,6 +100,15 @@ def next_step(analysis: Analysis, before: Sequence[CheckStatus]) -> tuple[CheckS
     )
 
 
+def anew(analysis: Analysis, before: Sequence[CheckStatus]) -> tuple[CheckStatus, ...]:
+    """The statuses where a step begins anew for a person who has seen what failed: nothing is held against the
+    candidate any more. What is known of the stable one is kept: beside a candidate with all the traffic, what it
+    did before is all there is to compare with.
+    """
+    known = {status.check: _cleared(status.evidence) for status in before if status.evidence is not None}
+    return tuple(_unjudged(check).model_copy(update={"evidence": known.get(check.name)}) for check in analysis.checks)
+
+
 def overall(statuses: Sequence[CheckStatus]) -> Verdict:
     """What all checks together say: the worst of them. Those on dry run decide nothing; without any all is well."""
     verdicts = {status.verdict for status in statuses if not status.dry_run}
@@ -125,10 +140,12 @@ def _judge_number(analysis: Analysis, check: Check, number: Number) -> CheckStat
         message = "no requests yet" if number.requests == 0 else "the query gave no number"
         return status.model_copy(update={"message": message})
     if number.value > check.most:
-        return _said(status, Verdict.FAIL, f"{number.value:.6g} is above {check.at_most}")
+        more = digits_between(number.value, check.most, plain)
+        return _said(status, Verdict.FAIL, f"{plain(number.value, more)} is above {check.at_most}")
     if check.at_least is not None and number.value < check.at_least:
-        return _said(status, Verdict.FAIL, f"{number.value:.6g} is below {check.at_least:.6g}")
-    message = f"{number.value:.6g} is within its bounds"
+        more = digits_between(number.value, check.at_least, plain)
+        return _said(status, Verdict.FAIL, f"{plain(number.value, more)} is below {plain(check.at_least, more)}")
+    message = f"{plain(number.value)} is within its bounds"
     if number.requests is not None and number.requests < analysis.min_requests:
         needed = analysis.min_requests - number.requests
         status = status.model_copy(update={"needed": needed})
@@ -158,6 +175,7 @@ def _judge_sample(
     strongest = max(tests.values(), key=lambda test: test.e_value / test.limit)
     base = evidence.stable if sample.concurrent else evidence.record
     lacking = _lacking(analysis, check, sample)
+    incomparable = _incomparable(analysis, check, evidence, versions)
     status = CheckStatus(
         check=check.name,
         dry_run=check.dry_run,
@@ -165,7 +183,7 @@ def _judge_sample(
         stable=_rate(base),
         requests=sample.candidate.requests,
         needed=max(lacking),
-        enough_at=_enough_at(sample, lacking),
+        enough_at=None if incomparable else _enough_at(sample, lacking),
         e_value=float(f"{strongest.e_value:.4g}"),
         limit=float(f"{strongest.limit:.4g}"),
         evidence=evidence,
@@ -176,12 +194,14 @@ def _judge_sample(
         return _said(status, Verdict.FAIL, told)
     if sample.candidate.requests == 0:
         return _said(status, Verdict.INCONCLUSIVE, f"no requests to {versions.candidate} yet")
+    if incomparable:
+        return _said(status, Verdict.INCONCLUSIVE, f"{told}; {incomparable}")
     if max(lacking) > 0:
         whom = versions.candidate if lacking[0] > 0 else versions.stable
         return _said(status, Verdict.INCONCLUSIVE, f"{told}; {missing(max(lacking))} to {whom}")
     within = status.candidate is not None and status.candidate <= check.most
     if not within or any(test.leaning > 1.0 + _ROUNDING for test in tests.values()):
-        return _said(status, Verdict.INCONCLUSIVE, f"{told}: too early to tell whether that is chance")
+        return _said(status, Verdict.INCONCLUSIVE, f"{told}: {_undecided(check, levels(analysis, check), evidence)}")
     return _said(status, Verdict.PASS, told)
 
 
@@ -224,10 +244,7 @@ def _closed(check: Check, level: Levels, evidence: Evidence | None) -> Evidence 
         "stable": Tally(),
         "batch": Tally(),
         "apart": False,
-        "record": Tally(
-            requests=evidence.record.requests + evidence.stable.requests,
-            bad=evidence.record.bad + evidence.stable.bad,
-        ),
+        "record": _record(evidence),
     }
     if evidence.candidate.requests == 0:
         # Without a request there was no stage: it would cost the next one its mass.
@@ -243,11 +260,48 @@ def _closed(check: Check, level: Levels, evidence: Evidence | None) -> Evidence 
     )
 
 
+def _cleared(evidence: Evidence) -> Evidence:
+    return Evidence(looks=evidence.looks, spread=evidence.spread, record=_record(evidence))
+
+
+def _record(evidence: Evidence) -> Tally:
+    """What the stable one did in the steps before, and in this one."""
+    return Tally(
+        requests=evidence.record.requests + evidence.stable.requests,
+        bad=evidence.record.bad + evidence.stable.bad,
+    )
+
+
 def _lacking(analysis: Analysis, check: Check, sample: Sample) -> tuple[int, int]:
     """Requests that are missing, to the candidate and to the stable one."""
     compares = check.not_worse_than_stable is not None and sample.concurrent
     candidate = max(0, analysis.min_requests - sample.candidate.requests)
     return candidate, max(0, analysis.min_requests - sample.stable.requests) if compares else 0
+
+
+def _undecided(check: Check, level: Levels, evidence: Evidence) -> str:
+    """Why there is no verdict yet. What is above the bound for sure, and near to it, may wait for ever."""
+    candidate, clump = evidence.candidate, dispersion(evidence)
+    if level.bounded <= 0 or not beyond_chance(candidate, check.most, level.bounded, clump):
+        return "too early to tell whether that is chance"
+    more = to_go(evidence.bounded, evidence.stage, _bounded(check, evidence), 1.0 / level.bounded)
+    if more == math.inf:
+        return "too near to that bound for any number of requests to tell them apart; raise it, or set a deadline"
+    requests = f"{float(f'{more * candidate.requests:.2g}'):,.0f}"
+    return f"too near to that bound to tell them apart before about {requests} more; raise it, or set a deadline"
+
+
+def _incomparable(analysis: Analysis, check: Check, evidence: Evidence, versions: Versions) -> str:
+    """Why the candidate, which has all the traffic, cannot be compared with what the stable one did before, and what
+    would help; empty where it can be. Waiting does not: the stable one gets no more requests."""
+    requests = evidence.record.requests
+    if check.not_worse_than_stable is None or not evidence.apart or requests >= analysis.min_requests:
+        return ""
+    return (
+        f"no comparison without {analysis.min_requests:,} requests to {versions.stable} in the steps before, which had "
+        f"{requests:,}: the rollout needs a step below 100 % that sees them, or the check atMost instead of "
+        "notWorseThanStable"
+    )
 
 
 def _enough_at(sample: Sample, lacking: tuple[int, int]) -> datetime | None:

@@ -165,7 +165,7 @@ SENTENCES: dict[Reason, str] = {
     "it is tried again; what serves keeps serving.",
     Reason.FORBIDDEN: "The operator's service account lacks a permission that it needs here.",
     Reason.STABLE_UNAVAILABLE: "The stable revision has no ready replica; no unproven candidate takes its traffic.",
-    Reason.STATUS_LOST: "The status was emptied while a revision serves: nothing changes until that is declared.",
+    Reason.STATUS_LOST: "The status lost what is in use while a revision serves: nothing changes until it is declared.",
     Reason.SECRET_NOT_FOUND: "A Secret that the ModelRegistry names does not exist in the operator's namespace.",
     Reason.INVALID_SECRET: "A Secret that the ModelRegistry names lacks the keys that are needed.",
     Reason.REACHABLE: "The registry answers: one poll that fails is tried again first.",

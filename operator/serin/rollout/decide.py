@@ -37,6 +37,8 @@ from serin.rollout.health import hopeless
 from serin.rollout.health import overdue
 from serin.rollout.looks import next_look
 from serin.rollout.lost import lost
+from serin.rollout.lost import placed
+from serin.rollout.lost import without_trial
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Failure
 from serin.rollout.observed import Observed
@@ -73,7 +75,8 @@ def decide(observed: Observed, now: datetime) -> Decision:
         # Children go by owner reference; a deletion waits for nothing of ours.
         return Decision(status=observed.status)
     observed = rewind(observed, now)
-    memory = before = Memory.of(observed.status)
+    before = Memory.of(observed.status)
+    memory = placed(before, now)
     if observed.halted is not None:
         readable = None if isinstance(observed.spec, Problem) else observed.spec
         return replace(_told(memory, observed, readable, observed.halted, now), look_again_at=now + LOOK_AGAIN)
@@ -91,7 +94,9 @@ def decide(observed: Observed, now: datetime) -> Decision:
     goal = goal_of(name, observed, spec, memory, now)
     gone = lost(memory, goal, observed)
     if gone is not None:
-        return replace(_told(memory, observed, spec, gone, now), look_again_at=now + LOOK_AGAIN)
+        # Of a rollout beside which nobody knows what is in use not even the clocks count.
+        return replace(_told(memory, observed, spec, gone, now, stands=True), look_again_at=now + LOOK_AGAIN)
+    memory = without_trial(memory, observed, now)
     memory = make_good(memory, observed, now)
     goal = _held(memory, goal, observed)
     memory = _follow(memory, goal, observed, spec, now)
@@ -150,11 +155,17 @@ def _without_spec(memory: Memory, observed: Observed, problem: Problem, now: dat
 
 
 def _told(
-    memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, problem: Problem, now: datetime
+    memory: Memory,
+    observed: Observed,
+    spec: ModelDeploymentSpec | None,
+    problem: Problem,
+    now: datetime,
+    *,
+    stands: bool = False,
 ) -> Decision:
-    """Nothing is changed, and why."""
+    """Nothing is changed, and why. ``stands``: nor does the rollout wait for anything of its own."""
     memory = memory.route(shares(memory, observed), observed.serving.route)
-    active = spec if spec is not None and not spec.suspend else None
+    active = None if spec is None or spec.suspend or stands else spec
     move = move_of(memory, observed, active, now) if active is not None else None
     roles = counted(memory, observed, active, stage_of(memory, observed, move), now)
     status = report(roles, observed, spec, problem, move, now)
@@ -262,8 +273,8 @@ def _start(memory: Memory, goal: Revision | Problem, observed: Observed, now: da
         return memory
     if memory.stable is None:
         # Of a rollout that nobody remembers: what it was given is answered.
-        others = (name for name in observed.serving.route.weights if name != goal.revision)
-        memory = replace(memory, retiring=(*memory.retiring, *(Retiring(revision=name) for name in others)))
+        for name in observed.serving.route.weights:
+            memory = memory if name == goal.revision else memory.leave(Retiring(revision=name))
     memory = memory.start(goal.model_copy(update={"since": now}), observed.rollout, now)
     if not warning or memory.rollout is None:
         return memory

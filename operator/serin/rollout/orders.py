@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
+from serin.analysis.verdict import anew
 from serin.api.group import GROUP
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.reasons import Reason
@@ -224,8 +225,10 @@ def _resume(memory: Memory, order: Order, scene: Scene) -> Carried:
     candidate, rollout = _under_way(memory, order)
     if rollout.paused is None:
         raise Refused("the rollout is not paused")
-    analysis = () if seen(rollout.paused) else memory.analysis
-    going = replace(memory, rollout=resume(rollout, scene.now), analysis=analysis)
+    analysis, checks = rollout.course.analysis, memory.analysis
+    if seen(rollout.paused):
+        checks = anew(analysis, checks) if analysis is not None else ()
+    going = replace(memory, rollout=resume(rollout, scene.now), analysis=checks)
     return going, f"the rollout of {candidate.version} goes on"
 
 

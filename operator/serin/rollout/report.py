@@ -48,7 +48,7 @@ def report(
         candidate=memory.candidate,
         previous=memory.previous,
         fallback=memory.fallback,
-        rollout=_rollout(memory, observed, spec, wait),
+        rollout=_rollout(memory, observed, spec, goal, wait),
         traffic=memory.traffic,
         analysis=memory.analysis,
         retiring=memory.retiring,
@@ -86,13 +86,20 @@ def _url(names: tuple[str, ...]) -> str | None:
 
 
 def _rollout(
-    memory: Memory, observed: Observed, spec: ModelDeploymentSpec | None, wait: Wait | None
+    memory: Memory,
+    observed: Observed,
+    spec: ModelDeploymentSpec | None,
+    goal: Revision | Problem,
+    wait: Wait | None,
 ) -> RolloutStatus | None:
     if memory.rollout is None:
         return None
-    if spec is None or spec.suspend:
+    lost = isinstance(goal, Problem) and goal.reason is Reason.STATUS_LOST
+    if spec is None or spec.suspend or lost:
         waiting, reason = ("a spec that can be read", Reason.INVALID_SPEC)
-        if spec is not None:
+        if lost:
+            waiting, reason = ("the version in use to be declared", Reason.STATUS_LOST)
+        elif spec is not None:
             waiting, reason = ("spec.suspend to be false", Reason.SUSPENDED)
         return memory.rollout.model_copy(update={"waiting_for": waiting, "waiting_reason": reason.value})
     if wait is None:

@@ -46,7 +46,9 @@ COMPARED = {"metric": "f1", "notWorseThanStable": "2%"}
 FIGURES: list[tuple[dict[str, Any], float, str]] = [
     (AT_LEAST, 0.8, ""),
     (AT_LEAST, 0.79, "f1 of v13 is 0.79, below 0.8"),
+    (AT_LEAST, 0.79999999, "f1 of v13 is 0.79999999, below 0.8"),
     ({"metric": "f1", "atMost": 1}, 1.0, ""),
+    ({"metric": "f1", "atMost": 1}, 1.0000001, "f1 of v13 is 1.0000001, above 1"),
     ({"metric": "f1", "atMost": 1}, 1.01, "f1 of v13 is 1.01, above 1"),
     ({"metric": "f1", "atLeast": 0, "atMost": 1}, 0.5, ""),
     ({"metric": "f1", "atLeast": 0, "atMost": 1}, -1, "f1 of v13 is -1, below 0"),
@@ -57,6 +59,7 @@ FIGURES: list[tuple[dict[str, Any], float, str]] = [
     (COMPARED, 0.8819, "f1 of v13 is 0.8819, worse than 0.9 of v12 by more than 2% (higher is better)"),
     ({**COMPARED, "atLeast": 0.95}, 0.9, "f1 of v13 is 0.9, below 0.95"),
     ({**COMPARED, "notWorseThanStable": "0%"}, 0.9, ""),
+    ({**COMPARED, "notWorseThanStable": "0%"}, 0.89999999, "f1 of v13 is 0.89999999, worse than 0.9 of v12 by more"),
     ({**COMPARED, "notWorseThanStable": "0%"}, 0.8999, "f1 of v13 is 0.8999, worse than 0.9 of v12 by more than 0% "),
     ({"metric": "loss", "lowerIsBetter": True, "notWorseThanStable": "10%"}, 0.1, ""),
     ({"metric": "loss", "lowerIsBetter": True, "notWorseThanStable": "10%"}, 0.55, ""),

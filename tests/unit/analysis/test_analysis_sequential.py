@@ -12,12 +12,14 @@ from serin.analysis.sequential import NOTHING
 from serin.analysis.sequential import Logs
 from serin.analysis.sequential import against_bound
 from serin.analysis.sequential import against_stable
+from serin.analysis.sequential import beyond_chance
 from serin.analysis.sequential import carry
 from serin.analysis.sequential import dispersion
 from serin.analysis.sequential import log_evidence
 from serin.analysis.sequential import look
 from serin.analysis.sequential import masses
 from serin.analysis.sequential import mixed
+from serin.analysis.sequential import to_go
 from serin.analysis.sequential import total
 from serin.analysis.sequential import upper_limit
 from serin.api.analysis import Evidence
@@ -119,6 +121,63 @@ def test_a_good_past_does_not_hide_a_bad_present() -> None:
 
 def test_evidence_of_other_alternatives_is_none() -> None:
     assert carry((9.0, 9.0), 2, NOTHING) == carry((), 2, NOTHING)
+
+
+def test_an_older_operators_evidence_counts_on() -> None:
+    begun, _ = masses(2)
+    older = (3.0, 2.0, 1.0, 0.5)
+    assert carry(older, 2, NOTHING) == pytest.approx((*(one + begun for one in older), begun))
+    masses_then = ((1.15, 0.05), (1.6, 0.50), (4.0, 0.35), (10.0, 0.10))
+    for (m, mass), (known, then) in zip(ALTERNATIVES, masses_then, strict=False):
+        assert (m, mass <= then) == (known, True)
+
+
+@pytest.mark.parametrize(("share", "requests"), [(0.053, 300_000), (0.056, 100_000), (0.06, 20_000), (0.1, 500)])
+def test_what_is_a_few_percent_above_a_bound_is_found(share: float, requests: int) -> None:
+    assert total((), 1, against_bound(Tally(requests=requests, bad=round(share * requests)), 0.05)) >= 20
+
+
+def test_a_candidate_a_few_percent_worse_than_tolerated_is_found() -> None:
+    assert (
+        total((), 1, against_stable(Tally(requests=3_000_000, bad=39_900), Tally(requests=3_000_000, bad=30_000), 0.25))
+        >= 20
+    )
+
+
+@pytest.mark.parametrize(("stage", "carried"), [(1, ()), (3, (0.4, 2.0, 0.0, 0.0, 0.1))])
+def test_how_much_more_it_takes(stage: int, carried: Logs) -> None:
+    logs = against_bound(Tally(requests=20_000, bad=1080), 0.05)
+    more = to_go(carried, stage, logs, 20.0)
+    assert 0 < more < math.inf
+    then = tuple(log_e * (1 + more) for log_e in logs)
+    # The others have a part in it, too.
+    assert 20.0 * (1 - 1e-9) <= total(carried, stage, then) < 30.0
+    assert to_go(carried, stage, then, 20.0) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_what_is_hardly_above_a_bound_is_told_from_it_by_no_number_of_requests() -> None:
+    assert to_go((), 1, against_bound(Tally(requests=10**8, bad=5_040_000), 0.05), 20.0) == math.inf
+    assert to_go((), 1, NOTHING, 20.0) == math.inf
+
+
+@pytest.mark.parametrize(("bound", "requests"), [(0.05, 100), (0.05, 2000), (0.5, 300)])
+@pytest.mark.parametrize("level", [0.05, 0.005])
+def test_what_is_beyond_chance_at_one_look(bound: float, requests: int, level: float) -> None:
+    sure = [bad for bad in range(requests + 1) if beyond_chance(Tally(requests=requests, bad=bad), bound, level)]
+    assert sure == list(range(sure[0], requests + 1))
+    chance = math.fsum(
+        math.exp(
+            math.lgamma(requests + 1)
+            - math.lgamma(some + 1)
+            - math.lgamma(requests - some + 1)
+            + some * math.log(bound)
+            + (requests - some) * math.log1p(-bound)
+        )
+        for some in sure
+    )
+    assert level / 20 < chance <= level
+    assert not beyond_chance(Tally(requests=requests, bad=sure[0]), bound, level, clump=3.0)
+    assert not beyond_chance(Tally(), bound, level)
 
 
 def _looks(*batches: tuple[int, int]) -> Evidence:

@@ -12,12 +12,14 @@ from serin.analysis.checks import Measurement
 from serin.analysis.checks import Number
 from serin.analysis.checks import Unknown
 from serin.analysis.checks import levels
+from serin.analysis.verdict import anew
 from serin.analysis.verdict import judge
 from serin.analysis.verdict import next_step
 from serin.analysis.verdict import overall
 from serin.analysis.words import percent
 from serin.api.analysis import Analysis
 from serin.api.analysis import CheckStatus
+from serin.api.analysis import Evidence
 from serin.api.analysis import Tally
 from serin.api.analysis import Verdict
 from serin.api.base import to_wire
@@ -118,6 +120,85 @@ def test_a_bound_and_a_comparison_together() -> None:
     assert within_and_worse.message == "error rate 4.2 % against 0.46 % of v12 after 1,204 requests"
 
 
+def test_a_bound_that_is_not_met_is_told_beside_the_stable_ones_figure() -> None:
+    check = {**COMPARED, "atMost": "5%"}
+    above = judged(sample((400, 21), (4000, 210)), check)
+    assert above.verdict is Verdict.INCONCLUSIVE
+    assert above.message.startswith("error rate 5.2 % against 5.2 % of v12, above 5%, after 400 requests: too early")
+    within = judged(sample((400, 19), (4000, 210)), check)
+    assert within.verdict is Verdict.PASS
+    assert within.message == "error rate 4.8 % against 5.2 % of v12 after 400 requests"
+
+
+@pytest.mark.parametrize(
+    ("check", "candidate", "stable", "message"),
+    [
+        (BOUNDED, (100_000, 5040), (0, 0), "error rate 5.04 %, above 5%, after 100,000 requests"),
+        (BOUNDED, (1_000_000, 50_001), (0, 0), "error rate 5.0001 %, above 5%, after 1,000,000 requests"),
+        ({**BOUNDED, "atMost": "0.1%"}, (1_000_000, 1001), (0, 0), "error rate 0.1001 %, above 0.1%, after"),
+        (COMPARED, (10_000, 504), (10_000, 501), "error rate 5.04 % against 5.01 % of v12 after"),
+        (COMPARED, (10_000, 501), (10_000, 504), "error rate 5 % against 5 % of v12 after"),
+        (
+            {**COMPARED, "atMost": "5%"},
+            (10_000, 504),
+            (10_000, 501),
+            "error rate 5.04 % against 5.01 % of v12, above",
+        ),
+        (
+            {**COMPARED, "atMost": "5%"},
+            (10_000, 501),
+            (10_000, 504),
+            "error rate 5.01 % against 5.04 % of v12, above",
+        ),
+    ],
+)
+def test_figures_that_differ_are_written_so_that_they_do(
+    check: dict[str, Any], candidate: tuple[int, int], stable: tuple[int, int], message: str
+) -> None:
+    assert judged(sample(candidate, stable), check).message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "verdict", "words"),
+    [
+        ((10_000, 530), Verdict.INCONCLUSIVE, "too early to tell whether that is chance"),
+        (
+            (100_000, 5300),
+            Verdict.INCONCLUSIVE,
+            "too near to that bound to tell them apart before about 39,000 more; raise it, or set a deadline",
+        ),
+        ((200_000, 10_600), Verdict.FAIL, "error rate 5.3 %, above 5%, after 200,000 requests"),
+        ((1_000_000, 50_400), Verdict.INCONCLUSIVE, "too early to tell whether that is chance"),
+        (
+            (5_000_000, 252_000),
+            Verdict.INCONCLUSIVE,
+            "too near to that bound for any number of requests to tell them apart; raise it, or set a deadline",
+        ),
+        ((5_000_000, 250_000), Verdict.PASS, "error rate 5 %, bound 5%, after 5,000,000 requests"),
+    ],
+)
+def test_what_is_near_above_its_bound_is_told_what_it_waits_for(
+    candidate: tuple[int, int], verdict: Verdict, words: str
+) -> None:
+    status = judged(sample(candidate), BOUNDED)
+    assert (status.verdict, status.message.endswith(words)) == (verdict, True), status.message
+
+
+def test_evidence_of_an_older_operator_counts_on() -> None:
+    """It knew four alternatives, and the rollout goes on by five."""
+    declared = analysis()
+    (before,) = next_step(declared, _through(declared, ((300, 6), (2700, 20)), ((300, 6), (2700, 20))))
+    assert before.evidence is not None
+    older = before.model_copy(
+        update={"evidence": before.evidence.model_copy(update={"compared": before.evidence.compared[:4]})}
+    )
+    measured = {"errors": sample((300, 12), (2700, 20))}
+    (after,) = judge(declared, measured, (older,), VERSIONS)
+    (same,) = judge(declared, measured, (before,), VERSIONS)
+    assert after.verdict is same.verdict is Verdict.FAIL
+    assert after.e_value == pytest.approx(same.e_value, rel=0.02)
+
+
 def test_slow_answers_with_a_remark() -> None:
     remark = "counted at 0.25 s, the histogram's boundary below"
     status = judged(sample((1000, 120), (9000, 180), remark=remark), {**SLOW, "threshold": "300ms"})
@@ -134,6 +215,8 @@ def test_slow_answers_with_a_remark() -> None:
         (Number(0.31), Verdict.PASS, "0.31 is within its bounds"),
         (Number(0.0999), Verdict.FAIL, "0.0999 is below 0.1"),
         (Number(1.5), Verdict.FAIL, "1.5 is above 1"),
+        (Number(0.099999999), Verdict.FAIL, "0.099999999 is below 0.1"),
+        (Number(1.00000001), Verdict.FAIL, "1.00000001 is above 1"),
         (Number(None), Verdict.INCONCLUSIVE, "the query gave no number"),
         (Number(0.05, requests=0), Verdict.INCONCLUSIVE, "no requests yet"),
         (Number(0.31, requests=150), Verdict.INCONCLUSIVE, "0.31 is within its bounds; 50 more requests are needed"),
@@ -243,6 +326,54 @@ def test_with_all_the_traffic_it_is_compared_with_what_the_stable_one_did_before
     assert alone(100).message == "error rate 1 % against 1 % of v12 before after 10,000 requests"
     assert alone(300).verdict is Verdict.FAIL
     assert alone(300).limit == 40
+
+
+@pytest.mark.parametrize(("before", "bad"), [(0, 4500), (199, 50)])
+def test_where_the_stable_one_had_too_few_requests_to_compare_with_nothing_passes(before: int, bad: int) -> None:
+    """All the traffic at once, or after a step that nobody looked at."""
+    declared = analysis()
+    statuses = next_step(declared, _through(declared, ((0, 0), (before, 0)))) if before else ()
+    (status,) = judge(declared, {"errors": sample((5000, bad), concurrent=False)}, statuses, VERSIONS)
+    assert status.verdict is Verdict.INCONCLUSIVE
+    assert status.message.endswith(
+        f"no comparison without 200 requests to v12 in the steps before, which had {before}: "
+        "the rollout needs a step below 100 % that sees them, or the check atMost instead of notWorseThanStable"
+    )
+    (fewer,) = judge(declared, {"errors": sample((50, 1), concurrent=False)}, statuses, VERSIONS)
+    assert (fewer.needed, fewer.enough_at) == (150, None), "more requests to the candidate do not help"
+    (bounded,) = judge(
+        analysis({**COMPARED, "atMost": "5%"}), {"errors": sample((5000, 4500), concurrent=False)}, statuses, VERSIONS
+    )
+    assert bounded.verdict is Verdict.FAIL, "the bound needs nothing to compare with"
+
+
+def test_as_few_requests_of_the_stable_one_as_a_step_needs_are_enough_to_compare_with() -> None:
+    declared = analysis()
+    statuses = next_step(declared, _through(declared, ((0, 0), (200, 2))))
+    (status,) = judge(declared, {"errors": sample((5000, 50), concurrent=False)}, statuses, VERSIONS)
+    assert status.verdict is Verdict.PASS
+
+
+def test_begun_anew_nothing_is_known_of_the_candidate_and_everything_of_the_stable_one() -> None:
+    declared = analysis(COMPARED, SLOW)
+    statuses: tuple[CheckStatus, ...] = ()
+    for look, bad in enumerate([0, 30, 30, 60], start=1):
+        measured = {"errors": sample((100 * look, 30 * look), (900 * look, bad))}
+        statuses = judge(declared, measured, statuses, VERSIONS)
+    statuses = next_step(declared, statuses)
+    statuses = judge(declared, {"errors": sample((300, 90), (300, 3))}, statuses, VERSIONS)
+    before = statuses[0].evidence
+    errors, slow = anew(declared, statuses)
+    assert before is not None
+    assert before.looks > 0
+    assert (before.stage, before.spread > before.looks) == (2, True)
+    assert errors == CheckStatus(
+        check="errors",
+        message="not measured yet",
+        evidence=Evidence(looks=before.looks, spread=before.spread, record=Tally(requests=3900, bad=63)),
+    )
+    assert slow == CheckStatus(check="slow", message="not measured yet")
+    assert anew(declared, ()) == judge(declared, {}, (), VERSIONS)
 
 
 def test_clumps_of_the_stable_one_make_the_judge_slower() -> None:

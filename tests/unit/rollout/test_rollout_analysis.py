@@ -11,6 +11,7 @@ from serin.analysis.checks import Number
 from serin.analysis.checks import Sample
 from serin.analysis.checks import Unknown
 from serin.api.analysis import Analysis
+from serin.api.analysis import Evidence
 from serin.api.analysis import Tally
 from serin.api.analysis import Verdict
 from serin.api.base import to_wire
@@ -214,6 +215,51 @@ def test_it_is_still_judged_while_it_bakes() -> None:
     assert scene.status.rejected[0].reason is Reason.ANALYSIS_FAILED
 
 
+def alone(scene: Scene, candidate: tuple[int, int]) -> None:
+    """Requests and bad ones of the candidate, which has all the traffic, from now on."""
+    scene.measured["errors"] = Sample(
+        Tally(requests=candidate[0], bad=candidate[1]), Tally(), since=scene.now, at=scene.now, concurrent=False
+    )
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        {"bake": "30m"},
+        {"steps": [{"weight": 100, "hold": "10m"}]},
+        {"steps": [{"weight": 0, "hold": "5s"}], "bake": "30m"},
+    ],
+)
+def test_what_can_be_compared_with_nothing_is_not_promoted_and_says_what_it_lacks(course: dict[str, Any]) -> None:
+    scene = judged({}, **course)
+    alone(scene, (5000, 4500))
+    scene.run(7200)
+    assert (scene.weight, verdict(scene)) == (100, Verdict.INCONCLUSIVE)
+    assert "no comparison without 100 requests to v1" in scene.status.message
+    assert "the rollout needs a step below 100 % that sees them, or the check atMost instead" in scene.status.message
+    assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("Unknown", Reason.ANALYSIS_INCONCLUSIVE)
+    scene.order(Verb.PROMOTE, scene.candidate).run(20)
+    assert scene.outcomes()[0] == ("v2", "Promoted"), "a person may mean it"
+
+
+def test_what_goes_on_in_the_bake_is_still_compared_with_what_the_stable_one_did() -> None:
+    scene = judged({50: "5m"}, bake="30m", onFailure="Freeze")
+    counts(scene, (5000, 25), (5000, 25))
+    scene.run(400)
+    assert scene.status.phase is Phase.BAKING
+    alone(scene, (5000, 1000))
+    scene.run(60)
+    assert scene.condition(ConditionType.PAUSED) == ("True", Reason.FROZEN)
+    alone(scene, (5000, 30))
+    scene.order(Verb.RESUME, scene.candidate, "once").run(60)
+    going = scene.status.analysis[0]
+    assert (verdict(scene), going.stable) == (Verdict.PASS, 0.005), "what it did before is not held against it"
+    alone(scene, (10_000, 4500))
+    scene.run(60)
+    assert scene.condition(ConditionType.PAUSED) == ("True", Reason.FROZEN)
+    assert scene.status.analysis[0].message == "error rate 45 % against 0.5 % of v1 before after 10,000 requests"
+
+
 @pytest.mark.parametrize("step", [{"weight": 0, "hold": "1m"}, {"weight": 0, "match": {"headers": {"x": "y"}}}])
 def test_a_step_that_gives_no_share_of_the_requests_needs_no_evidence(step: dict[str, Any]) -> None:
     scene = judged({}, steps=[{"hold": "1m", **step}])
@@ -369,7 +415,11 @@ def test_a_frozen_step_begins_anew_with_its_own_hold_and_nothing_that_was_found(
     going = scene.status.rollout
     assert going is not None
     assert (going.step, going.step_started_at, going.next_at) == (2, scene.now, scene.now + seconds(600))
-    assert (going.verdict, going.judged_at, scene.status.analysis) == (None, None, ())
+    assert (going.verdict, going.judged_at) == (None, None)
+    (errors,) = scene.status.analysis
+    assert (errors.verdict, errors.message) == (Verdict.INCONCLUSIVE, "not measured yet")
+    # What the stable one did in both steps is known for good.
+    assert errors.evidence == Evidence(record=Tally(requests=2000, bad=10))
 
 
 def test_a_pause_by_a_person_forgets_nothing_that_was_found() -> None:

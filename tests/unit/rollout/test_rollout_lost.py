@@ -138,6 +138,160 @@ def test_without_headers_who_gets_most_is_the_one_in_use() -> None:
     assert f"v1 is in use ({stable})" in scene.status.message
 
 
+JUDGED = {"analysis": {"checks": [{"name": "errors", "measure": "ErrorRate", "atMost": "5%"}]}}
+
+
+def edit(scene: Scene, **fields: Any) -> Scene:
+    """Somebody changes the status by hand."""
+    scene.status = scene.status.model_copy(update=fields)
+    scene.told.clear()
+    return scene
+
+
+def edit_rollout(scene: Scene, **fields: Any) -> Scene:
+    assert scene.status.rollout is not None
+    return edit(scene, rollout=scene.status.rollout.model_copy(update=fields))
+
+
+@pytest.mark.parametrize(
+    ("length", "also"),
+    [
+        *((length, also) for length in (5, 60, 400, 700) for also in ({}, {"history": ()})),
+        *((length, {"rollout": None}) for length in (5, 60, 400)),
+    ],
+)
+def test_a_candidate_beside_which_nobody_remembers_what_is_in_use_gets_nothing_more(
+    length: float, also: dict[str, Any]
+) -> None:
+    """Before its first step, in either, and in the bake."""
+    scene = rolling(length)
+    stable, route, pods = scene.stable, scene.route, dict(scene.pods)
+    decision = edit(scene, stable=None, **also).run(86400)
+    assert decision.plan is None
+    assert (scene.route, scene.pods) == (route, pods)
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.STATUS_LOST)
+    assert f"v1 is in use ({stable}): nothing is changed until that is declared" in scene.status.message
+    assert scene.status.rollout is None or scene.status.rollout.waiting_for == "the version in use to be declared"
+    scene.declare(1, rollout=STEPS).run(3600)
+    assert (scene.stable, scene.route.shares, scene.status.phase) == (stable, {stable: 100}, Phase.HEALTHY)
+    assert set(scene.pods) == {stable}
+    scene.declare(2, rollout=STEPS).run(60)
+    assert (scene.weight, scene.stable) == (10, stable)
+
+
+@pytest.mark.parametrize("rollout", [{}, JUDGED, {"bake": "5m"}])
+def test_that_holds_for_what_gets_everything_at_once(rollout: dict[str, Any]) -> None:
+    scene = healthy(1, rollout=rollout)
+    scene.become_ready = False
+    scene.declare(2, rollout=rollout).settle()
+    stable, shares = scene.stable, scene.route.shares
+    edit(scene, stable=None)
+    scene.become_ready = True
+    scene.run(3600)
+    assert (scene.route.shares, set(scene.pods) >= {stable}) == (shares, True)
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.STATUS_LOST)
+
+
+def test_that_holds_for_what_a_person_went_back_to() -> None:
+    scene = healthy(1).declare(2)
+    scene.run(3600)
+    bad, shares = scene.stable, scene.route.shares
+    scene.become_ready = False
+    scene.order(Verb.UNDO, bad).settle()
+    assert scene.status.rollout is not None
+    assert scene.status.rollout.undo
+    edit(scene, stable=None).run(60)
+    assert (scene.route.shares, bad in scene.pods) == (shares, True)
+    assert scene.status.phase is Phase.HEALTHY, "that is what is declared, and is taken up with what it has"
+
+
+@pytest.mark.parametrize("begin", [first_step, second_step, lambda: rolling(700)])
+def test_while_the_registry_is_silent_nothing_of_it_goes_on_either(begin: Callable[[], Scene]) -> None:
+    scene = begin()
+    route, pods = scene.route, dict(scene.pods)
+    edit(scene, stable=None)
+    scene.target = Problem(Reason.REGISTRY_UNAVAILABLE, "no answer")
+    assert scene.run(7200).plan is None
+    assert (scene.route, scene.pods, scene.status.message) == (route, pods, "no answer")
+
+
+@pytest.mark.parametrize("length", [60, 700])
+def test_what_was_lost_can_be_put_back_by_hand(length: float) -> None:
+    scene = rolling(length)
+    stable = scene.status.stable
+    edit(scene, stable=None).run(60)
+    edit(scene, stable=stable).run(3600)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
+def test_without_a_route_the_declared_version_is_a_first_one() -> None:
+    scene = first_step()
+    edit(scene, stable=None)
+    scene.route = Route()
+    scene.run(60)
+    assert (scene.stable, scene.status.phase) == (next(name for name in scene.pods if "-v2-" in name), Phase.HEALTHY)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"step": 9},
+        {"step": -1},
+        {"step": 0},
+        {"step": 2},
+        {"step": 3},
+        {"weight": 70},
+        {"step": 0, "step_started_at": None},
+        {"step": 0, "weight": 0},
+        {"step": 9, "step_started_at": None},
+    ],
+)
+def test_a_rollout_that_is_nowhere_on_its_course_begins_anew(wrong: dict[str, Any]) -> None:
+    scene = first_step()
+    stable, shares = scene.stable, scene.route.shares
+    edit_rollout(scene, **wrong).settle()
+    assert scene.told == [Reason.STATUS_LOST]
+    assert (scene.stable, scene.route.shares) == (stable, shares)
+    assert scene.status.rollout is not None
+    assert (scene.status.rollout.step, scene.status.rollout.progress, scene.status.rollout.weight) == (1, "1/2", 10)
+    scene.run(299)
+    assert scene.weight == 10, "its hold begins anew, too"
+    scene.run(20)
+    assert scene.weight == 80
+
+
+def test_what_it_had_beyond_its_first_step_it_loses() -> None:
+    scene = second_step()
+    assert scene.weight == 80
+    edit_rollout(scene, step=9).settle()
+    assert scene.weight == 10
+
+
+def test_one_that_stood_still_stands_still_without_requests() -> None:
+    scene = second_step()
+    scene.order(Verb.PAUSE, scene.candidate).settle()
+    edit_rollout(scene, step=9).run(3600)
+    assert (scene.weight, scene.status.phase) == (0, Phase.PAUSED)
+    scene.order(Verb.RESUME, scene.candidate).run(299)
+    assert scene.weight == 10
+
+
+@pytest.mark.parametrize("part", ["rollout", "candidate", "course"])
+def test_a_rollout_of_which_a_part_was_lost_begins_anew_by_what_is_declared(part: str) -> None:
+    scene = second_step()
+    stable = scene.stable
+    if part == "course":
+        assert scene.status.rollout is not None
+        edit_rollout(scene, course=scene.status.rollout.course.model_copy(update={"steps": ()}))
+    else:
+        edit(scene, **{part: None})
+    scene.settle()
+    assert (scene.stable, scene.weight) == (stable, 10)
+    assert scene.told.count(Reason.STATUS_LOST) == (0 if part == "candidate" else 1)
+    scene.run(3600)
+    assert scene.outcomes()[0] == ("v2", "Promoted")
+
+
 def test_nothing_goes_while_it_is_not_known_what_is_declared() -> None:
     scene = first_step()
     lose(scene)

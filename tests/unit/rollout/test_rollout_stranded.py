@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from serin.analysis.checks import Number
+from serin.api.analysis import CheckStatus
 from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import Outcome
@@ -167,7 +168,7 @@ def test_who_resumes_has_seen_the_failure(what: Any) -> None:
     going = scene.status.rollout
     assert going is not None
     assert (going.paused, going.step_started_at, going.verdict, going.judged_at) == (None, scene.now, None, None)
-    assert scene.status.analysis == ()
+    assert scene.status.analysis == (CheckStatus(check="drift", message="not measured yet"),)
     assert going.next_at is not None
     assert (going.next_at - scene.now).total_seconds() == 600, "the bake begins anew"
     scene.measured["drift"] = Number(0.0)
