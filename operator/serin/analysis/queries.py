@@ -5,21 +5,44 @@ the step began::
 
     label_replace(sum by (revision) (<requests>), "serin_count", "requests", "", "")
     or label_replace(sum by (revision) (<bad>), "serin_count", "bad", "", "")
-    or label_replace(sum by (revision) (up), "serin_count", "up", "", "")
+    or label_replace(sum by (revision) (<answers>), "serin_count", "up", "", "")
 
-The last part tells no requests from no measurements: a server that is too busy to be scraped counts nothing, and is the
-last one of which that may be taken for a good sign.
+**Requests, and the bad ones.** Each is the growth of a counter ``c`` since ``s``, when the step began. With
+``last = last_over_time(c[w])``, where the window ``w`` reaches an hour further back than ``s``, and ``before`` for what
+``last`` was a stride ago, but not before ``s``, that is::
 
-In the others the growth of a counter ``c`` since ``s`` is ``(last_over_time(c[<since s>]) - c @ s >= 0) or c``:
+      ((last_over_time(last[stride:stride]) > last) or last)
+    - ((last @ s) or last * 0)
+    + (sum_over_time((before > last and on () vector(time()) > s)[<since s>:stride]) or last * 0)
 
-- plain differences, never ``increase``: that extrapolates, so counts are no integers and grow with the scrape interval,
-  and it loses the first value of a series that is born within the step, as the series of the first error is;
-- a series without a value at ``s`` was born later, and one that fell was reset: what it shows now is what it counted;
-- a pod that went since ``s`` still has its last value in the window, which reaches a look-back further than ``s``: in
-  one shorter than the scrape interval a living series would have no value, and all that it ever counted would be new.
+    before = (last offset stride and on () vector(time()) >= s + stride) or last @ s
 
-A source that had not scraped in the five minutes before ``s`` cannot tell what is new: then all counts as new. The
-``@`` modifier needs Prometheus 2.33, Thanos 0.23 or Mimir.
+- Plain differences, never ``increase``: that extrapolates, so counts are no integers and grow with the scrape interval,
+  and it loses the first value of a series that is born within the step, as the series of the first error is.
+- The second line is what the counter had when the step began. A series that it does not know was born later: all that
+  it shows counts.
+- ``last_over_time``, never the bare selector: that is empty where a pod went, and after a scrape that was missed. The
+  errors of such a pod would go while its requests stay, or all that it ever counted would be new.
+- The third line is what was lost: a container that starts anew begins at 0, and what its counters had by then is added
+  again. Looked for at each stride, and not by whether the last value is below the first, since a counter that was reset
+  comes by that, and those of requests and of errors each at another time. What a container counted in all of its lives
+  since ``s`` counts, so that requests and errors are of the same ones.
+- The first line is ``last``, but for a counter that fell after the last stride: for that the third line does not know
+  of it yet, it stays what it was for the rest of this one.
+
+What a container counted between the last stride and its end is lost, of requests and of errors; and a reset is hidden
+where a counter comes, within a stride, by all that it had. Both are at most the requests of a stride, which is a scrape
+interval's length, and a 480th of a step that lasts longer than two hours.
+
+The window is wide enough that a series which has any value in it and none at ``s`` was born after ``s``. A source that
+had not scraped in the hour before ``s`` cannot tell what is new: then all counts as new. The question of a later moment
+gives the same figures at an earlier one, which is how a report asks it. ``@`` needs Prometheus 2.33, Thanos 0.23 or
+Mimir.
+
+**Answers** are pods that answer Prometheus' scrapes, each once, however many targets Prometheus makes of it: by the
+label ``pod``, or by ``instance`` without that. They tell no requests from no measurements: a server that is too busy to
+be scraped counts nothing, and is the last one of which that may be taken for a good sign. Where fewer answer than are
+ready, what is known speaks against a candidate, but not for it.
 """
 
 from __future__ import annotations
@@ -45,8 +68,12 @@ BAD = "bad"
 GOOD = "good"
 UP = "up"
 
-LOOK_BACK_SECONDS = 300
-"""How far back Prometheus looks for a series' value at a moment (query.lookback-delta)."""
+LOOK_BACK_SECONDS = 3600
+"""How old the value may be that a counter had when the step began."""
+STRIDE_SECONDS = 15
+"""How often a counter that fell is looked for, at least while a step is young."""
+MOST_STRIDES = 480
+"""In a step. In one that is longer the strides are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +158,38 @@ def _tally(found: Mapping[tuple[str, str], float], revision: str | None, how: Co
 
 
 def _called(counter: Counter, count: str, scope: Scope) -> str:
-    return _labelled(_sum(counter, scope), count)
+    return _labelled(f"sum by ({REVISION_SERIES_LABEL}) ({_growth(counter, scope)})", count)
 
 
 def _labelled(expression: str, count: str) -> str:
     return f'label_replace({expression}, "{COUNT_LABEL}", "{count}", "", "")'
 
 
+def _growth(counter: Counter, scope: Scope) -> str:
+    """The formula of this module's docstring."""
+    series = f"{counter.name}{{{_matchers(scope)}{',' if counter.matchers else ''}{counter.matchers}}}"
+    begun, passed = scope.since.timestamp(), max(1, math.ceil((scope.at - scope.since).total_seconds()))
+    stride = _stride(passed)
+    window = f"{series}[{LOOK_BACK_SECONDS + passed}s]"
+    last, at_first = f"last_over_time({window})", f"last_over_time({window} @ {begun:.3f})"
+    a_stride_ago = f"last_over_time({window} offset {stride}s) and on () vector(time()) >= {begun + stride:.3f}"
+    fell = f"({a_stride_ago} or {at_first}) > {last} and on () vector(time()) > {begun:.3f}"
+    return (
+        f"((last_over_time({last}[{stride}s:{stride}s]) > {last}) or {last})"
+        f" - ({at_first} or {last} * 0)"
+        f" + (sum_over_time(({fell})[{passed}s:{stride}s]) or {last} * 0)"
+    )
+
+
+def _stride(passed: int) -> int:
+    """Doubled until there are few enough: what the counters were at a longer one's ends, the shorter ones saw, too."""
+    stride = STRIDE_SECONDS
+    while passed > stride * MOST_STRIDES:
+        stride *= 2
+    return stride
+
+
 def _matchers(scope: Scope) -> str:
     revisions = "|".join(one for one in (scope.candidate, scope.stable) if one is not None)
     # Names of revisions and namespaces are DNS labels: nothing in them means anything in a regular expression.
     return f'namespace="{scope.namespace}",{REVISION_SERIES_LABEL}=~"{revisions}"'
-
-
-def _sum(counter: Counter, scope: Scope) -> str:
-    series = f"{counter.name}{{{_matchers(scope)}{',' if counter.matchers else ''}{counter.matchers}}}"
-    since = scope.since.timestamp()
-    window = LOOK_BACK_SECONDS + max(0, math.ceil((scope.at - scope.since).total_seconds()))
-    growth = f"(last_over_time({series}[{window}s]) - ({series} @ {since:.3f}) >= 0) or {series}"
-    return f"sum by ({REVISION_SERIES_LABEL}) ({growth})"

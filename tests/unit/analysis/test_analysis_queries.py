@@ -39,27 +39,42 @@ def series(revision: str, count: str, value: float) -> Series:
 SCRAPED = [series("fraud-v13-bbbb", UP, 1), series("fraud-v12-aaaa", UP, 1)]
 
 
+def growth(series: str) -> str:
+    """By the formula of the module, 91 s after the step began."""
+    begun = SINCE.timestamp()
+    last, at_first = f"last_over_time({series}[3691s])", f"last_over_time({series}[3691s] @ {begun:.3f})"
+    before = f"(last_over_time({series}[3691s] offset 15s) and on () vector(time()) >= {begun + 15:.3f} or {at_first})"
+    return (
+        f"((last_over_time({last}[15s:15s]) > {last}) or {last}) - ({at_first} or {last} * 0)"
+        f" + (sum_over_time(({before} > {last} and on () vector(time()) > {begun:.3f})[91s:15s]) or {last} * 0)"
+    )
+
+
 def test_the_query() -> None:
     asked = 'asked_total{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa",path="/infer"}'
     failed = 'failed_total{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa"}'
-    at = f"{SINCE.timestamp():.3f}"
     assert counts_query(BY_BAD, SCOPE) == (
-        "label_replace(sum by (serin_dev_revision) "
-        f"((last_over_time({asked}[391s]) - ({asked} @ {at}) >= 0) or {asked}), "
-        '"serin_count", "requests", "", "")'
-        " or label_replace(sum by (serin_dev_revision) "
-        f"((last_over_time({failed}[391s]) - ({failed} @ {at}) >= 0) or {failed}), "
-        '"serin_count", "bad", "", "")'
+        f'label_replace(sum by (serin_dev_revision) ({growth(asked)}), "serin_count", "requests", "", "")'
+        f' or label_replace(sum by (serin_dev_revision) ({growth(failed)}), "serin_count", "bad", "", "")'
         " or label_replace(sum by (serin_dev_revision) "
         '(up{namespace="payments",serin_dev_revision=~"fraud-v13-bbbb|fraud-v12-aaaa"}), '
         '"serin_count", "up", "", "")'
     )
 
 
+@pytest.mark.parametrize(("hours", "stride"), [(0, 15), (1, 15), (2, 15), (2.1, 30), (5, 60), (48, 480)])
+def test_the_longer_the_step_the_longer_the_strides(hours: float, stride: int) -> None:
+    """A day by strides of seconds would be more than Prometheus can look through while it is waited for."""
+    query = counts_query(BY_BAD, replace(SCOPE, at=SINCE + timedelta(hours=hours)))
+    assert f"[{max(1, round(hours * 3600))}s:{stride}s]" in query
+    assert f"[{stride}s:{stride}s]" in query
+    assert f"offset {stride}s" in query
+
+
 def test_a_first_deployment_is_alone() -> None:
     alone = Scope("payments", "fraud-v13-bbbb", None, SINCE, SINCE)
     assert 'serin_dev_revision=~"fraud-v13-bbbb"' in counts_query(BY_BAD, alone)
-    assert "[300s]" in counts_query(BY_BAD, alone)
+    assert "[3601s]" in counts_query(BY_BAD, alone)
     found = read_counts([*SCRAPED, series("fraud-v13-bbbb", REQUESTS, 3)], BY_BAD, alone)
     assert isinstance(found, Sample)
     assert (found.candidate, found.stable) == (Tally(requests=3), Tally())
