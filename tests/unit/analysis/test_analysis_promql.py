@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC
 from datetime import datetime
 from pathlib import Path
@@ -51,9 +52,11 @@ class Pod:
     name: str = "pod-1"
     revision: str = STABLE
     interval: int = INTERVAL
+    more: str = ""
+    """Labels of its series."""
 
     def series(self) -> Mapping[str, Values]:
-        labels = f'namespace="payments",serin_dev_revision="{self.revision}",pod="{self.name}"'
+        labels = f'namespace="payments",serin_dev_revision="{self.revision}",pod="{self.name}"{self.more}'
         asked = f'{labels},method="POST",path="/v2/models/m/infer"'
         return {
             f'rest_server_requests_total{{{asked},status_code="200"}}': self.good,
@@ -109,7 +112,11 @@ def without(values: Values, *scrapes: int) -> Values:
 
 def play(folder: Path, pods: Sequence[Pod], asked: Iterable[Asked]) -> None:
     """That each query gives what it must."""
-    named = {name: values for pod in pods for name, values in pod.series().items()}
+    put(folder, {name: values for pod in pods for name, values in pod.series().items()}, pods[0].interval, asked)
+
+
+def put(folder: Path, named: Mapping[str, Values], interval: int, asked: Iterable[Asked]) -> None:
+    """The same, of any series, which have a value an interval."""
     series = [{"series": name, "values": " ".join(map(str, values))} for name, values in named.items()]
     expected = [
         {
@@ -122,7 +129,7 @@ def play(folder: Path, pods: Sequence[Pod], asked: Iterable[Asked]) -> None:
         }
         for one in asked
     ]
-    test = {"interval": f"{pods[0].interval}s", "input_series": series, "promql_expr_test": expected}
+    test = {"interval": f"{interval}s", "input_series": series, "promql_expr_test": expected}
     file = folder / "test.yaml"
     file.write_text(json.dumps({"evaluation_interval": "15s", "tests": [test]}))
     command = [str(tools.binary("promtool")), "test", "rules", str(file)]
@@ -130,7 +137,7 @@ def play(folder: Path, pods: Sequence[Pod], asked: Iterable[Asked]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def look(pods: Sequence[Pod], at: int, *, known_at: int | None = None, asked_at: int | None = None) -> Asked:
+def look(pods: Sequence[Pod], at: int, *, known_at: int | None = None) -> Asked:
     """A look at ``at`` that must find what the pods' scrapes had by then, or by ``known_at``."""
     gives: dict[tuple[str, str], float] = {}
     for pod in pods:
@@ -139,7 +146,7 @@ def look(pods: Sequence[Pod], at: int, *, known_at: int | None = None, asked_at:
         figures[UP] = int(scrape < len(pod.good) and pod.good[scrape] != MISSED)
         for count, value in figures.items():
             gives[pod.revision, count] = gives.get((pod.revision, count), 0) + value
-    return Asked(counts_query(errors(), scope(at if asked_at is None else asked_at)), at, gives)
+    return Asked(counts_query(errors(), scope(at)), at, gives)
 
 
 def looks(pods: Sequence[Pod], first: int, last: int) -> list[Asked]:
@@ -251,6 +258,18 @@ def test_a_loss_between_two_strides_is_known_at_the_next(tmp_path: Path) -> None
     play(tmp_path, [pod], [*asked, *kept])
 
 
+def test_errors_that_are_rare_are_not_forgotten_when_the_next_comes(tmp_path: Path) -> None:
+    """The pod had 300 errors of old, was started anew, and failed once in hours: that were 299 less than none."""
+    died, silent = 660 // INTERVAL + 1, 5 * 3600 // INTERVAL
+    pod = Pod(
+        [*growing(died, 90, start=20_000), *growing(silent + 100, 90)],
+        [*growing(died, 10, start=300), *[MISSED] * silent, *[1] * 100],
+    )
+    assert pod.counted((died + silent) * INTERVAL)[1] == 41
+    later = (died + silent) * INTERVAL
+    play(tmp_path, [pod], [look([pod], at) for at in (later - 1000, later - 1, *range(later + 30, later + 600, 30))])
+
+
 def test_a_step_of_days(tmp_path: Path) -> None:
     """Strides are longer then: what was counted since the last one is all that a container loses."""
     length, longest = 2 * 24 * 3600, 480
@@ -266,12 +285,57 @@ def test_a_step_of_days(tmp_path: Path) -> None:
 
 def test_the_question_of_a_later_moment_tells_of_an_earlier_one(tmp_path: Path) -> None:
     """As a report asks it: one question for all moments of a step. What was over before the step is none of it."""
-    died = BEGUN + 7
-    gone = Pod([*growing(BEGUN - 30, 90), MISSED], [*growing(BEGUN - 30, 10), MISSED], name="pod-2")
-    pod = Pod(
-        [*growing(BEGUN - 4, 90), *growing(died - BEGUN + 4, 90), *growing(100, 90)],
-        [*growing(BEGUN - 4, 10), *growing(died - BEGUN + 4, 10), *growing(100, 10)],
-    )
-    pods = [pod, gone]
-    end = (died + 90) * INTERVAL
-    play(tmp_path, pods, [look(pods, at, asked_at=end) for at in range(SINCE, end, 31)])
+    began, first = 16, LOOK_BACK_SECONDS // INTERVAL + 30
+    gone = Pod([*growing(began, 90), MISSED], [*growing(began, 10), MISSED], name="pod-2")
+    pod = Pod([*growing(first + 7, 90), *growing(300, 90)], [*growing(first + 7, 10), *growing(300, 10)])
+    end = (first + 300) * INTERVAL
+    begun = scope(first * INTERVAL + 5).at
+    asked = []
+    for at in range(first * INTERVAL + 5, end, 31):
+        own = replace(scope(at), since=begun)
+        scrape = at // INTERVAL
+        lives = scrape - first if scrape < first + 7 else 6 + scrape - (first + 7)
+        gives: dict[tuple[str, str], float] = {
+            (STABLE, REQUESTS): 100 * lives,
+            (STABLE, BAD): 10 * lives,
+            (STABLE, UP): 1,
+        }
+        later = replace(own, at=scope(end).at, earliest=begun)
+        asked += [Asked(counts_query(errors(), question), at, gives) for question in (own, later)]
+    play(tmp_path, [pod, gone], asked)
+
+
+def ups(*targets: tuple[str, int]) -> dict[str, Values]:
+    """Labels of a target beside those of the revision, and whether it answers."""
+    return {
+        f'up{{namespace="payments",serin_dev_revision="{CANDIDATE}",{labels}}}': [up] * 50 for labels, up in targets
+    }
+
+
+@pytest.mark.parametrize(
+    ("targets", "answering"),
+    [
+        ([('pod="a",instance="1:8"', 1), ('pod="b",instance="2:8"', 0)], 1),
+        ([('pod="a",instance="1:8"', 0), ('pod="b",instance="2:8"', 0)], 0),
+        ([('pod="a",instance="1:8"', 1), ('pod="b",instance="2:8"', 1)], 2),
+        # By two jobs, by two ports, and by a job that meets nobody: a pod is one all the same.
+        ([('pod="a",instance="1:8",job="x"', 1), ('pod="a",instance="1:8",job="y"', 1)], 1),
+        ([('pod="a",instance="1:8"', 1), ('pod="a",instance="1:9"', 0), ('pod="b",instance="2:8"', 0)], 1),
+        # Without the pods' names.
+        ([('instance="1:8",job="x"', 1), ('instance="1:8",job="y"', 1), ('instance="2:8",job="x"', 1)], 2),
+    ],
+)
+def test_a_pod_that_answers_counts_once(tmp_path: Path, targets: list[tuple[str, int]], answering: int) -> None:
+    asked = Asked(counts_query(errors(), scope(601)), 601, {(CANDIDATE, UP): answering})
+    put(tmp_path, ups(*targets), INTERVAL, [asked])
+
+
+def test_clusters_are_told_apart_by_the_matchers(tmp_path: Path) -> None:
+    """A revision has the same name in each of them."""
+    pods = [
+        Pod(growing(60, by), growing(60, 1), name=cluster, revision=CANDIDATE, more=f',cluster="{cluster}"')
+        for cluster, by in (("eu", 9), ("us", 99))
+    ]
+    ours = look(pods[:1], SINCE + 150)
+    query = counts_query(errors(), replace(scope(SINCE + 150), matchers='cluster="eu"'))
+    play(tmp_path, pods, [replace(ours, query=query), look(pods, SINCE + 150)])
