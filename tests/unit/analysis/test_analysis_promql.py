@@ -129,9 +129,10 @@ def put(folder: Path, named: Mapping[str, Values], interval: int, asked: Iterabl
         }
         for one in asked
     ]
-    test = {"interval": f"{interval}s", "input_series": series, "promql_expr_test": expected}
+    test: dict[str, object] = {"interval": f"{interval}s", "input_series": series, "promql_expr_test": expected}
     file = folder / "test.yaml"
-    file.write_text(json.dumps({"evaluation_interval": "15s", "tests": [test]}))
+    # promtool has the samples up to the last moment at which rules would be evaluated.
+    file.write_text(json.dumps({"evaluation_interval": test["interval"], "tests": [test]}))
     command = [str(tools.binary("promtool")), "test", "rules", str(file)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -228,9 +229,9 @@ def test_until_the_first_error_of_the_next_life_both_counters_have_the_one_befor
 
 def test_every_life_of_a_pod_that_crashes_again_and_again_counts(tmp_path: Path) -> None:
     """Each ends after failures: by the last life alone, it would have none for most of the time."""
-    life_good, life_bad = growing(8, 50), [0, 0, 0, 0, 0, 20, 50, 90]
-    before = growing(BEGUN + 1, 50), [0] * (BEGUN + 1)
-    pod = Pod([*before[0], *[*life_good, MISSED] * 6], [*before[1], *[*life_bad, MISSED] * 6], revision=CANDIDATE)
+    good: Values = [*growing(8, 50), MISSED]
+    bad: Values = [0, 0, 0, 0, 0, 20, 50, 90, MISSED]
+    pod = Pod([*growing(BEGUN + 1, 50), *good * 6], [*growing(BEGUN + 1, 0), *bad * 6], revision=CANDIDATE)
     assert pod.counted((BEGUN + 54) * INTERVAL) == (6 * (350 + 90), 6 * 90)
     play(tmp_path, [pod], looks([pod], BEGUN, BEGUN + 54))
 
@@ -267,7 +268,7 @@ def test_errors_that_are_rare_are_not_forgotten_when_the_next_comes(tmp_path: Pa
     )
     assert pod.counted((died + silent) * INTERVAL)[1] == 41
     later = (died + silent) * INTERVAL
-    play(tmp_path, [pod], [look([pod], at) for at in (later - 1000, later - 1, *range(later + 30, later + 600, 30))])
+    play(tmp_path, [pod], [look([pod], at) for at in (later - 1000, later - 1, *range(later + 60, later + 600, 30))])
 
 
 def test_a_step_of_days(tmp_path: Path) -> None:
