@@ -36,7 +36,7 @@ less what it had, and what it lost on the way. With ``last = last_over_time(c[<s
 What a container counted between the last stride and its end is lost, of requests and of errors; and a reset is hidden
 where a counter comes, within a stride, by all that it had. Both are at most the requests of a stride, which is a scrape
 interval's length, and a 480th of a step that lasts longer than two hours. A counter that shows nothing for six hours
-after a reset, as one of errors until the next, is not seen to have fallen.
+after a reset, as one of errors until the next, loses what it had come by since ``s``.
 
 A source that had not scraped in the hour before ``s`` cannot tell what is new: then all counts as new. Where a question
 is asked for several moments (``Scope.earliest``), as a report asks it, the window reaches further back at the earlier
