@@ -22,6 +22,8 @@ from serin.errors import SettingsError
 from serin.rollout.observed import Platform
 from serin.rollout.observed import Runtime
 
+_MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*(=|!=|=~|!~)"[^"\\\n]*"'
+
 
 class RuntimeSettings(BaseModel):
     """A serving runtime that ModelDeployments may use."""
@@ -88,6 +90,12 @@ class Settings(BaseSettings):
         # Without a login: settings are in a ConfigMap that many may read.
         pattern=r"^https?://[^\s@/]+(/\S*)?$",
         description="URL of the Prometheus that rollouts are judged by; none by default.",
+    )
+    prometheus_matchers: str = Field(
+        default="",
+        # Values without quotes and backslashes in them: what stands here is put among the matchers of every query.
+        pattern=rf"^({_MATCHER}(,{_MATCHER})*)?$",
+        description="PromQL that selects this cluster's series in it, where it has those of several.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_format: Literal["json", "text"] = Field(default="json", description="json for machines, text for people.")

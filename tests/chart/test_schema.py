@@ -60,6 +60,8 @@ WRONG: list[tuple[str, Any]] = [
     ("metrics.alerts.runbooks", ""),
     ("settings.prometheusUrl", "prometheus:9090"),
     ("settings.prometheusUrl", "http://user:password@prometheus:9090"),
+    ("settings.prometheusMatchers", "cluster=eu"),
+    ("settings.prometheusMatchers", 'cluster="eu"} or vector(1) or x{a="b"'),
     ("networkPolicy.from", [{"pods": {}}]),
 ]
 
@@ -170,6 +172,11 @@ def test_url_of_prometheus_is_checked_alike(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(render({"settings.prometheusUrl": "https://prom.example.com/tenant/"}).settings_text)
     assert load(file).prometheus_url == "https://prom.example.com/tenant/"
+
+
+def test_matchers_are_checked_alike() -> None:
+    ours = SCHEMA["properties"]["settings"]["properties"]["prometheusMatchers"]["pattern"]
+    assert ours == Settings.model_json_schema()["properties"]["prometheus_matchers"]["pattern"]
 
 
 def test_bounds_of_settings_are_the_operators_own() -> None:

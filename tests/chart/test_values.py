@@ -127,6 +127,10 @@ CASES: list[tuple[Json, Check]] = [
         {"settings.prometheusUrl": "http://prom.monitoring.svc:9090"},
         setting("prometheus_url", "http://prom.monitoring.svc:9090"),
     ),
+    (
+        {"settings.prometheusMatchers": 'cluster="eu",replica!~"b|c"'},
+        setting("prometheus_matchers", 'cluster="eu",replica!~"b|c"'),
+    ),
     ({"storageInitializer.enabled": True}, setting("artifacts_through_mlflow", True)),
     (
         {"storageInitializer.image.repository": "example.com/a/b", "storageInitializer.enabled": True},

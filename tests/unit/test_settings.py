@@ -79,3 +79,31 @@ def test_what_decisions_depend_on() -> None:
     chosen = platform(load(None))
     assert [one.name for one in chosen.runtimes] == [one.name for one in RUNTIMES]
     assert chosen.domain == "example.com"
+
+
+@pytest.mark.parametrize("matchers", ["", 'cluster="eu"', 'cluster=~"eu|us",_replica!="a b"', 'a!~"[.]{1,2}"'])
+def test_matchers_of_promql(monkeypatch: pytest.MonkeyPatch, matchers: str) -> None:
+    monkeypatch.setenv("SERIN_PROMETHEUS_MATCHERS", matchers)
+    assert load(None).prometheus_matchers == matchers
+
+
+@pytest.mark.parametrize(
+    "matchers",
+    [
+        "cluster=eu",
+        "cluster='eu'",
+        'cluster="eu",',
+        'clüster="eu"',
+        'cluster=="eu"',
+        'cluster="e"u"',
+        'cluster="eu\\',
+        'cluster="eu\\"',
+        '{cluster="eu"}',
+        'a="b"} or vector(1) or x{a="b"',
+    ],
+)
+def test_what_is_no_matchers_of_promql(monkeypatch: pytest.MonkeyPatch, matchers: str) -> None:
+    """It is put into queries as it stands."""
+    monkeypatch.setenv("SERIN_PROMETHEUS_MATCHERS", matchers)
+    with pytest.raises(SettingsError, match="prometheus_matchers"):
+        load(None)

@@ -94,6 +94,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   "log_format" .logFormat
   "http_port" .httpPort
   "prometheus_url" (empty .prometheusUrl | ternary nil .prometheusUrl)
+  "prometheus_matchers" (.prometheusMatchers | default "")
   | toYaml -}}
 {{- end -}}
 {{- end -}}

@@ -32,6 +32,8 @@ class Sample:
     """False while the candidate has all the traffic: it is then compared with the stable one's earlier steps."""
     remark: str = ""
     """What people have to know about the figures, such as another threshold than theirs."""
+    unheard: str = ""
+    """Whose pods are not all in the figures: those then speak against the candidate, but not for it."""
 
 
 @dataclass(frozen=True, slots=True)

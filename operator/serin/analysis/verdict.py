@@ -12,7 +12,7 @@ A check of a measure
   one of its bad requests: a worse candidate has to wait for the traffic that convicts it, and a good one does not wait
   for a single bad request to be diluted. The evidence of a good candidate goes to 0, that of a worse one to infinity,
   so waiting ends by itself;
-  is *inconclusive* otherwise. No request is neither good nor bad.
+  is *inconclusive* otherwise, and while not every ready pod of both is measured. No request is neither good nor bad.
 A query of one's own is judged by its plain value, at each look. What the source cannot tell is an *Error*, counted by
 ``errors``, and changes no evidence.
 """
@@ -192,6 +192,8 @@ def _judge_sample(
     told = figures(check, sample, base, versions.stable, failed)
     if failed:
         return _said(status, Verdict.FAIL, told)
+    if sample.unheard:
+        return _said(status, Verdict.INCONCLUSIVE, f"{told}; {sample.unheard}")
     if sample.candidate.requests == 0:
         return _said(status, Verdict.INCONCLUSIVE, f"no requests to {versions.candidate} yet")
     if incomparable:

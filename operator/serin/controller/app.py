@@ -75,7 +75,7 @@ async def run(settings: Settings) -> None:
     registries = Registries(settings.namespace, client, queue, telemetry, utc_now, through_mlflow=through_mlflow)
     telemetry.watch_registries(registries.polled)
     source = Prometheus(settings.prometheus_url) if settings.prometheus_url is not None else None
-    measurer = Measurer(source, queue, utc_now, telemetry.measured)
+    measurer = Measurer(source, queue, utc_now, telemetry.measured, settings.prometheus_matchers)
     backend = KServe()
 
     def forget(key: Key) -> None:

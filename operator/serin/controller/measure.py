@@ -51,11 +51,13 @@ class Measurer:
         queue: Queue,
         clock: Callable[[], datetime],
         count: Callable[[str], None],
+        matchers: str = "",
     ) -> None:
         self._source = source
         self._queue = queue
         self._clock = clock
         self._count = count
+        self._matchers = matchers
         self._slots = asyncio.Semaphore(CONCURRENT)
         self._taking: dict[Key, asyncio.Task[None]] = {}
         self._taken: dict[Key, Look] = {}
@@ -70,7 +72,7 @@ class Measurer:
         taken = self._taken.get(key)
         fresh = taken is not None and taken.since == status.rollout.step_started_at and taken.at >= due
         if due <= now and not fresh and key not in self._taking:
-            asked = questions(key.namespace, key.name, status, now)
+            asked = questions(key.namespace, key.name, status, now, matchers=self._matchers)
             since = status.rollout.step_started_at
             if since is not None:
                 task = asyncio.create_task(self._take(key, since, now, asked))

@@ -90,8 +90,19 @@ def passes_until(rollout: RolloutStatus | None) -> datetime | None:
     return look + LATE if look is not None and rollout is not None and rollout.verdict is Verdict.PASS else None
 
 
-def questions(namespace: str, name: str, status: ModelDeploymentStatus, at: datetime) -> tuple[Question, ...]:
-    """What to measure at this moment; empty while the candidate is not judged."""
+def questions(
+    namespace: str,
+    name: str,
+    status: ModelDeploymentStatus,
+    at: datetime,
+    *,
+    matchers: str = "",
+    earliest: datetime | None = None,
+) -> tuple[Question, ...]:
+    """What to measure at this moment, and at others since ``earliest``; empty while the candidate is not judged.
+
+    ``matchers`` select the series of this cluster.
+    """
     rollout, candidate, stable = status.rollout, status.candidate, status.stable
     if rollout is None or candidate is None or stable is None or next_look(rollout) is None:
         return ()
@@ -105,6 +116,9 @@ def questions(namespace: str, name: str, status: ModelDeploymentStatus, at: date
         since=since,
         at=at,
         concurrent=rollout.weight < ALL,
+        ready={one.revision: one.ready for one in (candidate, stable)},
+        matchers=matchers,
+        earliest=earliest,
     )
     variables = _variables(namespace, name, status, rollout, candidate, stable, at)
     return tuple(_question(check, candidate, stable, scope, variables) for check in analysis.checks)

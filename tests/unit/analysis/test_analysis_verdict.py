@@ -69,6 +69,16 @@ def test_nothing_passes_before_there_were_enough_requests() -> None:
     )
 
 
+def test_pods_that_are_not_scraped_keep_a_candidate_from_passing_and_not_from_failing() -> None:
+    unheard = "only 1 of the 2 ready pods of fraud-v13-bbbb answers Prometheus' scrapes"
+    good = judged(sample((1200, 11), (10_800, 97), unheard=unheard))
+    assert good.verdict is Verdict.INCONCLUSIVE
+    assert good.message == f"error rate 0.92 % against 0.9 % of v12 after 1,200 requests; {unheard}"
+    assert judged(sample((0, 0), (10_800, 97), unheard=unheard)).message == f"no requests; {unheard}"
+    worse = judged(sample((1204, 85), (10_800, 97), unheard=unheard))
+    assert (worse.verdict, unheard in worse.message) == (Verdict.FAIL, False)
+
+
 def test_both_that_are_compared_need_requests() -> None:
     status = judged(sample((9900, 50), (100, 1), seconds=100))
     assert status.verdict is Verdict.INCONCLUSIVE

@@ -55,11 +55,11 @@ class Played:
 class Stage:
     """A measurer and a rollout in its first step."""
 
-    def __init__(self, source: Source | None) -> None:
+    def __init__(self, source: Source | None, matchers: str = "") -> None:
         self.scene = rolling({10: "1h"}, rollout={"analysis": {"every": "30s", "checks": CHECKS}})
         self.scene.run(10)
         self.queue, self.counts = Queue(), list[str]()
-        self.measurer = Measurer(source, self.queue, lambda: self.scene.now, self.counts.append)
+        self.measurer = Measurer(source, self.queue, lambda: self.scene.now, self.counts.append, matchers)
 
     @property
     def status(self) -> ModelDeploymentStatus:
@@ -96,6 +96,17 @@ async def test_a_look_is_taken_when_it_is_due_and_the_object_comes_back_to_the_q
     assert stage.counts == ["success", "success"]
     assert stage.measurer.look(KEY, stage.status) is look
     assert len(source.asked) == 2, "the same look was taken twice"
+
+
+async def test_the_settings_matchers_are_in_what_is_asked() -> None:
+    source = Played()
+    stage = Stage(source, 'cluster="eu"')
+    stage.scene.wait(30)
+    stage.measurer.look(KEY, stage.status)
+    assert await stage.taken() is not None
+    own, built_in = sorted((query for query, _ in source.asked), key=len)
+    assert own == "margin"
+    assert built_in.count('cluster="eu"') == built_in.count('namespace="payments"') > 0
 
 
 async def test_a_source_that_hangs_holds_up_no_reconcile() -> None:

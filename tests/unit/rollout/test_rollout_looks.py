@@ -10,6 +10,7 @@ from serin.analysis.checks import Measurement
 from serin.analysis.checks import Number
 from serin.analysis.checks import Sample
 from serin.analysis.checks import Unknown
+from serin.analysis.queries import Series
 from serin.api.analysis import Tally
 from serin.api.status import ModelDeploymentStatus
 from serin.rollout.looks import Question
@@ -56,6 +57,40 @@ def test_what_two_families_of_servers_count_is_not_compared() -> None:
     assert answer(compared, [], None) == compared.unknown
     assert (limited.unknown, limited.query is not None) == (None, True), "its own limit needs no other"
     assert [one.unknown for one in asked(scene.status, scene)] == [None, None]
+
+
+def test_as_many_pods_must_be_heard_as_are_ready() -> None:
+    scene = looked_at(NOT_WORSE)
+    (question,) = asked(scene.status, scene)
+    candidate, stable = scene.status.candidate, scene.status.stable
+    assert candidate is not None
+    assert stable is not None
+    assert min(candidate.ready, stable.ready) > 0
+    up = {candidate.revision: candidate.ready, stable.revision: stable.ready}
+
+    def heard(**more: int) -> str:
+        series = [
+            Series({"serin_dev_revision": one, "serin_count": "up"}, number + more.get(role, 0))
+            for (one, number), role in zip(up.items(), ("candidate", "stable"), strict=True)
+        ]
+        found = answer(question, series, None)
+        assert isinstance(found, Sample)
+        return found.unheard
+
+    assert heard() == ""
+    status = scene.status.model_copy(update={"stable": stable.model_copy(update={"ready": stable.ready + 1})})
+    (question,) = asked(status, scene)
+    assert f"of the {stable.ready + 1} ready pods of {stable.revision}" in heard()
+    assert heard(stable=1) == ""
+
+
+def test_our_own_clusters_series_are_asked_for_by_every_measure() -> None:
+    scene = looked_at(NOT_WORSE, AT_MOST, OWN)
+    found = questions("payments", "fraud", scene.status, scene.now, matchers='cluster="eu"')
+    compared, limited, own = (one.query or "" for one in found)
+    for query in (compared, limited):
+        assert query.count('cluster="eu"') == query.count('namespace="payments"') > 0
+    assert own == "up", "people's own are as they wrote them"
 
 
 def test_nothing_is_asked_about_a_candidate_that_is_not_judged_any_more() -> None:

@@ -117,17 +117,17 @@ def ask(session: Session, seen: Seen, chosen: Chosen, url: str | None, now: date
     where = url or operator.prometheus
     if not where:
         return replace(facts, gaps=(*facts.gaps, f"No Prometheus was asked: {operator.complaint}. {source.REMEDY}"))
-    return measure(facts, source.ranges(session, where), source.shown(where))
+    return measure(facts, source.ranges(session, where), source.shown(where), operator.matchers)
 
 
-def measure(facts: Facts, prometheus: Ranges, where: str) -> Facts:
-    """The same facts with what Prometheus knows."""
+def measure(facts: Facts, prometheus: Ranges, where: str, matchers: str = "") -> Facts:
+    """The same facts with what Prometheus knows, which ``matchers`` find among that of other clusters."""
     seen, chosen = facts.seen, facts.chosen
     start, end = facts.window
     step = max(1.0, round((end - start).total_seconds() / WEIGHT_POINTS))
     notes = Notes()
     try:
-        series = prometheus.ask(traffic_query(seen.namespace, seen.name), start, end, step)
+        series = prometheus.ask(traffic_query(seen.namespace, seen.name, matchers), start, end, step)
     except MetricsError as error:
         return replace(facts, gaps=(*facts.gaps, f"Nothing is known over time: {error.message}. {source.REMEDY}"))
     known = shares(series)
@@ -141,7 +141,7 @@ def measure(facts: Facts, prometheus: Ranges, where: str) -> Facts:
     weights = spans(known, chosen.revision, chosen.started, chosen.until(facts.now), max(step, 60.0))
     judged = [one for one in _stages(seen, chosen, weights, facts.now) if _was_judged(facts, one)]
     facts = replace(facts, stable=stable, weights=weights)
-    return notes.on(replace(facts, answers=_answers(facts, prometheus, judged, notes)))
+    return notes.on(replace(facts, answers=_answers(facts, prometheus, judged, notes, matchers)))
 
 
 def versions_in(series: Sequence[Ranged]) -> dict[str, str]:
@@ -183,7 +183,7 @@ def _was_judged(facts: Facts, stage: Stage) -> bool:
 
 
 def _answers(
-    facts: Facts, prometheus: Ranges, judged: Sequence[Stage], notes: Notes
+    facts: Facts, prometheus: Ranges, judged: Sequence[Stage], notes: Notes, matchers: str
 ) -> list[tuple[Stage, list[Answered]]]:
     """What the judge asked in each stage."""
     chosen, stable = facts.chosen, facts.stable
@@ -205,7 +205,10 @@ def _answers(
             (*stable, made.get(stable[0]) or template),
             model,
         )
-        last, first = (questions(facts.seen.namespace, facts.seen.name, status, at) for at in (stage.end, stage.start))
+        last, first = (
+            questions(facts.seen.namespace, facts.seen.name, status, at, matchers=matchers, earliest=stage.start)
+            for at in (stage.end, stage.start)
+        )
         asked = [_answer(prometheus, *pair, stage, analysis.every) for pair in zip(last, first, strict=True)]
         answers.append((stage, asked))
     return answers

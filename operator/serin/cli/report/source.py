@@ -45,6 +45,8 @@ class Operator:
 
     namespace: str = NAMESPACE
     prometheus: str = ""
+    matchers: str = ""
+    """By which its queries find the series of this cluster."""
     complaint: str = ""
 
 
@@ -68,12 +70,12 @@ def find_operator(session: Session) -> Operator:
 
 def _settings(raw: str, namespace: str) -> Operator:
     try:
-        url = record(yaml.safe_load(raw)).get("prometheus_url")
+        settings = record(yaml.safe_load(raw))
     except yaml.YAMLError:
         return Operator(namespace, complaint="the operator's settings are no YAML")
-    if not isinstance(url, str) or not url:
-        return Operator(namespace, complaint="the operator's settings name no Prometheus (settings.prometheusUrl)")
-    return Operator(namespace, url)
+    url, matchers = text(settings.get("prometheus_url")), text(settings.get("prometheus_matchers"))
+    complaint = "" if url else "the operator's settings name no Prometheus (settings.prometheusUrl)"
+    return Operator(namespace, url, matchers, complaint)
 
 
 def ranges(session: Session, url: str) -> Ranges:

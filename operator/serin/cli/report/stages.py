@@ -60,9 +60,10 @@ class Stage:
         return self.weight < ALL
 
 
-def traffic_query(namespace: str, name: str) -> str:
+def traffic_query(namespace: str, name: str, matchers: str = "") -> str:
     """The weights of all revisions. A standby tells none, and an operator that has just gone may still be there."""
-    series = f'{METRIC}{{modeldeployment_namespace="{namespace}",modeldeployment="{name}"}}'
+    ours = f'modeldeployment_namespace="{namespace}",modeldeployment="{name}"'
+    series = f"{METRIC}{{{ours}{',' if matchers else ''}{matchers}}}"
     return f"max by (version, revision) ({series})"
 
 

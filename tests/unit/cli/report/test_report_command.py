@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(times, "now", lambda: world.moment(world.ended + 100))
 
 
-def settings(url: str | None, namespace: str = "serin-system") -> Json:
+def settings(url: str | None, namespace: str = "serin-system", **more: str) -> Json:
     metadata = {"name": "serin", "namespace": namespace, "labels": {"app.kubernetes.io/name": "serin"}}
-    return {"metadata": metadata, "data": {"settings.yaml": yaml.safe_dump({"prometheus_url": url})}}
+    return {"metadata": metadata, "data": {"settings.yaml": yaml.safe_dump({"prometheus_url": url, **more})}}
 
 
 def rolled_back(api: ApiServer) -> World:
@@ -85,6 +86,23 @@ def test_a_prometheus_that_is_named_is_asked_straight(api: ApiServer, serin: Run
     content = Path("page.html").read_text()
     assert f"{api.url}/prom" in content
     assert "secret" not in content
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_of_several_clusters_the_operators_own_is_asked_about(api: ApiServer, serin: Run, *, named: bool) -> None:
+    world, asked = rolled_back(api), list[str]()
+    api.put(settings("http://thanos.monitoring.svc:9090", prometheus_matchers='cluster="eu"'), CONFIG_MAP)
+
+    def prometheus(path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
+        asked.append(query["query"])
+        return world.get(path, query)
+
+    api.prometheus = prometheus
+    told = serin("report", "fraud", *(("--prometheus", f"{api.url}/prom") if named else ()))
+    assert told.exit_code == 0, told.output
+    assert len(asked) > 1
+    for query in asked:
+        assert query.count('cluster="eu"') == query.count('namespace="payments"') > 0
 
 
 def test_what_may_not_be_read_is_on_the_page_and_told(api: ApiServer, serin: Run) -> None:
