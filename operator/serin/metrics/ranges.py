@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from serin.errors import MetricsError
 from serin.metrics import UNREADABLE
@@ -25,6 +26,7 @@ Get = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
 TIMEOUT_SECONDS = 30.0
 MOST_POINTS = 10_000
 """Prometheus refuses more than 11,000 points of a series (web/api/v1/api.go)."""
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 SHOWN = 300
 """Characters of a refusal that are told."""
 
@@ -62,12 +64,14 @@ def straight(url: str) -> Get:
     parsed = urllib3.util.parse_url(url)
     headers = urllib3.make_headers(basic_auth=parsed.auth) if parsed.auth else {}
     base = parsed._replace(auth=None, query=None, fragment=None).url.rstrip("/")
-    pool = urllib3.PoolManager(headers=headers, retries=False, timeout=urllib3.Timeout(5.0, TIMEOUT_SECONDS + 5.0))
+    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(5.0, TIMEOUT_SECONDS + 5.0))
 
     def get(path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
         try:
-            # No redirects: the answer shall come from where the person said, and so shall the login go.
-            answer = pool.request("GET", f"{base}{path}", fields=dict(query), redirect=False)
+            # As a form: a question is longer than what many proxies take of a URL. No redirects: the answer shall come
+            # from where the person said, and so shall the login go.
+            form = urlencode(query)
+            answer = pool.request("POST", f"{base}{path}", body=form, headers=headers | FORM, redirect=False)
         except urllib3.exceptions.HTTPError as error:
             raise MetricsError(f"{base} cannot be reached: {' '.join(str(error).split())}") from error
         return answer.status, answer.data

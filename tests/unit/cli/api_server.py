@@ -231,12 +231,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         api = self.server_of
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else {}
+        sent = self.rfile.read(length)
         parts = urlsplit(self.path)
-        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        form = sent.decode() if self.command == "POST" else ""
+        body = json.loads(sent) if sent and not form else {}
+        query = {key: values[0] for key, values in parse_qs(form or parts.query).items()}
         api.requests.append(f"{self.command} {parts.path}")
         api.queries.append(query)
         api.tokens.append(self.headers.get("Authorization"))

@@ -82,7 +82,7 @@ def test_a_prometheus_that_is_named_is_asked_straight(api: ApiServer, serin: Run
     )
     assert told.exit_code == 0, told.output
     assert PROXY not in api.requests
-    assert "GET /prom/api/v1/query_range" in api.requests
+    assert "POST /prom/api/v1/query_range" in api.requests
     content = Path("page.html").read_text()
     assert f"{api.url}/prom" in content
     assert "secret" not in content
