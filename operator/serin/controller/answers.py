@@ -10,6 +10,7 @@ from serin.api.reasons import Reason
 from serin.api.status import Resolved
 from serin.controller.records import NO_ANSWER
 from serin.errors import RegistryError
+from serin.registry.refusals import shorten
 from serin.rollout.observed import Problem
 
 Answer = tuple[Resolved | Problem, Problem | None]
@@ -36,10 +37,23 @@ def unknown(model: Model, namespace: str) -> Problem:
 
 def without_registry(error: RegistryError, mine: Resolved | None, down: Problem | None) -> Answer:
     """A registry that cannot be asked takes nothing from a version that is known; it only stops what moves."""
-    unusable = error.transient or error.reason in NO_ANSWER or (down is not None and mine is not None)
+    unusable = passes(error) or (down is not None and mine is not None)
     if mine is not None and unusable:
         return mine, down
     return Problem(Reason(error.reason), error.message), None
+
+
+def passes(error: RegistryError) -> bool:
+    """Whether it says nothing of what was asked for: that may be there, and be told of at the next look."""
+    return error.transient or error.reason in NO_ANSWER
+
+
+def unread(model: Model, version: int | None, error: RegistryError) -> Problem:
+    """That the alias stands for another version than what is pinned, or that nobody can tell for which one although the
+    registry listed its aliases."""
+    stands = "" if version is None else f"is version {version}, which "
+    said = f"alias {shorten(model.alias or '', 40)} {stands}cannot be read{'' if version else ' any more'}"
+    return Problem(Reason(error.reason), f"{said}: {error.message}")
 
 
 def down(model: Model, error: RegistryError | None, since: datetime | None) -> Problem | None:

@@ -38,6 +38,7 @@ from serin.controller.records import read_records
 from serin.controller.registry_status import registry_status
 from serin.controller.relist import relist
 from serin.controller.telemetry import Telemetry
+from serin.controller.unread import Unread
 from serin.controller.uses import Uses
 from serin.errors import ClusterError
 from serin.errors import RegistryError
@@ -86,6 +87,7 @@ class Registries:
         self._connections: dict[str, Connection] = {}
         self._connecting = asyncio.Lock()
         self._uses = Uses()
+        self._unread = Unread()
         self._labels: dict[str, dict[str, str]] = {}
         self._leaving: set[str] = set()
         self._changed: set[str] = set()
@@ -133,6 +135,7 @@ class Registries:
 
     def forget(self, key: Key) -> None:
         """A ModelDeployment is gone: it follows nothing any more."""
+        self._unread.forget(key)
         for registry in self._uses.forget(key):
             self._look_at(registry)
 
@@ -178,12 +181,34 @@ class Registries:
         except RegistryError as error:
             # No event tells of a version that is registered at last, or of artifacts that are there again.
             self._come_back(key, connection)
-            return answers.without_registry(error, mine, answers.down(model, error, connection.failing_since))
+            return self._without(key, model, mine, connection, error)
         # An alias is answered by the last good poll, however long ago that was.
         down = answers.down(model, connection.error, connection.failing_since)
         if answer is None:
-            return mine or Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}"), down
+            asking = Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}")
+            return self._unread.told(key, model) or mine or asking, down
+        self._unread.read(key, model)
         return answer, down
+
+    def _without(
+        self, key: Key, model: Model, mine: Resolved | None, connection: Connection, error: RegistryError
+    ) -> Answer:
+        """What is told where there is no answer. A pinned version stands for what is declared no longer than the
+        registry says so: what it says otherwise is named, also where what it says cannot be read."""
+        follower, spec = connection.follower, connection.declaration.spec
+        down = answers.down(model, error, connection.failing_since)
+        if mine is None or model.alias is None or follower is None or spec is None:
+            return answers.without_registry(error, mine, down)
+        if not follower.says_otherwise(model.name, model.alias, mine.version):
+            return answers.without_registry(error, mine, down)
+        if not answers.passes(error):
+            return Problem(Reason(error.reason), error.message), None
+        version = follower.aliases.get(model.name, {}).get(model.alias)
+        problem = answers.unread(model, version, error)
+        # What is refused is a verdict, and no hiccup.
+        patience = seconds(spec.poll_interval) if error.transient else 0.0
+        told = self._unread.failed(key, model, problem, asyncio.get_running_loop().time(), patience)
+        return told or mine, None if told is not None else down
 
     async def _ask(self, connection: Connection, model: Model, mine: Resolved | None) -> Resolved:
         """The resolution. An immutable version that is pinned already is not asked for again."""

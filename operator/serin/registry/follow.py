@@ -139,6 +139,10 @@ class Follower:
             raise self._no_alias(name, alias, aliases)
         return aliases[alias]
 
+    def says_otherwise(self, name: str, alias: str, version: int) -> bool:
+        """Whether the alias is another version's by the last good poll, or nobody's, or the model is in no listing."""
+        return name in self._listed and self.aliases.get(name, {}).get(alias) != version
+
     async def _why_missing(self, name: str) -> RegistryError:
         """Asked for once: a deployment that names no model is looked at again and again."""
         error = self._missing.get(name) or await self._registry.missing(name)

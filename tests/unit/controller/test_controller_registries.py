@@ -33,6 +33,7 @@ from serin.api.kinds import SECRET
 from serin.api.kinds import Kind
 from serin.api.modeldeployment import Model
 from serin.api.reasons import Reason
+from serin.api.status import ConditionType
 from serin.api.status import Resolved
 from serin.controller import registries as module
 from serin.controller.answers import Answer
@@ -41,6 +42,7 @@ from serin.controller.queue import Queue
 from serin.controller.registries import Registries
 from serin.controller.telemetry import Telemetry
 from serin.registry import follow
+from serin.registry import resolve
 from serin.rollout.observed import Problem
 from serin.rollout.records import Origin
 from serin.rollout.records import Question
@@ -54,12 +56,22 @@ from tests.unit.registry.fake import api
 from tests.unit.registry.fake import error
 from tests.unit.registry.fake import text
 from tests.unit.rollout.scene import START
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import spec
 
 Json = dict[str, Any]
 HOME, KEY = "serin-system", Key("payments", "fraud")
 PATIENCE_SECONDS = 20.0
 ALIAS = Model(name="iris", alias="champion")
 VERSION = Model(name="iris", version=1)
+PINNED: Json = {
+    "registry": "default",
+    "name": "iris",
+    "version": 1,
+    "alias": "champion",
+    "artifact_uri": "s3://models/1/m-1",
+    "digest": "d1",
+}
 
 
 def listing(version: int) -> Json:
@@ -239,6 +251,159 @@ async def test_an_outage_takes_nothing_from_what_is_known(stage: Stage) -> None:
     assert down is not None
     assert (down.reason, "has not answered since" in down.message) == (Reason.REGISTRY_UNAVAILABLE, True)
     assert (await stage.problem(Model(name="other", version=1))).reason is Reason.REGISTRY_UNAVAILABLE
+
+
+READ_ROUTE, ARTIFACT_ROUTE = api("model-versions/get"), "/model-versions/get-artifact"
+PENDING = answer({"model_version": {"run_id": "r2", "status": "PENDING_REGISTRATION"}})
+UNREADABLE = [
+    (READ_ROUTE, PENDING, Reason.ARTIFACT_NOT_FOUND, "is still being registered"),
+    (ARTIFACT_ROUTE, text("oops", status=500), Reason.REGISTRY_UNAVAILABLE, "cannot read the MLmodel file of v2"),
+    (ARTIFACT_ROUTE, text("no", status=403), Reason.REGISTRY_REFUSED, "(403)"),
+    (ARTIFACT_ROUTE, text("", status=302, headers={"Location": "/login"}), Reason.REGISTRY_UNAVAILABLE, "(302)"),
+    (ARTIFACT_ROUTE, text("later", status=503), Reason.REGISTRY_UNAVAILABLE, "status 503"),
+]
+
+
+async def followed_and_quiet(stage: Stage) -> Resolved:
+    """The alias is followed, and all there is to tell was told."""
+    stage.declare()
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    while len(stage.queue):
+        await stage.woken()
+    return pinned
+
+
+async def unresolved(stage: Stage, pinned: Resolved) -> Problem:
+    """What those are told who have it pinned and look whenever they are woken, once that is no good news any more."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not isinstance(found := (await stage.ask(ALIAS, pinned))[0], Problem):
+            assert found == pinned
+            await stage.woken()
+    return found
+
+
+@pytest.mark.parametrize(("path", "handler", "reason", "words"), UNREADABLE)
+async def test_an_alias_that_moves_to_what_cannot_be_read_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, path: str, handler: Handler, reason: Reason, words: str
+) -> None:
+    """What is declared is not what is served, while every poll succeeds."""
+    monkeypatch.setattr(resolve, "FAILURE_MEMORY", 0.0)
+    pinned = await followed_and_quiet(stage)
+    well = stage.mlflow.handlers[path]
+    stage.mlflow.handlers[path] = handler
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    problem = await unresolved(stage, pinned)
+    assert problem.reason is reason
+    assert problem.message.startswith("alias champion is version 2, which cannot be read: MLflow at ")
+    assert words in problem.message
+    # It is asked for again, and told in the same words: nothing is to be written for that.
+    for _ in range(3):
+        await stage.woken()
+        assert await stage.ask(ALIAS, pinned) == (problem, None)
+    stage.mlflow.handlers[path] = well
+    await stage.woken()
+    assert (await stage.resolved(ALIAS)).version == 2
+
+
+async def test_what_serves_goes_on_while_the_alias_stands_for_what_cannot_be_read(stage: Stage) -> None:
+    pinned = await followed_and_quiet(stage)
+    scene = Scene(spec=spec(1, rollout={"steps": []}).model_copy(update={"model": ALIAS}), target=pinned)
+    scene.run(60)
+    assert scene.condition(ConditionType.READY) == ("True", Reason.HEALTHY)
+    serving = scene.route
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    scene.target = await unresolved(stage, pinned)
+    scene.run(60)
+    writes = scene.writes
+    scene.run(3600)
+    assert scene.writes == writes
+    assert scene.condition(ConditionType.READY) == ("False", Reason.REGISTRY_UNAVAILABLE)
+    assert scene.condition(ConditionType.MODEL_RESOLVED) == ("Unknown", Reason.REGISTRY_UNAVAILABLE)
+    assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+    assert scene.status.message.endswith("serving v1")
+    assert scene.route == serving
+    assert scene.status.resolved is not None
+    assert scene.status.resolved.version == 1
+
+
+async def test_one_failure_of_what_an_alias_moved_to_is_a_hiccup(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve, "FAILURE_MEMORY", 0.0)
+    pinned = await followed_and_quiet(stage)
+    well = stage.mlflow.handlers[ARTIFACT_ROUTE]
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        stage.mlflow.handlers[ARTIFACT_ROUTE] = well
+        return await text("oops", status=500)(request)
+
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = once
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    assert await stage.ask(ALIAS, pinned) == (pinned, None)
+    await stage.woken()
+    found, down = await stage.ask(ALIAS, pinned)
+    assert isinstance(found, Resolved)
+    assert (found.version, down) == (2, None)
+
+
+async def test_an_operator_that_begins_beside_what_cannot_be_read_tells_so_at_once(stage: Stage) -> None:
+    """It may have lasted long. To tell the opposite first would be two writes."""
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    stage.declare()
+    stage.note(ALIAS)
+    found, _ = await stage.ask(ALIAS, Resolved(**PINNED))
+    assert isinstance(found, Problem)
+    assert found.message.startswith("alias champion is version 2, which cannot be read: ")
+
+
+async def test_what_was_told_stays_while_it_is_asked_for_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is slow to fail: between its answers nothing is mended."""
+    monkeypatch.setattr(resolve, "FAILURE_MEMORY", 0.0)
+    pinned = await followed_and_quiet(stage)
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    problem = await unresolved(stage, pinned)
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+    assert await stage.ask(ALIAS, pinned) == (problem, None)
+
+
+async def test_a_model_that_the_login_may_not_read_any_more_is_told(stage: Stage) -> None:
+    """A search leaves it out, and every poll succeeds."""
+    pinned = await followed_and_quiet(stage)
+    well = stage.mlflow.handlers[api("registered-models/search")]
+    stage.mlflow.handlers[api("registered-models/search")] = answer({})
+    stage.mlflow.handlers[api("registered-models/get")] = text("Permission denied", status=403)
+    await stage.woken()
+    found, down = await stage.ask(ALIAS, pinned)
+    assert isinstance(found, Problem)
+    assert (found.reason, down) == (Reason.REGISTRY_REFUSED, None)
+    assert found.message.startswith("alias champion cannot be read any more: MLflow at ")
+    while len(stage.queue):
+        await stage.woken()
+    stage.mlflow.handlers[api("registered-models/search")] = well
+    await stage.woken()
+    assert await stage.ask(ALIAS, pinned) == (pinned, None)
+
+
+@pytest.mark.parametrize("listed", [listing(2), {"registered_models": [{"name": "iris", "aliases": []}]}])
+async def test_an_outage_takes_nothing_from_what_is_known_of_an_alias_that_moved(stage: Stage, listed: Json) -> None:
+    """That the registry is down as well makes nothing declared that was not a moment ago."""
+    pinned = await followed_and_quiet(stage)
+    stage.mlflow.handlers[READ_ROUTE] = PENDING
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listed)
+    await stage.woken()
+    await unresolved(stage, pinned)
+    for path in list(stage.mlflow.handlers):
+        stage.mlflow.handlers[path] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    await stage.told(lambda ready: ready["status"] == "False")
+    found, _ = await stage.ask(ALIAS, pinned)
+    assert isinstance(found, Problem)
 
 
 async def test_one_failed_poll_is_told_and_no_outage(stage: Stage) -> None:
