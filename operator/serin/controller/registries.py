@@ -89,6 +89,7 @@ class Registries:
         self._uses = Uses()
         self._unread = Unread()
         self._labels: dict[str, dict[str, str]] = {}
+        self._troubles: dict[str, tuple[datetime | None, str | None]] = {}
         self._leaving: set[str] = set()
         self._changed: set[str] = set()
         self._wakeup = asyncio.Event()
@@ -332,6 +333,7 @@ class Registries:
         if connection is not None:
             connection.close()
             self._telemetry.registry_gone(name)
+            self._troubles.pop(name, None)
             self._wake(self._uses.keys(name))
 
     async def _refusal(self, key: Key, model: Model, connection: Connection | None) -> Problem | None:
@@ -360,7 +362,14 @@ class Registries:
             self._queue.add(key, fresh=False)
 
     def _health(self, name: str) -> None:
-        self._wake(self._uses.keys(name))
+        """Other words for the same trouble are for the registry's own status: a server that fails in two ways in turn
+        would have the status of all who use it written with every poll. They get them when they are looked at."""
+        connection = self._connections.get(name)
+        error = connection.error if connection is not None else None
+        trouble = (connection.failing_since if connection is not None else None, error.reason if error else None)
+        if self._troubles.get(name, ()) != trouble:
+            self._troubles[name] = trouble
+            self._wake(self._uses.keys(name))
         self._look_at(name)
 
     async def _report(self, name: str, connection: Connection) -> None:

@@ -133,6 +133,10 @@ class Stage:
         found: Json | None = conditions[0]
         return found
 
+    def failing(self) -> bool:
+        """Whether its polls have failed in a row."""
+        return self.registries._connections["default"].failing_since is not None
+
     async def followed(self, models: int) -> Json:
         """The ModelRegistry's status once that many models are followed."""
         await until(lambda: self.api.of(MODEL_REGISTRY, HOME, "default")["status"].get("modelsFollowed") == models)
@@ -304,7 +308,7 @@ async def test_an_alias_that_moves_to_what_cannot_be_read_is_told(
         await stage.woken()
         assert await stage.ask(ALIAS, pinned) == (problem, None)
     stage.mlflow.handlers[path] = well
-    await stage.woken()
+    await until(lambda: len(stage.queue) == 1)
     assert (await stage.resolved(ALIAS)).version == 2
 
 
@@ -384,11 +388,10 @@ async def test_a_model_that_the_login_may_not_read_any_more_is_told(stage: Stage
     assert isinstance(found, Problem)
     assert (found.reason, down) == (Reason.REGISTRY_REFUSED, None)
     assert found.message.startswith("alias champion cannot be read any more: MLflow at ")
-    while len(stage.queue):
-        await stage.woken()
     stage.mlflow.handlers[api("registered-models/search")] = well
-    await stage.woken()
-    assert await stage.ask(ALIAS, pinned) == (pinned, None)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await stage.ask(ALIAS, pinned) != (pinned, None):
+            await stage.woken()
 
 
 @pytest.mark.parametrize("listed", [listing(2), {"registered_models": [{"name": "iris", "aliases": []}]}])
@@ -430,6 +433,24 @@ async def test_one_failed_poll_is_told_and_no_outage(stage: Stage) -> None:
     again.set()
     ready = await stage.told(lambda ready: ready["message"] == "the registry answers")
     assert ready["status"] == "True"
+
+
+async def test_other_words_for_the_same_trouble_are_told_of_the_registry(stage: Stage) -> None:
+    """Who did what the first ones asked for is not told to do it again. Who uses the registry is not woken for that."""
+    await followed_and_quiet(stage)
+    path = api("registered-models/search")
+    stage.mlflow.handlers[path] = text("Invalid Host header", status=403)
+    ready = await stage.told(lambda ready: ready["status"] == "False" and stage.failing())
+    assert "--allowed-hosts" in ready["message"]
+    while len(stage.queue):
+        await stage.woken()
+    stage.mlflow.handlers[path] = text("Permission denied", status=403)
+    ready = await stage.told(lambda ready: "--allowed-hosts" not in ready["message"])
+    assert (ready["reason"], "set auth.secretName" in ready["message"]) == (Reason.REGISTRY_REFUSED, True)
+    assert len(stage.queue) == 0
+    stage.mlflow.handlers[path] = text("later", status=503)
+    await stage.told(lambda ready: ready["reason"] == Reason.REGISTRY_UNAVAILABLE)
+    await stage.woken()
 
 
 async def test_a_registry_that_refuses_is_told_at_once(stage: Stage) -> None:
