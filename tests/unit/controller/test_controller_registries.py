@@ -43,6 +43,7 @@ from serin.controller.registries import Registries
 from serin.controller.telemetry import Telemetry
 from serin.registry import follow
 from serin.registry import resolve
+from serin.rollout.doubt import Doubt
 from serin.rollout.observed import Problem
 from serin.rollout.records import Origin
 from serin.rollout.records import Question
@@ -433,6 +434,183 @@ async def test_one_failed_poll_is_told_and_no_outage(stage: Stage) -> None:
     again.set()
     ready = await stage.told(lambda ready: ready["message"] == "the registry answers")
     assert ready["status"] == "True"
+
+
+def rewritten(bucket: str) -> Json:
+    return {"artifacts": {"rewrite": [{"from": "s3://models/", "to": f"s3://{bucket}/"}]}}
+
+
+async def declared_anew(stage: Stage, **spec: Any) -> None:
+    """The ModelRegistry is declared like this, and connected."""
+    stage.declare(**spec)
+    generation = stage.api.of(MODEL_REGISTRY, HOME, "default")["metadata"]["generation"]
+    await until(lambda: stage.api.of(MODEL_REGISTRY, HOME, "default")["status"].get("observedGeneration") == generation)
+    await stage.told(lambda ready: ready["status"] == "True")
+
+
+@pytest.mark.parametrize("model", [ALIAS, VERSION])
+@pytest.mark.parametrize("doubt", [Doubt.RETRIED, Doubt.UNSERVED])
+async def test_a_mended_location_reaches_what_does_not_serve(stage: Stage, model: Model, doubt: Doubt) -> None:
+    await declared_anew(stage, **rewritten("modles"))
+    stage.note(model)
+    pinned = await stage.resolved(model)
+    assert pinned.artifact_uri == "s3://modles/1/m-1"
+    await declared_anew(stage, **rewritten("mended"))
+    # What is in use keeps the location that it has: the edit of a registry begins no rollout.
+    assert await stage.ask(model, pinned) == (pinned, None)
+    found, down = await stage.registries.target(KEY, model, pinned, doubt)
+    assert (found, down) == (pinned.model_copy(update={"artifact_uri": "s3://mended/1/m-1"}), None)
+    assert isinstance(found, Resolved)
+    # Nor is it asked for again.
+    stage.mlflow.requests.clear()
+    told = Doubt.UNSERVED if doubt is Doubt.UNSERVED else None
+    assert await stage.registries.target(KEY, model, found, told) == (found, None)
+    assert [path for path in stage.mlflow.paths() if "model-versions" in path] == []
+
+
+async def test_a_location_that_is_not_allowed_any_more_is_told_of_what_never_served(stage: Stage) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    await declared_anew(stage, artifacts={"allowed": ["s3://others/"]})
+    found, _ = await stage.registries.target(KEY, VERSION, pinned, Doubt.UNSERVED)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.ARTIFACT_NOT_ALLOWED
+    assert await stage.ask(VERSION, pinned) == (pinned, None)
+
+
+async def test_a_retry_waits_for_the_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order is told but once. Tried again as it was it would fail again."""
+    await declared_anew(stage, **rewritten("modles"))
+    pinned = await stage.resolved(VERSION)
+    await declared_anew(stage, **rewritten("mended"))
+    well, gate = stage.mlflow.handlers[READ_ROUTE], asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await well(request)
+
+    stage.mlflow.handlers[READ_ROUTE] = late
+    with monkeypatch.context() as context:
+        context.setattr(module, "PATIENCE_SECONDS", 0.0)
+        found, _ = await stage.registries.target(KEY, VERSION, pinned, Doubt.RETRIED)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.RESOLVING
+    gate.set()
+    assert (await stage.ask(VERSION, pinned))[0] == pinned.model_copy(update={"artifact_uri": "s3://mended/1/m-1"})
+
+
+async def test_a_retry_without_an_answer_is_told(stage: Stage) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    stage.mlflow.handlers[READ_ROUTE] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    for doubt in (Doubt.RETRIED, None):
+        found, _ = await stage.registries.target(KEY, VERSION, pinned, doubt)
+        assert isinstance(found, Problem)
+        assert found.reason is Reason.REGISTRY_UNAVAILABLE
+
+
+def make_anew(mlflow: FakeMlflow) -> None:
+    """Version 1 is another model's from now on."""
+    mlflow.handlers[READ_ROUTE] = answer({"model_version": {"run_id": "r9", "model_id": "m-9", "status": "READY"}})
+    mlflow.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "s3://models/9/m-9"})
+    mlflow.handlers[ARTIFACT_ROUTE] = text("flavors: {sklearn: {}}\nmodel_id: m-9\n")
+
+
+@pytest.mark.parametrize("anew", [True, False])
+async def test_a_model_that_was_gone_and_comes_again_may_be_another(stage: Stage, anew: bool) -> None:
+    pinned = await followed_and_quiet(stage)
+    search, get = api("registered-models/search"), api("registered-models/get")
+    before = {path: stage.mlflow.handlers[path] for path in (search, get)}
+    stage.mlflow.handlers |= {search: answer({}), get: error(404, "RESOURCE_DOES_NOT_EXIST", "gone")}
+    await stage.woken()
+    assert (await unresolved(stage, pinned)).reason is Reason.MODEL_NOT_FOUND
+    stage.mlflow.handlers |= before
+    if anew:
+        make_anew(stage.mlflow)
+    stage.mlflow.requests.clear()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        # As its status tells it.
+        while isinstance(found := (await stage.registries.target(KEY, ALIAS, pinned, Doubt.GONE))[0], Problem):
+            await stage.woken()
+    if anew:
+        assert (found.version, found.run_id, found.artifact_uri) == (1, "r9", "s3://models/9/m-9")
+        assert found.digest != pinned.digest
+    else:
+        assert found == pinned
+    assert stage.mlflow.paths().count(READ_ROUTE) == 1
+    assert await stage.ask(ALIAS, found) == (found, None)
+    assert stage.mlflow.paths().count(READ_ROUTE) == 1
+
+
+@pytest.mark.parametrize("model", [ALIAS, VERSION])
+@pytest.mark.parametrize("anew", [True, False])
+async def test_another_server_may_have_another_model_of_the_name(stage: Stage, model: Model, anew: bool) -> None:
+    await declared_anew(stage)
+    stage.note(model)
+    pinned = await stage.resolved(model)
+    other = FakeMlflow()
+    await other.start()
+    other.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "s3://models/7/elsewhere"})
+    if anew:
+        make_anew(other)
+    await declared_anew(stage, url=other.url)
+    found, down = await stage.ask(model, pinned)
+    assert isinstance(found, Resolved)
+    assert (found.run_id, down) == ("r9" if anew else "r1", None)
+    # A server that only moved has the same: what is in use keeps its location.
+    assert (found == pinned) is not anew
+    assert other.paths().count(READ_ROUTE) == 1
+    assert await stage.ask(model, found) == (found, None)
+    assert other.paths().count(READ_ROUTE) == 1
+    await other.stop()
+
+
+async def test_another_server_that_cannot_tell_of_what_is_pinned(stage: Stage) -> None:
+    await declared_anew(stage)
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    other = FakeMlflow()
+    await other.start()
+    other.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    await declared_anew(stage, url=other.url)
+    assert (await unresolved(stage, pinned)).message.startswith("alias champion is version 1, which cannot be read: ")
+    await other.stop()
+
+
+async def test_another_server_that_does_not_answer_takes_nothing_from_what_is_known(stage: Stage) -> None:
+    await declared_anew(stage)
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    other = FakeMlflow()
+    await other.start()
+    for path in list(other.handlers):
+        other.handlers[path] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    stage.declare(url=other.url)
+    await stage.told(lambda ready: ready["status"] == "False" and stage.failing())
+    for _ in range(3):
+        await stage.woken()
+        found, down = await stage.ask(ALIAS, pinned)
+        assert found == pinned
+        assert down is not None
+    await other.stop()
+
+
+@pytest.mark.parametrize(("observed", "asked"), [(1, 1), (2, 0), (-1, 0)])
+async def test_a_registry_that_was_edited_while_no_operator_ran(stage: Stage, observed: int, asked: int) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    body = stage.api.of(MODEL_REGISTRY, HOME, "default")
+    stage.api.put(
+        MODEL_REGISTRY,
+        {**body, "spec": {**body["spec"], "pollInterval": "1h"}, "status": {"observedGeneration": observed}},
+    )
+    assert stage.api.of(MODEL_REGISTRY, HOME, "default")["metadata"]["generation"] == 2
+    stage.mlflow.requests.clear()
+    registries = Registries(HOME, stage.api.client, Queue(), Telemetry(), lambda: START)
+    for _ in range(2):
+        assert await registries.target(KEY, VERSION, pinned) == (pinned, None)
+    assert stage.mlflow.paths().count(READ_ROUTE) == asked
+    await registries.close()
 
 
 async def test_other_words_for_the_same_trouble_are_told_of_the_registry(stage: Stage) -> None:
