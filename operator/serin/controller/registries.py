@@ -198,7 +198,7 @@ class Registries:
         self._unread.read(key, model)
         spec = connection.declaration.spec
         if spec is not None and self._connections.get(model.registry) is connection:
-            self._sureness.sure(key, model.registry, spec, answer.version, placed=answer is not mine)
+            self._sureness.sure(key, answer, spec, placed=answer is not mine)
         return answer, down
 
     def _doubt(
@@ -207,10 +207,10 @@ class Registries:
         spec, resolver = connection.declaration.spec, connection.resolver
         if mine is None or spec is None:
             return None
-        if told is Doubt.RETRIED and resolver is not None:
+        if told is Doubt.RETRIED and resolver is not None and not self._sureness.retries(key):
             # Whoever asks for it may have mended just what is kept of it.
             resolver.forget([model.name])
-        return self._sureness.doubt(key, model.registry, spec, mine.version, told)
+        return self._sureness.doubt(key, mine, spec, told)
 
     def _without(
         self,

@@ -15,6 +15,7 @@ from serin.api.reasons import Reason
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.rollout.memory import LOOKED_AT_ANEW
+from serin.rollout.memory import Memory
 from serin.rollout.orders import Verb
 from serin.rollout.orders import ordered
 from serin.rollout.revision import revision_name
@@ -35,7 +36,7 @@ _WAS_GONE = frozenset(
 class Doubt(Enum):
     """Why a pinned resolution is asked for again."""
 
-    RETRIED = "it was rejected, and somebody asks for it to be tried again"
+    RETRIED = "it was rejected, and somebody asks for it to be tried again, or did"
     GONE = "it was gone from its registry, where a model that is made again counts its versions from 1 again"
     MOVED = "its registry is another server, of which the same numbers may be other versions"
     UNSERVED = "it has never served, and the registry's settings may be other ones"
@@ -64,10 +65,13 @@ def doubt_of(
         return None
     revision = revision_name(name, namespace, pinned, spec.serving)
     # What a gate refused was never deployed, and is judged anew at every look.
-    refused = any(one.revision == revision and one.reason not in LOOKED_AT_ANEW for one in status.rejected)
-    if isinstance(revision, str) and refused and ordered(Verb.RETRY, revision, orders, status.handled):
+    rejected = [one.reason for one in status.rejected if one.revision == revision]
+    failed = any(reason not in LOOKED_AT_ANEW for reason in rejected)
+    if isinstance(revision, str) and failed and ordered(Verb.RETRY, revision, orders, status.handled):
         return Doubt.RETRIED
     for condition in status.conditions:
         if condition.type is ConditionType.MODEL_RESOLVED and condition.reason in _WAS_GONE:
-            return Doubt.GONE
+            # In no role, and forgiven: its retry was ordered and waits for the registry, also for another operator.
+            waits = not rejected and all(role.revision != revision for role in Memory.of(status).revisions())
+            return Doubt.RETRIED if waits else Doubt.GONE
     return Doubt.UNSERVED if stable is None and not status.traffic else None

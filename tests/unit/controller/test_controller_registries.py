@@ -565,6 +565,34 @@ async def test_another_server_may_have_another_model_of_the_name(stage: Stage, m
     await other.stop()
 
 
+async def test_what_never_served_is_fetched_from_another_server_at_once(stage: Stage) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    other = FakeMlflow()
+    await other.start()
+    other.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "s3://models/7/elsewhere"})
+    await declared_anew(stage, url=other.url)
+    found, _ = await stage.registries.target(KEY, VERSION, pinned, Doubt.UNSERVED)
+    assert found == pinned.model_copy(update={"artifact_uri": "s3://models/7/elsewhere"})
+    await other.stop()
+
+
+@pytest.mark.parametrize("moves", [True, False])
+async def test_an_answer_that_no_status_keeps_is_asked_for_again(stage: Stage, moves: bool) -> None:
+    """What was found is not pinned where the status cannot be written: then the doubt is as it was."""
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    other = FakeMlflow()
+    await other.start()
+    make_anew(other)
+    await declared_anew(stage, **({"url": other.url} if moves else rewritten("mended")))
+    told = None if moves else Doubt.UNSERVED
+    first, _ = await stage.registries.target(KEY, VERSION, pinned, told)
+    assert first != pinned
+    assert await stage.registries.target(KEY, VERSION, pinned, told) == (first, None)
+    await other.stop()
+
+
 async def test_another_server_that_cannot_tell_of_what_is_pinned(stage: Stage) -> None:
     await declared_anew(stage)
     stage.note(ALIAS)

@@ -96,6 +96,27 @@ def test_what_was_taken_back_is_in_doubt_by_the_order_to_try_it_again() -> None:
     assert scene.status.resolved.artifact_uri == "s3://mended/2"
 
 
+def test_a_retry_that_waits_for_the_registry_is_known_to_another_operator() -> None:
+    """The order is carried out, and nothing has begun yet."""
+    scene = taken_back()
+    scene.order(Verb.RETRY, scene.status.rejected[0].revision)
+    scene.target = Problem(Reason.RESOLVING, "asking")
+    scene.run(60)
+    assert (scene.status.rejected, scene.status.candidate) == ((), None)
+    assert doubt(scene) is Doubt.RETRIED
+    scene.target = elsewhere(2)
+    scene.run(60)
+    assert doubt(scene) is None
+    assert scene.weight == 10
+
+
+def test_what_was_taken_back_and_gone_is_not_taken_for_retried() -> None:
+    scene = taken_back()
+    scene.target = Problem(Reason.ALIAS_NOT_FOUND, "gone")
+    scene.run(60)
+    assert doubt(scene) is Doubt.GONE
+
+
 @pytest.mark.parametrize("revision", ["fraud-v9-00000000", "stable"])
 def test_an_order_for_another_revision_is_no_doubt(revision: str) -> None:
     scene = taken_back()
