@@ -182,6 +182,7 @@ class Registries:
             return answers.without_registry(wrong, mine, Problem(Reason(wrong.reason), wrong.message))
         doubt = self._doubt(key, model, mine, connection, doubt)
         if mine is not None and model.version is not None and doubt is None:
+            self._unread.read(key, model)
             return mine, answers.down(model, connection.error, connection.failing_since)
         known = mine if doubt is None or not doubt.strict else None
         try:

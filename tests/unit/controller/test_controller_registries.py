@@ -280,10 +280,10 @@ async def followed_and_quiet(stage: Stage) -> Resolved:
     return pinned
 
 
-async def unresolved(stage: Stage, pinned: Resolved) -> Problem:
+async def unresolved(stage: Stage, pinned: Resolved, model: Model = ALIAS) -> Problem:
     """What those are told who have it pinned and look whenever they are woken, once that is no good news any more."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not isinstance(found := (await stage.ask(ALIAS, pinned))[0], Problem):
+        while not isinstance(found := (await stage.ask(model, pinned))[0], Problem):
             assert found == pinned
             await stage.woken()
     return found
@@ -593,15 +593,22 @@ async def test_an_answer_that_no_status_keeps_is_asked_for_again(stage: Stage, m
     await other.stop()
 
 
-async def test_another_server_that_cannot_tell_of_what_is_pinned(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(ALIAS, "alias champion is version 1, which cannot be read: "), (VERSION, "version 1 ")],
+)
+async def test_another_server_that_cannot_tell_of_what_is_pinned(stage: Stage, model: Model, words: str) -> None:
     await declared_anew(stage)
-    stage.note(ALIAS)
-    pinned = await stage.resolved(ALIAS)
+    stage.note(model)
+    pinned = await stage.resolved(model)
+    assert await stage.ask(model, pinned) == (pinned, None)
     other = FakeMlflow()
     await other.start()
     other.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
     await declared_anew(stage, url=other.url)
-    assert (await unresolved(stage, pinned)).message.startswith("alias champion is version 1, which cannot be read: ")
+    # One failure is a hiccup, here as well.
+    assert await stage.ask(model, pinned) == (pinned, None)
+    assert (await unresolved(stage, pinned, model)).message.startswith(words)
     await other.stop()
 
 
