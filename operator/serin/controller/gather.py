@@ -25,6 +25,8 @@ from serin.controller.measure import Measurer
 from serin.controller.policies import Policies
 from serin.controller.queue import Key
 from serin.errors import ClusterError
+from serin.rollout.doubt import Doubt
+from serin.rollout.doubt import doubt_of
 from serin.rollout.gates import question_of
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Declared
@@ -67,9 +69,10 @@ class Targets(Protocol):
     """Where versions come from."""
 
     async def target(
-        self, key: Key, model: Model, pinned: Resolved | None
+        self, key: Key, model: Model, pinned: Resolved | None, doubt: Doubt | None = None
     ) -> tuple[Resolved | Problem, Problem | None]:
-        """What the model reference stands for, and whether its registry is down although that is known."""
+        """What the model reference stands for, and whether its registry is down although that is known. ``doubt``: why
+        what is pinned may be something else by now."""
         ...
 
     async def records(self, key: Key, question: Question) -> Records | Problem | None:
@@ -115,10 +118,12 @@ class Gatherer:
         status = _status(body["status"])
         target: Resolved | Problem = Problem(Reason.INVALID_SPEC, "the spec cannot be read")
         down = None
+        orders = annotated(metadata.get("annotations") or {})
         declared: Declared | Problem = Declared()
         deleting = "deletionTimestamp" in metadata or self._targets.leaving(key.namespace)
         if isinstance(spec, ModelDeploymentSpec) and not deleting:
-            target, down = await self._targets.target(key, spec.model, status.resolved)
+            doubt = doubt_of(key.name, key.namespace, spec, status, orders)
+            target, down = await self._targets.target(key, spec.model, status.resolved, doubt)
             declared = self._policies.declared(spec)
         live = self._children.of(key)
         told = await self._logs.add_words(key.namespace, live)
@@ -134,7 +139,7 @@ class Gatherer:
             registry_down=down,
             rollout=declared,
             look=None if deleting else self._measurer.look(key, status),
-            orders=annotated(metadata.get("annotations") or {}),
+            orders=orders,
             serving=self._backend.observe(key.name, metadata["uid"], told),
             platform=self._platform,
         )

@@ -37,11 +37,14 @@ from serin.controller.queue import Queue
 from serin.controller.records import read_records
 from serin.controller.registry_status import registry_status
 from serin.controller.relist import relist
+from serin.controller.sureness import Sureness
 from serin.controller.telemetry import Telemetry
+from serin.controller.unread import Unread
 from serin.controller.uses import Uses
 from serin.errors import ClusterError
 from serin.errors import RegistryError
 from serin.registry.namespaces import selects
+from serin.rollout.doubt import Doubt
 from serin.rollout.observed import Problem
 from serin.rollout.records import Origin
 from serin.rollout.records import Question
@@ -86,7 +89,10 @@ class Registries:
         self._connections: dict[str, Connection] = {}
         self._connecting = asyncio.Lock()
         self._uses = Uses()
+        self._unread = Unread()
+        self._sureness = Sureness()
         self._labels: dict[str, dict[str, str]] = {}
+        self._troubles: dict[str, tuple[datetime | None, str | None]] = {}
         self._leaving: set[str] = set()
         self._changed: set[str] = set()
         self._wakeup = asyncio.Event()
@@ -133,6 +139,8 @@ class Registries:
 
     def forget(self, key: Key) -> None:
         """A ModelDeployment is gone: it follows nothing any more."""
+        self._unread.forget(key)
+        self._sureness.forget(key)
         for registry in self._uses.forget(key):
             self._look_at(registry)
 
@@ -158,8 +166,9 @@ class Registries:
         for connection in self._connections.values():
             connection.close()
 
-    async def target(self, key: Key, model: Model, pinned: Resolved | None) -> Answer:
-        """What the model reference stands for, and whether its registry is down although that is known."""
+    async def target(self, key: Key, model: Model, pinned: Resolved | None, doubt: Doubt | None = None) -> Answer:
+        """What the model reference stands for, and whether its registry is down although that is known. ``doubt``: why
+        what is pinned may be something else by now, by what was told of it."""
         mine = answers.mine(model, pinned)
         try:
             connection = await self._connection(model.registry)
@@ -171,30 +180,83 @@ class Registries:
         wrong = connection.declaration.problem
         if wrong is not None:
             return answers.without_registry(wrong, mine, Problem(Reason(wrong.reason), wrong.message))
-        if mine is not None and model.version is not None:
+        doubt = self._doubt(key, model, mine, connection, doubt)
+        if mine is not None and model.version is not None and doubt is None:
+            self._unread.read(key, model)
             return mine, answers.down(model, connection.error, connection.failing_since)
+        known = mine if doubt is None or not doubt.strict else None
         try:
-            answer = await self._patiently(key, self._ask(connection, model, mine))
+            answer = await self._patiently(key, self._ask(connection, model, mine, doubt))
         except RegistryError as error:
             # No event tells of a version that is registered at last, or of artifacts that are there again.
             self._come_back(key, connection)
-            return answers.without_registry(error, mine, answers.down(model, error, connection.failing_since))
+            return self._without(key, model, known, connection, error, doubt)
         # An alias is answered by the last good poll, however long ago that was.
         down = answers.down(model, connection.error, connection.failing_since)
         if answer is None:
-            return mine or Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}"), down
+            asking = Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}")
+            return self._unread.told(key, model) or known or asking, down
+        self._unread.read(key, model)
+        spec = connection.declaration.spec
+        if spec is not None and self._connections.get(model.registry) is connection:
+            self._sureness.sure(key, answer, spec, placed=answer is not mine)
         return answer, down
 
-    async def _ask(self, connection: Connection, model: Model, mine: Resolved | None) -> Resolved:
-        """The resolution. An immutable version that is pinned already is not asked for again."""
+    def _doubt(
+        self, key: Key, model: Model, mine: Resolved | None, connection: Connection, told: Doubt | None
+    ) -> Doubt | None:
+        spec, resolver = connection.declaration.spec, connection.resolver
+        if mine is None or spec is None:
+            return None
+        if told is Doubt.RETRIED and resolver is not None and not self._sureness.retries(key):
+            # Whoever asks for it may have mended just what is kept of it.
+            resolver.forget([model.name])
+        return self._sureness.doubt(key, mine, spec, told)
+
+    def _without(
+        self,
+        key: Key,
+        model: Model,
+        mine: Resolved | None,
+        connection: Connection,
+        error: RegistryError,
+        doubt: Doubt | None,
+    ) -> Answer:
+        """What is told where there is no answer. A pinned version stands for what is declared no longer than the
+        registry says so: what it says otherwise is named, also where what it says cannot be read."""
+        follower, spec = connection.follower, connection.declaration.spec
+        down = answers.down(model, error, connection.failing_since)
+        if mine is None or follower is None or spec is None:
+            return answers.without_registry(error, mine, down)
+        alias = model.alias
+        otherwise = alias is not None and follower.says_otherwise(model.name, alias, mine.version)
+        # A server that does not answer at all says nothing of what it has.
+        if not otherwise and (doubt is not Doubt.MOVED or connection.error is not None):
+            return answers.without_registry(error, mine, down)
+        if not answers.passes(error):
+            return Problem(Reason(error.reason), error.message), None
+        version = follower.aliases.get(model.name, {}).get(alias) if alias is not None else None
+        problem = answers.unread(model, version, error)
+        # What is refused is a verdict, and no hiccup.
+        patience = seconds(spec.poll_interval) if error.transient else 0.0
+        told = self._unread.failed(key, model, problem, asyncio.get_running_loop().time(), patience)
+        return told or mine, None if told is not None else down
+
+    async def _ask(self, connection: Connection, model: Model, mine: Resolved | None, doubt: Doubt | None) -> Resolved:
+        """The resolution. An immutable version that is pinned already is not asked for again without a doubt in it."""
         follower, resolver, spec = connection.follower, connection.resolver, connection.declaration.spec
         if follower is None or resolver is None or spec is None:
             raise RegistryError(Reason.REGISTRY_UNAVAILABLE, "the registry is not connected", transient=True)
+        version = model.version
         if model.alias is not None:
             if model.name not in follower.followed:
                 # All that is wanted by now, so that many new ones cost one listing.
                 follower.watch(self._uses.followed(model.registry) | {model.name})
-            if mine is not None and await follower.alias(model.name, model.alias) == mine.version:
+            version = await follower.alias(model.name, model.alias)
+        if mine is not None and version == mine.version:
+            if doubt is None:
+                return mine
+            if not doubt.of_place and answers.same(mine, await resolver.facts(model.name, mine.version)):
                 return mine
         return await resolver.resolve(model, spec.artifacts)
 
@@ -275,6 +337,7 @@ class Registries:
             before.close()
             self._wake(self._uses.keys(name))
         self._connections[name] = connection
+        self._sureness.connect(name, declaration.spec, body)
         if connection.follower is not None:
             connection.follower.watch(self._uses.followed(name))
         connection.start()
@@ -307,6 +370,7 @@ class Registries:
         if connection is not None:
             connection.close()
             self._telemetry.registry_gone(name)
+            self._troubles.pop(name, None)
             self._wake(self._uses.keys(name))
 
     async def _refusal(self, key: Key, model: Model, connection: Connection | None) -> Problem | None:
@@ -335,7 +399,14 @@ class Registries:
             self._queue.add(key, fresh=False)
 
     def _health(self, name: str) -> None:
-        self._wake(self._uses.keys(name))
+        """Other words for the same trouble are for the registry's own status: a server that fails in two ways in turn
+        would have the status of all who use it written with every poll. They get them when they are looked at."""
+        connection = self._connections.get(name)
+        error = connection.error if connection is not None else None
+        trouble = (connection.failing_since if connection is not None else None, error.reason if error else None)
+        if self._troubles.get(name, ()) != trouble:
+            self._troubles[name] = trouble
+            self._wake(self._uses.keys(name))
         self._look_at(name)
 
     async def _report(self, name: str, connection: Connection) -> None:

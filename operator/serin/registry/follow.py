@@ -13,6 +13,7 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
@@ -24,6 +25,7 @@ import structlog
 from serin.api.reasons import Reason
 from serin.errors import RegistryError
 from serin.registry.flight import join
+from serin.registry.refusals import UnreachableError
 from serin.registry.refusals import shorten
 
 log = structlog.get_logger(__name__)
@@ -37,6 +39,9 @@ LONGEST_BACK_OFF = 60.0
 LONGEST_PAUSE = 300.0
 FAILURE_MEMORY = timedelta(seconds=5)
 """How long a failed poll answers for those who ask next, so that 1,000 of them do not ask a server that is down."""
+MISSING_AT_ONCE = 1
+"""Models in no listing that are asked for at a time: a login that may read none of 1,000 is no reason to ask for all of
+them together."""
 
 
 class Listed(Protocol):
@@ -60,11 +65,20 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Why:
+    """Why a model is in no listing, or that nobody can tell."""
+
+    error: RegistryError
+    until: datetime | None = None
+    """When it is asked for again; None for what is certain until a listing has it."""
+
+
 class Follower:
     """The aliases of one registry, as of its last good poll, and whether it can be polled.
 
     ``on_change(names)``: aliases of these models moved, came or went, or the models themselves did.
-    ``on_health()``: ``failing_since``, the reason of ``error`` or ``server_version`` is another than before.
+    ``on_health()``: ``failing_since``, ``error`` in reason or words, or ``server_version`` is another than before.
     Both are called in the event loop and must not block.
     """
 
@@ -94,7 +108,10 @@ class Follower:
         self._followed: frozenset[str] = frozenset()
         self._listed: frozenset[str] = frozenset()
         self._disappointed: set[str] = set()
-        self._missing: dict[str, RegistryError] = {}
+        self._missing: dict[str, _Why] = {}
+        self._searches: dict[str, asyncio.Task[RegistryError]] = {}
+        self._slots = asyncio.Semaphore(MISSING_AT_ONCE)
+        self._away: _Why | None = None
         self._failures = 0
         self._first_failure: datetime | None = None
         self._last_failure: datetime | None = None
@@ -120,8 +137,9 @@ class Follower:
                 await self._poll()
                 await self._sleep(self._pause())
         finally:
-            if self._flight is not None:
-                self._flight.cancel()
+            for flight in (self._flight, *self._searches.values()):
+                if flight is not None:
+                    flight.cancel()
 
     async def alias(self, name: str, alias: str) -> int:
         """The version that the alias points at, as of the last good poll; asks at once for a model not followed yet.
@@ -139,12 +157,39 @@ class Follower:
             raise self._no_alias(name, alias, aliases)
         return aliases[alias]
 
+    def says_otherwise(self, name: str, alias: str, version: int) -> bool:
+        """Whether the alias is another version's by the last good poll, or nobody's, or the model is in no listing."""
+        return name in self._listed and self.aliases.get(name, {}).get(alias) != version
+
     async def _why_missing(self, name: str) -> RegistryError:
-        """Asked for once: a deployment that names no model is looked at again and again."""
-        error = self._missing.get(name) or await self._registry.missing(name)
-        if not error.transient and name in self._listed and name not in self.aliases:
-            self._missing[name] = error
-        return _again(error)
+        """Asked for once a poll at most, however many want to know and whatever comes of it: a deployment that names no
+        model is looked at again and again."""
+        known = self._missing.get(name)
+        if known is not None and (known.until is None or self._now() < known.until):
+            return _again(known.error)
+        search = self._searches.get(name)
+        if search is None:
+            search = self._searches[name] = asyncio.create_task(self._search(name))
+            search.add_done_callback(lambda _: self._searches.pop(name))
+        return _again(await join(search))
+
+    async def _search(self, name: str) -> RegistryError:
+        """What the registry says of a model that it did not list; what it does not say is kept like that."""
+        async with self._slots:
+            try:
+                if self._away is not None and self._away.until is not None and self._now() < self._away.until:
+                    # Whoever waits behind it would wait as long for the same.
+                    raise _again(self._away.error)
+                error = await self._registry.missing(name)
+                certain = not error.transient
+            except RegistryError as failure:
+                error, certain = failure, False
+                if isinstance(failure, UnreachableError):
+                    self._away = _Why(failure, self._now() + FAILURE_MEMORY)
+        if name in self._listed and name not in self.aliases:
+            until = None if certain else self._now() + timedelta(seconds=self._interval)
+            self._missing[name] = _Why(error, until)
+        return error
 
     def _no_alias(self, name: str, alias: str, aliases: Mapping[str, int]) -> RegistryError:
         known = shorten(", ".join(sorted(aliases)) or "none", 60)
@@ -194,8 +239,8 @@ class Follower:
             return None
 
     def _health(self) -> tuple[object, ...]:
-        reason = self.error.reason if self.error else None
-        return self.failing_since, reason, self.server_version, self.last_success is None
+        error = (self.error.reason, self.error.message) if self.error else None
+        return self.failing_since, error, self.server_version, self.last_success is None
 
     def _failed(self, error: RegistryError) -> None:
         self._last_failure = self._now()

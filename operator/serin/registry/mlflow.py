@@ -64,7 +64,7 @@ class MlflowRegistry:
 
     async def server_version(self) -> str:
         """The server's version. Also forgets what an earlier version of it refused."""
-        answer = await self._wire.get(answers.SERVER_VERSION, {}, limit=1 << 16)
+        answer = await self._wire.get(answers.SERVER_VERSION, {}, limit=1 << 16, poll=True)
         text = answer.body[:64].decode(errors="replace").strip()
         if answer.status != 200:
             raise refusal(self._config, answer)
@@ -155,7 +155,7 @@ class MlflowRegistry:
             params["filter"] = only
         if token:
             params["page_token"] = token
-        return await self._wire.get(answers.SEARCH_MODELS, params)
+        return await self._wire.get(answers.SEARCH_MODELS, params, poll=True)
 
     async def _collect(self, wanted: frozenset[str], answer: Answer, only: str | None) -> Listing:
         """Pages on until the end, or until nothing more can be found."""

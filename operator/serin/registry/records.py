@@ -56,7 +56,7 @@ class Recorder:
         self._facts = facts
         self._clock = clock
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
-        # One at a time: the poll of the aliases and resolutions find free threads beside it.
+        # One at a time: resolutions find free threads beside it.
         self._slot = asyncio.Lock()
 
     async def record(self, name: str, version: int, digest: str, *, metrics: bool, fresh: bool) -> Record:

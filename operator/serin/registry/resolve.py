@@ -31,7 +31,7 @@ nobody follows. What is pinned is not asked for, however old it is."""
 FAILURE_MEMORY = 5.0
 """Seconds for which a failure is answered without asking again."""
 AT_ONCE = 3
-"""Versions that are asked for at a time: the poll of the aliases always finds a free thread beside them."""
+"""Versions that are asked for at a time: metrics and what is missing always find a free thread beside them."""
 
 _Key = tuple[str, int]
 

@@ -31,7 +31,10 @@ from serin.registry.refusals import failure
 
 T = TypeVar("T")
 
-THREADS = 4
+THREADS = 5
+"""For the versions, the metrics and the missing models that are asked for at a time."""
+POLL_THREADS = 2
+"""Of the poll alone: one that begins while the last one's request has yet to end does not wait for it either."""
 CONNECT_TIMEOUT = 5.0
 CHUNK = 1 << 16
 BODY_LIMIT = 16 << 20
@@ -57,27 +60,33 @@ class Wire:
             server_cert_path=self._ca.path if self._ca else None,
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"registry {config.host}")
+        self._polls = ThreadPoolExecutor(POLL_THREADS, thread_name_prefix=f"poll of {config.host}")
         self._closed = False
 
-    async def get(self, path: str, params: Mapping[str, str | int], *, limit: int = BODY_LIMIT) -> Answer:
-        """One GET within the timeout, whatever its status. Raises UnreachableError when no whole answer came."""
+    async def get(
+        self, path: str, params: Mapping[str, str | int], *, limit: int = BODY_LIMIT, poll: bool = False
+    ) -> Answer:
+        """One GET within the timeout, whatever its status. Raises UnreachableError when no whole answer came.
+
+        ``poll``: it waits behind nothing else that is asked. The timeout includes the wait for a thread.
+        """
         try:
             # The sockets' timeouts start anew with every byte, so a server that drips needs a deadline around all.
             async with asyncio.timeout(self._config.timeout):
-                return await self._start(self._get, path, dict(params), limit)
+                return await self._start(self._polls if poll else self._threads, self._get, path, dict(params), limit)
         except TimeoutError:
             raise self._unreachable(f"did not answer within {self._config.timeout:g} s") from None
 
     async def work(self, function: Callable[[bytes], T], body: bytes) -> T:
         """Runs what takes long on a body in a thread, so that the event loop does not wait for it. Raises
         UnreachableError where it cannot be begun."""
-        return await self._start(function, body)
+        return await self._start(self._threads, function, body)
 
-    def _start(self, function: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+    def _start(self, threads: ThreadPoolExecutor, function: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
         if self._closed:
             raise self._unreachable("is being asked over a new connection: try again")
         try:
-            return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+            return asyncio.get_running_loop().run_in_executor(threads, function, *arguments)
         except RuntimeError as error:
             # A thread more than the process may have.
             raise self._unreachable(f"cannot be asked: {error}") from None
@@ -87,6 +96,7 @@ class Wire:
         self._closed = True
         # Cancelling queued futures would look to their callers as if they themselves had been cancelled.
         self._threads.shutdown(wait=False)
+        self._polls.shutdown(wait=False)
 
     def _get(self, path: str, params: dict[str, str | int], limit: int) -> Answer:
         deadline = time.monotonic() + self._config.timeout

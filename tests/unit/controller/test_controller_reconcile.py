@@ -42,6 +42,7 @@ from serin.controller.reconcile import Outcome
 from serin.controller.reconcile import Reconciler
 from serin.controller.telemetry import Telemetry
 from serin.errors import ClusterError
+from serin.rollout.doubt import Doubt
 from serin.rollout.observed import Problem
 from serin.rollout.records import Question
 from serin.rollout.records import Records
@@ -71,6 +72,7 @@ class Stage:
         self.going: set[str] = set()
         self.asked: list[Question] = []
         self.answers: Records | Problem | None = None
+        self.doubts: list[Doubt | None] = []
         if api is None:
             self.declare(1)
         self.policies = Policies("serin-system", Queue(), self.parents)
@@ -87,8 +89,11 @@ class Stage:
             self.gone.append,
         )
 
-    async def target(self, key: Key, model: Model, pinned: Resolved | None) -> tuple[Resolved | Problem, None]:
+    async def target(
+        self, key: Key, model: Model, pinned: Resolved | None, doubt: Doubt | None = None
+    ) -> tuple[Resolved | Problem, None]:
         assert key == KEY
+        self.doubts.append(doubt)
         assert model.name == "fraud-detector"
         return self.resolves, None
 
@@ -236,6 +241,29 @@ async def test_from_a_declaration_to_traffic_and_then_no_write() -> None:
     stage.api.reads.clear()
     assert await stage.look() == Outcome("success")
     assert (stage.api.written, stage.api.reads) == ([], [])
+
+
+async def test_the_registry_is_told_what_is_in_doubt() -> None:
+    stage = Stage()
+    await stage.look()
+    assert stage.doubts.pop() is None
+    await stage.look()
+    assert stage.doubts.pop() is Doubt.UNSERVED
+    stage = Stage()
+    await stage.served()
+    stage.declare(2)
+    new = await stage.until_progressing()
+    await stage.look()
+    assert stage.doubts.pop() is None
+    abort(stage, new)
+    await stage.insist()
+    stage.doubts.clear()
+    body = stage.api.of(MODEL_DEPLOYMENT, *KEY)
+    metadata = {**body["metadata"], "annotations": {"serin.dev/retry": new}}
+    stage.api.put(MODEL_DEPLOYMENT, {**body, "metadata": metadata})
+    await stage.look()
+    await stage.look()
+    assert stage.doubts == [Doubt.RETRIED, None]
 
 
 async def test_the_route_is_written_before_anything_else() -> None:

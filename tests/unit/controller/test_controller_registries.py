@@ -33,6 +33,7 @@ from serin.api.kinds import SECRET
 from serin.api.kinds import Kind
 from serin.api.modeldeployment import Model
 from serin.api.reasons import Reason
+from serin.api.status import ConditionType
 from serin.api.status import Resolved
 from serin.controller import registries as module
 from serin.controller.answers import Answer
@@ -41,6 +42,8 @@ from serin.controller.queue import Queue
 from serin.controller.registries import Registries
 from serin.controller.telemetry import Telemetry
 from serin.registry import follow
+from serin.registry import resolve
+from serin.rollout.doubt import Doubt
 from serin.rollout.observed import Problem
 from serin.rollout.records import Origin
 from serin.rollout.records import Question
@@ -54,12 +57,22 @@ from tests.unit.registry.fake import api
 from tests.unit.registry.fake import error
 from tests.unit.registry.fake import text
 from tests.unit.rollout.scene import START
+from tests.unit.rollout.scene import Scene
+from tests.unit.rollout.scene import spec
 
 Json = dict[str, Any]
 HOME, KEY = "serin-system", Key("payments", "fraud")
 PATIENCE_SECONDS = 20.0
 ALIAS = Model(name="iris", alias="champion")
 VERSION = Model(name="iris", version=1)
+PINNED: Json = {
+    "registry": "default",
+    "name": "iris",
+    "version": 1,
+    "alias": "champion",
+    "artifact_uri": "s3://models/1/m-1",
+    "digest": "d1",
+}
 
 
 def listing(version: int) -> Json:
@@ -120,6 +133,10 @@ class Stage:
         conditions = self.api.of(MODEL_REGISTRY, HOME, "default")["status"].get("conditions") or [None]
         found: Json | None = conditions[0]
         return found
+
+    def failing(self) -> bool:
+        """Whether its polls have failed in a row."""
+        return self.registries._connections["default"].failing_since is not None
 
     async def followed(self, models: int) -> Json:
         """The ModelRegistry's status once that many models are followed."""
@@ -241,6 +258,158 @@ async def test_an_outage_takes_nothing_from_what_is_known(stage: Stage) -> None:
     assert (await stage.problem(Model(name="other", version=1))).reason is Reason.REGISTRY_UNAVAILABLE
 
 
+READ_ROUTE, ARTIFACT_ROUTE = api("model-versions/get"), "/model-versions/get-artifact"
+PENDING = answer({"model_version": {"run_id": "r2", "status": "PENDING_REGISTRATION"}})
+UNREADABLE = [
+    (READ_ROUTE, PENDING, Reason.ARTIFACT_NOT_FOUND, "is still being registered"),
+    (ARTIFACT_ROUTE, text("oops", status=500), Reason.REGISTRY_UNAVAILABLE, "cannot read the MLmodel file of v2"),
+    (ARTIFACT_ROUTE, text("no", status=403), Reason.REGISTRY_REFUSED, "(403)"),
+    (ARTIFACT_ROUTE, text("", status=302, headers={"Location": "/login"}), Reason.REGISTRY_UNAVAILABLE, "(302)"),
+    (ARTIFACT_ROUTE, text("later", status=503), Reason.REGISTRY_UNAVAILABLE, "status 503"),
+]
+
+
+async def followed_and_quiet(stage: Stage) -> Resolved:
+    """The alias is followed, and all there is to tell was told."""
+    stage.declare()
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    await stage.told(lambda ready: ready["status"] == "True")
+    while len(stage.queue):
+        await stage.woken()
+    return pinned
+
+
+async def unresolved(stage: Stage, pinned: Resolved, model: Model = ALIAS) -> Problem:
+    """What those are told who have it pinned and look whenever they are woken, once that is no good news any more."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not isinstance(found := (await stage.ask(model, pinned))[0], Problem):
+            assert found == pinned
+            await stage.woken()
+    return found
+
+
+@pytest.mark.parametrize(("path", "handler", "reason", "words"), UNREADABLE)
+async def test_an_alias_that_moves_to_what_cannot_be_read_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, path: str, handler: Handler, reason: Reason, words: str
+) -> None:
+    """What is declared is not what is served, while every poll succeeds."""
+    monkeypatch.setattr(resolve, "FAILURE_MEMORY", 0.0)
+    pinned = await followed_and_quiet(stage)
+    well = stage.mlflow.handlers[path]
+    stage.mlflow.handlers[path] = handler
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    problem = await unresolved(stage, pinned)
+    assert problem.reason is reason
+    assert problem.message.startswith("alias champion is version 2, which cannot be read: MLflow at ")
+    assert words in problem.message
+    # It is asked for again, and told in the same words: nothing is to be written for that.
+    for _ in range(3):
+        await stage.woken()
+        assert await stage.ask(ALIAS, pinned) == (problem, None)
+    stage.mlflow.handlers[path] = well
+    await until(lambda: len(stage.queue) == 1)
+    assert (await stage.resolved(ALIAS)).version == 2
+
+
+async def test_what_serves_goes_on_while_the_alias_stands_for_what_cannot_be_read(stage: Stage) -> None:
+    pinned = await followed_and_quiet(stage)
+    scene = Scene(spec=spec(1, rollout={"steps": []}).model_copy(update={"model": ALIAS}), target=pinned)
+    scene.run(60)
+    assert scene.condition(ConditionType.READY) == ("True", Reason.HEALTHY)
+    serving = scene.route
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    scene.target = await unresolved(stage, pinned)
+    scene.run(60)
+    writes = scene.writes
+    scene.run(3600)
+    assert scene.writes == writes
+    assert scene.condition(ConditionType.READY) == ("False", Reason.REGISTRY_UNAVAILABLE)
+    assert scene.condition(ConditionType.MODEL_RESOLVED) == ("Unknown", Reason.REGISTRY_UNAVAILABLE)
+    assert scene.condition(ConditionType.AVAILABLE) == ("True", Reason.SERVING)
+    assert scene.status.message.endswith("serving v1")
+    assert scene.route == serving
+    assert scene.status.resolved is not None
+    assert scene.status.resolved.version == 1
+
+
+async def test_one_failure_of_what_an_alias_moved_to_is_a_hiccup(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve, "FAILURE_MEMORY", 0.0)
+    pinned = await followed_and_quiet(stage)
+    well = stage.mlflow.handlers[ARTIFACT_ROUTE]
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        stage.mlflow.handlers[ARTIFACT_ROUTE] = well
+        return await text("oops", status=500)(request)
+
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = once
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    assert await stage.ask(ALIAS, pinned) == (pinned, None)
+    await stage.woken()
+    found, down = await stage.ask(ALIAS, pinned)
+    assert isinstance(found, Resolved)
+    assert (found.version, down) == (2, None)
+
+
+async def test_an_operator_that_begins_beside_what_cannot_be_read_tells_so_at_once(stage: Stage) -> None:
+    """It may have lasted long. To tell the opposite first would be two writes."""
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    stage.declare()
+    stage.note(ALIAS)
+    found, _ = await stage.ask(ALIAS, Resolved(**PINNED))
+    assert isinstance(found, Problem)
+    assert found.message.startswith("alias champion is version 2, which cannot be read: ")
+
+
+async def test_what_was_told_stays_while_it_is_asked_for_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is slow to fail: between its answers nothing is mended."""
+    monkeypatch.setattr(resolve, "FAILURE_MEMORY", 0.0)
+    pinned = await followed_and_quiet(stage)
+    stage.mlflow.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listing(2))
+    await stage.woken()
+    problem = await unresolved(stage, pinned)
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+    assert await stage.ask(ALIAS, pinned) == (problem, None)
+
+
+async def test_a_model_that_the_login_may_not_read_any_more_is_told(stage: Stage) -> None:
+    """A search leaves it out, and every poll succeeds."""
+    pinned = await followed_and_quiet(stage)
+    well = stage.mlflow.handlers[api("registered-models/search")]
+    stage.mlflow.handlers[api("registered-models/search")] = answer({})
+    stage.mlflow.handlers[api("registered-models/get")] = text("Permission denied", status=403)
+    await stage.woken()
+    found, down = await stage.ask(ALIAS, pinned)
+    assert isinstance(found, Problem)
+    assert (found.reason, down) == (Reason.REGISTRY_REFUSED, None)
+    assert found.message.startswith("alias champion cannot be read any more: MLflow at ")
+    stage.mlflow.handlers[api("registered-models/search")] = well
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await stage.ask(ALIAS, pinned) != (pinned, None):
+            await stage.woken()
+
+
+@pytest.mark.parametrize("listed", [listing(2), {"registered_models": [{"name": "iris", "aliases": []}]}])
+async def test_an_outage_takes_nothing_from_what_is_known_of_an_alias_that_moved(stage: Stage, listed: Json) -> None:
+    """That the registry is down as well makes nothing declared that was not a moment ago."""
+    pinned = await followed_and_quiet(stage)
+    stage.mlflow.handlers[READ_ROUTE] = PENDING
+    stage.mlflow.handlers[api("registered-models/search")] = answer(listed)
+    await stage.woken()
+    await unresolved(stage, pinned)
+    for path in list(stage.mlflow.handlers):
+        stage.mlflow.handlers[path] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    await stage.told(lambda ready: ready["status"] == "False")
+    found, _ = await stage.ask(ALIAS, pinned)
+    assert isinstance(found, Problem)
+
+
 async def test_one_failed_poll_is_told_and_no_outage(stage: Stage) -> None:
     """Or whoever waits for Ready, or is called when it is not, gets each hiccup."""
     stage.declare()
@@ -265,6 +434,236 @@ async def test_one_failed_poll_is_told_and_no_outage(stage: Stage) -> None:
     again.set()
     ready = await stage.told(lambda ready: ready["message"] == "the registry answers")
     assert ready["status"] == "True"
+
+
+def rewritten(bucket: str) -> Json:
+    return {"artifacts": {"rewrite": [{"from": "s3://models/", "to": f"s3://{bucket}/"}]}}
+
+
+async def declared_anew(stage: Stage, **spec: Any) -> None:
+    """The ModelRegistry is declared like this, and connected."""
+    stage.declare(**spec)
+    generation = stage.api.of(MODEL_REGISTRY, HOME, "default")["metadata"]["generation"]
+    await until(lambda: stage.api.of(MODEL_REGISTRY, HOME, "default")["status"].get("observedGeneration") == generation)
+    await stage.told(lambda ready: ready["status"] == "True")
+
+
+@pytest.mark.parametrize("model", [ALIAS, VERSION])
+@pytest.mark.parametrize("doubt", [Doubt.RETRIED, Doubt.UNSERVED])
+async def test_a_mended_location_reaches_what_does_not_serve(stage: Stage, model: Model, doubt: Doubt) -> None:
+    await declared_anew(stage, **rewritten("modles"))
+    stage.note(model)
+    pinned = await stage.resolved(model)
+    assert pinned.artifact_uri == "s3://modles/1/m-1"
+    await declared_anew(stage, **rewritten("mended"))
+    # What is in use keeps the location that it has: the edit of a registry begins no rollout.
+    assert await stage.ask(model, pinned) == (pinned, None)
+    found, down = await stage.registries.target(KEY, model, pinned, doubt)
+    assert (found, down) == (pinned.model_copy(update={"artifact_uri": "s3://mended/1/m-1"}), None)
+    assert isinstance(found, Resolved)
+    # Nor is it asked for again.
+    stage.mlflow.requests.clear()
+    told = Doubt.UNSERVED if doubt is Doubt.UNSERVED else None
+    assert await stage.registries.target(KEY, model, found, told) == (found, None)
+    assert [path for path in stage.mlflow.paths() if "model-versions" in path] == []
+
+
+async def test_a_location_that_is_not_allowed_any_more_is_told_of_what_never_served(stage: Stage) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    await declared_anew(stage, artifacts={"allowed": ["s3://others/"]})
+    found, _ = await stage.registries.target(KEY, VERSION, pinned, Doubt.UNSERVED)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.ARTIFACT_NOT_ALLOWED
+    assert await stage.ask(VERSION, pinned) == (pinned, None)
+
+
+async def test_a_retry_waits_for_the_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order is told but once. Tried again as it was it would fail again."""
+    await declared_anew(stage, **rewritten("modles"))
+    pinned = await stage.resolved(VERSION)
+    await declared_anew(stage, **rewritten("mended"))
+    well, gate = stage.mlflow.handlers[READ_ROUTE], asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await well(request)
+
+    stage.mlflow.handlers[READ_ROUTE] = late
+    with monkeypatch.context() as context:
+        context.setattr(module, "PATIENCE_SECONDS", 0.0)
+        found, _ = await stage.registries.target(KEY, VERSION, pinned, Doubt.RETRIED)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.RESOLVING
+    gate.set()
+    assert (await stage.ask(VERSION, pinned))[0] == pinned.model_copy(update={"artifact_uri": "s3://mended/1/m-1"})
+
+
+async def test_a_retry_without_an_answer_is_told(stage: Stage) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    stage.mlflow.handlers[READ_ROUTE] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    for doubt in (Doubt.RETRIED, None):
+        found, _ = await stage.registries.target(KEY, VERSION, pinned, doubt)
+        assert isinstance(found, Problem)
+        assert found.reason is Reason.REGISTRY_UNAVAILABLE
+
+
+def make_anew(mlflow: FakeMlflow) -> None:
+    """Version 1 is another model's from now on."""
+    mlflow.handlers[READ_ROUTE] = answer({"model_version": {"run_id": "r9", "model_id": "m-9", "status": "READY"}})
+    mlflow.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "s3://models/9/m-9"})
+    mlflow.handlers[ARTIFACT_ROUTE] = text("flavors: {sklearn: {}}\nmodel_id: m-9\n")
+
+
+@pytest.mark.parametrize("anew", [True, False])
+async def test_a_model_that_was_gone_and_comes_again_may_be_another(stage: Stage, anew: bool) -> None:
+    pinned = await followed_and_quiet(stage)
+    search, get = api("registered-models/search"), api("registered-models/get")
+    before = {path: stage.mlflow.handlers[path] for path in (search, get)}
+    stage.mlflow.handlers |= {search: answer({}), get: error(404, "RESOURCE_DOES_NOT_EXIST", "gone")}
+    await stage.woken()
+    assert (await unresolved(stage, pinned)).reason is Reason.MODEL_NOT_FOUND
+    stage.mlflow.handlers |= before
+    if anew:
+        make_anew(stage.mlflow)
+    stage.mlflow.requests.clear()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        # As its status tells it.
+        while isinstance(found := (await stage.registries.target(KEY, ALIAS, pinned, Doubt.GONE))[0], Problem):
+            await stage.woken()
+    if anew:
+        assert (found.version, found.run_id, found.artifact_uri) == (1, "r9", "s3://models/9/m-9")
+        assert found.digest != pinned.digest
+    else:
+        assert found == pinned
+    assert stage.mlflow.paths().count(READ_ROUTE) == 1
+    assert await stage.ask(ALIAS, found) == (found, None)
+    assert stage.mlflow.paths().count(READ_ROUTE) == 1
+
+
+@pytest.mark.parametrize("model", [ALIAS, VERSION])
+@pytest.mark.parametrize("anew", [True, False])
+async def test_another_server_may_have_another_model_of_the_name(stage: Stage, model: Model, anew: bool) -> None:
+    await declared_anew(stage)
+    stage.note(model)
+    pinned = await stage.resolved(model)
+    other = FakeMlflow()
+    await other.start()
+    other.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "s3://models/7/elsewhere"})
+    if anew:
+        make_anew(other)
+    await declared_anew(stage, url=other.url)
+    found, down = await stage.ask(model, pinned)
+    assert isinstance(found, Resolved)
+    assert (found.run_id, down) == ("r9" if anew else "r1", None)
+    # A server that only moved has the same: what is in use keeps its location.
+    assert (found == pinned) is not anew
+    assert other.paths().count(READ_ROUTE) == 1
+    assert await stage.ask(model, found) == (found, None)
+    assert other.paths().count(READ_ROUTE) == 1
+    await other.stop()
+
+
+async def test_what_never_served_is_fetched_from_another_server_at_once(stage: Stage) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    other = FakeMlflow()
+    await other.start()
+    other.handlers[api("model-versions/get-download-uri")] = answer({"artifact_uri": "s3://models/7/elsewhere"})
+    await declared_anew(stage, url=other.url)
+    found, _ = await stage.registries.target(KEY, VERSION, pinned, Doubt.UNSERVED)
+    assert found == pinned.model_copy(update={"artifact_uri": "s3://models/7/elsewhere"})
+    await other.stop()
+
+
+@pytest.mark.parametrize("moves", [True, False])
+async def test_an_answer_that_no_status_keeps_is_asked_for_again(stage: Stage, moves: bool) -> None:
+    """What was found is not pinned where the status cannot be written: then the doubt is as it was."""
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    other = FakeMlflow()
+    await other.start()
+    make_anew(other)
+    await declared_anew(stage, **({"url": other.url} if moves else rewritten("mended")))
+    told = None if moves else Doubt.UNSERVED
+    first, _ = await stage.registries.target(KEY, VERSION, pinned, told)
+    assert first != pinned
+    assert await stage.registries.target(KEY, VERSION, pinned, told) == (first, None)
+    await other.stop()
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(ALIAS, "alias champion is version 1, which cannot be read: "), (VERSION, "version 1 ")],
+)
+async def test_another_server_that_cannot_tell_of_what_is_pinned(stage: Stage, model: Model, words: str) -> None:
+    await declared_anew(stage)
+    stage.note(model)
+    pinned = await stage.resolved(model)
+    assert await stage.ask(model, pinned) == (pinned, None)
+    other = FakeMlflow()
+    await other.start()
+    other.handlers[ARTIFACT_ROUTE] = text("oops", status=500)
+    await declared_anew(stage, url=other.url)
+    # One failure is a hiccup, here as well.
+    assert await stage.ask(model, pinned) == (pinned, None)
+    assert (await unresolved(stage, pinned, model)).message.startswith(words)
+    await other.stop()
+
+
+async def test_another_server_that_does_not_answer_takes_nothing_from_what_is_known(stage: Stage) -> None:
+    await declared_anew(stage)
+    stage.note(ALIAS)
+    pinned = await stage.resolved(ALIAS)
+    other = FakeMlflow()
+    await other.start()
+    for path in list(other.handlers):
+        other.handlers[path] = error(503, "TEMPORARILY_UNAVAILABLE", "later")
+    stage.declare(url=other.url)
+    await stage.told(lambda ready: ready["status"] == "False" and stage.failing())
+    for _ in range(3):
+        await stage.woken()
+        found, down = await stage.ask(ALIAS, pinned)
+        assert found == pinned
+        assert down is not None
+    await other.stop()
+
+
+@pytest.mark.parametrize(("observed", "asked"), [(1, 1), (2, 0), (-1, 0)])
+async def test_a_registry_that_was_edited_while_no_operator_ran(stage: Stage, observed: int, asked: int) -> None:
+    await declared_anew(stage)
+    pinned = await stage.resolved(VERSION)
+    body = stage.api.of(MODEL_REGISTRY, HOME, "default")
+    stage.api.put(
+        MODEL_REGISTRY,
+        {**body, "spec": {**body["spec"], "pollInterval": "1h"}, "status": {"observedGeneration": observed}},
+    )
+    assert stage.api.of(MODEL_REGISTRY, HOME, "default")["metadata"]["generation"] == 2
+    stage.mlflow.requests.clear()
+    registries = Registries(HOME, stage.api.client, Queue(), Telemetry(), lambda: START)
+    for _ in range(2):
+        assert await registries.target(KEY, VERSION, pinned) == (pinned, None)
+    assert stage.mlflow.paths().count(READ_ROUTE) == asked
+    await registries.close()
+
+
+async def test_other_words_for_the_same_trouble_are_told_of_the_registry(stage: Stage) -> None:
+    """Who did what the first ones asked for is not told to do it again. Who uses the registry is not woken for that."""
+    await followed_and_quiet(stage)
+    path = api("registered-models/search")
+    stage.mlflow.handlers[path] = text("Invalid Host header", status=403)
+    ready = await stage.told(lambda ready: ready["status"] == "False" and stage.failing())
+    assert "--allowed-hosts" in ready["message"]
+    while len(stage.queue):
+        await stage.woken()
+    stage.mlflow.handlers[path] = text("Permission denied", status=403)
+    ready = await stage.told(lambda ready: "--allowed-hosts" not in ready["message"])
+    assert (ready["reason"], "set auth.secretName" in ready["message"]) == (Reason.REGISTRY_REFUSED, True)
+    assert len(stage.queue) == 0
+    stage.mlflow.handlers[path] = text("later", status=503)
+    await stage.told(lambda ready: ready["reason"] == Reason.REGISTRY_UNAVAILABLE)
+    await stage.woken()
 
 
 async def test_a_registry_that_refuses_is_told_at_once(stage: Stage) -> None:

@@ -16,6 +16,7 @@ import pytest_asyncio
 from serin.api.reasons import Reason
 from serin.errors import RegistryError
 from serin.registry.follow import Follower
+from serin.registry.refusals import UnreachableError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DOWN = RegistryError(Reason.REGISTRY_UNAVAILABLE, "down", transient=True)
@@ -34,6 +35,9 @@ class World:
         self.asked: list[frozenset[str]] = []
         self.versions_asked = 0
         self.missing_asked: list[str] = []
+        self.missing_error: RegistryError | None = None
+        self.missing_gate: asyncio.Event | None = None
+        self.missing_at_once = self.missing_most = 0
         self.gate: asyncio.Event | None = None
         self.changes: list[frozenset[str]] = []
         self.healths = 0
@@ -59,6 +63,12 @@ class World:
 
     async def missing(self, name: str) -> RegistryError:
         self.missing_asked.append(name)
+        self.missing_at_once += 1
+        self.missing_most = max(self.missing_most, self.missing_at_once)
+        await (self.missing_gate.wait() if self.missing_gate else asyncio.sleep(0))
+        self.missing_at_once -= 1
+        if self.missing_error is not None:
+            raise self.missing_error
         return GONE
 
     async def sleep(self, seconds: float) -> None:
@@ -238,6 +248,87 @@ async def test_what_is_missing_has_its_reason(world: World, running: Follower) -
     await world.next_poll()
     assert world.changes == [frozenset({"wine"})]
     assert await running.alias("wine", "champion") == 3
+
+
+HIDDEN = RegistryError(Reason.REGISTRY_REFUSED, "no READ", transient=False)
+
+
+async def told_of(follower: Follower, *names: str) -> list[BaseException | int]:
+    return await asyncio.gather(*(follower.alias(name, "champion") for name in names), return_exceptions=True)
+
+
+async def test_many_models_that_are_hidden_are_asked_for_one_by_one(world: World, follower: Follower) -> None:
+    """Or they would take the threads, and the time, of all that is asked beside them."""
+    world.missing_error = HIDDEN
+    names = [f"m{number}" for number in range(100)]
+    follower.watch(names)
+    found = await told_of(follower, *names, *names)
+    assert {(type(one), str(one)) for one in found} == {(RegistryError, str(HIDDEN))}
+    assert (world.missing_most, sorted(world.missing_asked)) == (1, sorted(names))
+
+
+async def test_what_could_not_be_told_of_a_model_is_asked_for_once_a_poll(world: World, running: Follower) -> None:
+    world.missing_error = HIDDEN
+    for _ in range(100):
+        with pytest.raises(RegistryError, match="no READ") as caught:
+            await running.alias("wine", "champion")
+    assert not caught.value.transient
+    assert world.missing_asked == ["wine"]
+    world.time += timedelta(seconds=30)
+    world.missing_error = None
+    with pytest.raises(RegistryError, match="no such model"):
+        await running.alias("wine", "champion")
+    assert world.missing_asked == ["wine", "wine"]
+
+
+async def test_a_server_that_leaves_out_answers_is_not_asked_for_each_model(world: World, follower: Follower) -> None:
+    world.missing_error = UnreachableError("did not answer within 10 s")
+    names = [f"m{number}" for number in range(100)]
+    follower.watch(names)
+    found = await told_of(follower, *names)
+    assert {str(one) for one in found} == {"did not answer within 10 s"}
+    assert len(world.missing_asked) == 1
+
+
+async def test_a_poll_goes_on_while_a_model_is_asked_for(world: World, running: Follower) -> None:
+    world.missing_gate = asyncio.Event()
+    asking = asyncio.create_task(told_of(running, "wine", "beer"))
+    async with asyncio.timeout(5):
+        while not world.missing_asked:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    world.models |= {"wine": {"champion": 3}, "beer": {"champion": 4}}
+    await world.next_poll()
+    assert await running.alias("wine", "champion") == 3
+    world.missing_gate.set()
+    # It was missing when they asked; of what is there by now nothing is kept.
+    assert [type(one) for one in await asking] == [RegistryError, RegistryError]
+    assert await told_of(running, "wine", "beer") == [3, 4]
+
+
+async def test_a_follower_that_ends_asks_for_no_model_any_more(world: World, follower: Follower) -> None:
+    world.missing_gate = asyncio.Event()
+    loop = asyncio.create_task(follower.run())
+    lookup = asyncio.create_task(follower.alias("wine", "champion"))
+    async with asyncio.timeout(5):
+        while not world.missing_asked:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    loop.cancel()
+    with pytest.raises(RegistryError) as caught:
+        await lookup
+    assert (caught.value.reason, caught.value.transient) == (Reason.REGISTRY_UNAVAILABLE, True)
+
+
+async def test_other_words_for_the_same_trouble_are_news(world: World, running: Follower) -> None:
+    """Somebody mended the first one, and would be told to do it again for as long as the second one lasts."""
+    world.error = DOWN
+    for _ in range(3):
+        await world.next_poll()
+    told = world.healths
+    world.error = RegistryError(Reason.REGISTRY_UNAVAILABLE, "down for another cause", transient=True)
+    await world.next_poll()
+    assert world.healths == told + 1
+    await world.next_poll()
+    assert world.healths == told + 1
 
 
 async def test_one_failed_poll_is_not_an_outage(world: World, running: Follower) -> None:

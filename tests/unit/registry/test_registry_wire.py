@@ -134,6 +134,20 @@ async def test_a_hanging_registry_does_not_starve_another(server: FakeMlflow) ->
     await stuck.stop()
 
 
+async def test_a_poll_waits_behind_nothing_else(server: FakeMlflow, registry: MlflowRegistry) -> None:
+    """The wait would count as the server's, and its registry as down."""
+    server.handlers[api("registered-models/get")] = never
+    waiting = [asyncio.create_task(registry.missing(f"m{number}")) for number in range(40)]
+    async with asyncio.timeout(5):
+        while not server.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert await registry.listing(["iris"]) == {"iris": {"champion": 1}}
+        assert await registry.server_version() == "3.17.2"
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_a_refused_connection_is_told_at_once() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -1,0 +1,54 @@
+"""What is declared and cannot be read while its registry answers: told when it lasts, by whom it concerns.
+
+What is pinned serves on, and to be told that all is well would be true of what was declared before. One failure says
+little, though: it may be gone with the next poll. So it counts from the second one on, a poll later, unless nothing was
+read before it since the operator began: it may have lasted long, and the status says so already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serin.api.modeldeployment import Model
+from serin.controller.queue import Key
+from serin.rollout.observed import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    model: Model
+    since: float | None = None
+    """When it failed first; None where it was read."""
+    told: Problem | None = None
+
+
+class Unread:
+    """What each ModelDeployment is told of that. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, _Known] = {}
+
+    def read(self, key: Key, model: Model) -> None:
+        """What it declares was read, or nothing more has to be."""
+        self._known[key] = _Known(model)
+
+    def failed(self, key: Key, model: Model, problem: Problem, now: float, patience: float) -> Problem | None:
+        """The problem, where it is to be told by now."""
+        known = self._known.get(key)
+        if known is None or known.model != model:
+            since, due = now, True
+        else:
+            since = known.since if known.since is not None else now
+            due = known.told is not None or now - since >= patience
+        told = problem if due else None
+        self._known[key] = _Known(model, since, told)
+        return told
+
+    def told(self, key: Key, model: Model) -> Problem | None:
+        """What was told last, while it is asked for again: an answer that takes long is no news."""
+        known = self._known.get(key)
+        return known.told if known is not None and known.model == model else None
+
+    def forget(self, key: Key) -> None:
+        """The ModelDeployment is gone."""
+        self._known.pop(key, None)
