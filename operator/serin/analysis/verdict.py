@@ -8,10 +8,10 @@ A check of a measure
   *fails* when the evidence reaches its limit: against the stable one, or against the bound (``sequential``);
   *passes* when the candidate had ``minRequests`` in this step, and so had the stable one where they are compared (in
   the steps before, where the candidate has all the traffic), its rate is within the bound, and this step's evidence
-  does not lean against it. It leans when it is above 1 even without
-  one of its bad requests: a worse candidate has to wait for the traffic that convicts it, and a good one does not wait
-  for a single bad request to be diluted. The evidence of a good candidate goes to 0, that of a worse one to infinity,
-  so waiting ends by itself;
+  does not lean against it. It leans when it is above 1 even without one of its bad requests: a worse candidate has to
+  wait for the traffic that convicts it, and a good one does not wait for a single bad request to be diluted. The
+  evidence of a good candidate goes to 0, that of a worse one to infinity, so waiting ends by itself, but where a rate
+  is above its bound by too little for any number of requests;
   is *inconclusive* otherwise, and while not every ready pod of both is measured. No request is neither good nor bad.
 A query of one's own is judged by its plain value, at each look. What the source cannot tell is an *Error*, counted by
 ``errors``, and changes no evidence.
