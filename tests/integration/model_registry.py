@@ -116,7 +116,7 @@ class ModelRegistry(FakeMlflow):
     async def _artifact(self, request: web.Request) -> web.StreamResponse:
         found = self._find(request)
         if found is None:
-            return web.Response(status=404)
+            return await MISSING(request)
         name, number = request.query["name"], request.query["version"]
         mlmodel = {"flavors": {flavor: {} for flavor in found.flavors}, "model_id": f"m-{name}-{number}"}
         return web.Response(text=json.dumps({**mlmodel, "signature": found.signature}))

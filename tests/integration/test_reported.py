@@ -28,6 +28,7 @@ from tests.integration.scene import Deployed
 from tests.integration.scene import Scene
 from tests.integration.waiting import always
 from tests.integration.waiting import eventually
+from tests.unit.registry.fake import MISSING
 from tests.unit.registry.fake import never
 from tests.unit.registry.fake import text
 
@@ -150,12 +151,18 @@ def test_artifacts_at_a_place_that_is_not_allowed(scenes: Callable[..., Scene]) 
 def test_artifacts_that_are_gone(scene: Scene) -> None:
     kept = scene.models.handlers["/model-versions/get-artifact"]
     deployed = scene.healthy()
-    scene.models.handlers["/model-versions/get-artifact"] = text("", status=404)
+    scene.models.handlers["/model-versions/get-artifact"] = MISSING
     deployed.declare(2)
     assert_complaint(deployed, "ArtifactNotFound", "v2", "log and register the model again")
 
+    # What stands before the server knows no such path.
+    scene.models.handlers["/model-versions/get-artifact"] = text("", status=404)
+    deployed.declare(3)
+    assert "check url and what stands before the server" in deployed.reason("RegistryUnavailable")["message"]
+    assert_v1_serves(deployed)
+
     scene.models.handlers["/model-versions/get-artifact"] = kept
-    deployed.healthy(2)
+    deployed.healthy(3)
 
 
 def test_prompt_in_place_of_a_model(scene: Scene) -> None:
