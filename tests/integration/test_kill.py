@@ -50,13 +50,20 @@ def done(all_of_them: list[Deployed]) -> bool:
     return all((one.status.get("phase"), one.status["stable"]["version"]) == ("Healthy", "v2") for one in all_of_them)
 
 
+def hits(clocks: dict[str, list[tuple[int, str]]]) -> int:
+    return sum(len(seen) for seen in clocks.values())
+
+
 def test_killed_at_ten_moments_of_a_rollout(plane: ControlPlane, scene: Scene) -> None:
     killed = [scene.healthy(name, rollout={"steps": STEPS}) for name in NAMES]
     chance = random.Random(SEED)  # noqa: S311 (moments, not secrets)
     clocks: dict[str, list[tuple[int, str]]] = {name: [] for name in NAMES}
     for one in killed:
         one.declare(2)
-    for _ in range(KILLS):
+    kills = 0
+    # On a slow machine some hit the starts: then there are more.
+    while kills < KILLS or (hits(clocks) < KILLS and not done(killed)):
+        kills += 1
         moment = time.monotonic() + chance.uniform(0.0, 1.5)
         eventually(lambda moment=moment: time.monotonic() >= moment, "the moment")  # type: ignore[misc]
         scene.operator.kill()
@@ -72,7 +79,7 @@ def test_killed_at_ten_moments_of_a_rollout(plane: ControlPlane, scene: Scene) -
         assert len({step for step, _ in clocks[one.name]}) == len(set(clocks[one.name])), clocks[one.name]
         assert outcomes(one) == [("v2", "Promoted"), ("v1", "Promoted")]
         assert list(one.weights().values()) == [100]
-    assert sum(len(seen) for seen in clocks.values()) >= KILLS, "kills must have hit steps"
+    assert hits(clocks) >= KILLS, "kills must have hit steps"
     # As many as without a kill: an InferenceService a version, and one route.
     assert created(plane, scene.namespace) == {
         INFERENCE_SERVICE.plural: 2 * len(NAMES),
