@@ -21,7 +21,6 @@ import structlog
 from serin.analysis.gates import Record
 from serin.api.base import to_wire
 from serin.api.kinds import MODEL_REGISTRY
-from serin.api.kinds import NAMESPACE
 from serin.api.modeldeployment import Model
 from serin.api.quantities import seconds
 from serin.api.reasons import Reason
@@ -32,18 +31,17 @@ from serin.controller.answers import Answer
 from serin.controller.cache import Parents
 from serin.controller.connection import Connection
 from serin.controller.connection import Declarations
+from serin.controller.namespaces import Namespaces
+from serin.controller.pins import Pins
 from serin.controller.queue import Key
 from serin.controller.queue import Queue
 from serin.controller.records import read_records
 from serin.controller.registry_status import registry_status
 from serin.controller.relist import relist
-from serin.controller.sureness import Sureness
 from serin.controller.telemetry import Telemetry
-from serin.controller.unread import Unread
 from serin.controller.uses import Uses
 from serin.errors import ClusterError
 from serin.errors import RegistryError
-from serin.registry.namespaces import selects
 from serin.rollout.doubt import Doubt
 from serin.rollout.observed import Problem
 from serin.rollout.records import Origin
@@ -89,11 +87,9 @@ class Registries:
         self._connections: dict[str, Connection] = {}
         self._connecting = asyncio.Lock()
         self._uses = Uses()
-        self._unread = Unread()
-        self._sureness = Sureness()
-        self._labels: dict[str, dict[str, str]] = {}
+        self._pins = Pins(self._uses)
+        self._namespaces = Namespaces(client)
         self._troubles: dict[str, tuple[datetime | None, str | None]] = {}
-        self._leaving: set[str] = set()
         self._changed: set[str] = set()
         self._wakeup = asyncio.Event()
 
@@ -114,23 +110,14 @@ class Registries:
     def take_namespace(self, event: str | None, body: dict[str, Any]) -> None:
         """A namespace was seen: its labels decide which registries it may name."""
         name = body["metadata"]["name"]
-        labels = dict(body["metadata"].get("labels") or {})
-        if event != "DELETED" and "deletionTimestamp" in body["metadata"]:
-            self._leaving.add(name)
-        else:
-            self._leaving.discard(name)
         if event == "DELETED":
-            self._labels.pop(name, None)
             self._telemetry.namespace_gone(name)
-        elif self._labels.get(name) != labels:
-            known = name in self._labels
-            self._labels[name] = labels
-            if known:
-                self._wake(self._uses.within(name))
+        if self._namespaces.take(event, body):
+            self._wake(self._uses.within(name))
 
     def leaving(self, namespace: str) -> bool:
         """Whether the namespace is being deleted: nothing can be created in it any more."""
-        return namespace in self._leaving
+        return self._namespaces.leaving(namespace)
 
     def note(self, key: Key, spec: dict[str, Any]) -> None:
         """A ModelDeployment was seen: what it follows is asked for with the next listing."""
@@ -139,8 +126,7 @@ class Registries:
 
     def forget(self, key: Key) -> None:
         """A ModelDeployment is gone: it follows nothing any more."""
-        self._unread.forget(key)
-        self._sureness.forget(key)
+        self._pins.forget(key)
         for registry in self._uses.forget(key):
             self._look_at(registry)
 
@@ -180,85 +166,26 @@ class Registries:
         wrong = connection.declaration.problem
         if wrong is not None:
             return answers.without_registry(wrong, mine, Problem(Reason(wrong.reason), wrong.message))
-        doubt = self._doubt(key, model, mine, connection, doubt)
+        doubt = self._pins.doubt(key, model, mine, connection, doubt)
         if mine is not None and model.version is not None and doubt is None:
-            self._unread.read(key, model)
+            self._pins.read(key, model)
             return mine, answers.down(model, connection.error, connection.failing_since)
         known = mine if doubt is None or not doubt.strict else None
         try:
-            answer = await self._patiently(key, self._ask(connection, model, mine, doubt))
+            answer = await self._patiently(key, self._pins.ask(connection, model, mine, doubt))
         except RegistryError as error:
             # No event tells of a version that is registered at last, or of artifacts that are there again.
             self._come_back(key, connection)
-            return self._without(key, model, known, connection, error, doubt)
+            now = asyncio.get_running_loop().time()
+            return self._pins.without(key, model, known, connection, error, doubt, now)
         # An alias is answered by the last good poll, however long ago that was.
         down = answers.down(model, connection.error, connection.failing_since)
         if answer is None:
-            asking = Problem(Reason.RESOLVING, f"asking the registry {model.registry} for {model.name}")
-            return self._unread.told(key, model) or known or asking, down
-        self._unread.read(key, model)
-        spec = connection.declaration.spec
-        if spec is not None and self._connections.get(model.registry) is connection:
-            self._sureness.sure(key, answer, spec, placed=answer is not mine)
+            return self._pins.meanwhile(key, model, known), down
+        self._pins.read(key, model)
+        if self._connections.get(model.registry) is connection:
+            self._pins.sure(key, answer, connection, anew=answer is not mine)
         return answer, down
-
-    def _doubt(
-        self, key: Key, model: Model, mine: Resolved | None, connection: Connection, told: Doubt | None
-    ) -> Doubt | None:
-        spec, resolver = connection.declaration.spec, connection.resolver
-        if mine is None or spec is None:
-            return None
-        if told is Doubt.RETRIED and resolver is not None and not self._sureness.retries(key):
-            # Whoever asks for it may have mended just what is kept of it.
-            resolver.forget([model.name])
-        return self._sureness.doubt(key, mine, spec, told)
-
-    def _without(
-        self,
-        key: Key,
-        model: Model,
-        mine: Resolved | None,
-        connection: Connection,
-        error: RegistryError,
-        doubt: Doubt | None,
-    ) -> Answer:
-        """What is told where there is no answer. A pinned version stands for what is declared no longer than the
-        registry says so: what it says otherwise is named, also where what it says cannot be read."""
-        follower, spec = connection.follower, connection.declaration.spec
-        down = answers.down(model, error, connection.failing_since)
-        if mine is None or follower is None or spec is None:
-            return answers.without_registry(error, mine, down)
-        alias = model.alias
-        otherwise = alias is not None and follower.says_otherwise(model.name, alias, mine.version)
-        # A server that does not answer at all says nothing of what it has.
-        if not otherwise and (doubt is not Doubt.MOVED or connection.error is not None):
-            return answers.without_registry(error, mine, down)
-        if not answers.passes(error):
-            return Problem(Reason(error.reason), error.message), None
-        version = follower.aliases.get(model.name, {}).get(alias) if alias is not None else None
-        problem = answers.unread(model, version, error)
-        # What is refused is a verdict, and no hiccup.
-        patience = seconds(spec.poll_interval) if error.transient else 0.0
-        told = self._unread.failed(key, model, problem, asyncio.get_running_loop().time(), patience)
-        return told or mine, None if told is not None else down
-
-    async def _ask(self, connection: Connection, model: Model, mine: Resolved | None, doubt: Doubt | None) -> Resolved:
-        """The resolution. An immutable version that is pinned already is not asked for again without a doubt in it."""
-        follower, resolver, spec = connection.follower, connection.resolver, connection.declaration.spec
-        if follower is None or resolver is None or spec is None:
-            raise RegistryError(Reason.REGISTRY_UNAVAILABLE, "the registry is not connected", transient=True)
-        version = model.version
-        if model.alias is not None:
-            if model.name not in follower.followed:
-                # All that is wanted by now, so that many new ones cost one listing.
-                follower.watch(self._uses.followed(model.registry) | {model.name})
-            version = await follower.alias(model.name, model.alias)
-        if mine is not None and version == mine.version:
-            if doubt is None:
-                return mine
-            if not doubt.of_place and answers.same(mine, await resolver.facts(model.name, mine.version)):
-                return mine
-        return await resolver.resolve(model, spec.artifacts)
 
     async def records(self, key: Key, question: Question) -> Records | Problem | None:
         """What the gates of a rollout look at; None where it takes long: the key comes back when it is there."""
@@ -337,7 +264,7 @@ class Registries:
             before.close()
             self._wake(self._uses.keys(name))
         self._connections[name] = connection
-        self._sureness.connect(name, declaration.spec, body)
+        self._pins.declared(name, declaration.spec, body)
         if connection.follower is not None:
             connection.follower.watch(self._uses.followed(name))
         connection.start()
@@ -374,20 +301,8 @@ class Registries:
             self._wake(self._uses.keys(name))
 
     async def _refusal(self, key: Key, model: Model, connection: Connection | None) -> Problem | None:
-        """Why this namespace may not use the registry, if it may not."""
         spec = connection.declaration.spec if connection is not None else None
-        if spec is None or spec.allowed_namespaces is None:
-            return None
-        if key.namespace not in self._labels:
-            namespace = await self._client.get(NAMESPACE, None, key.namespace)
-            self._labels[key.namespace] = dict(((namespace or {}).get("metadata") or {}).get("labels") or {})
-        if selects(spec.allowed_namespaces, self._labels[key.namespace]):
-            return None
-        return Problem(
-            Reason.NAMESPACE_NOT_ALLOWED,
-            f"ModelRegistry {model.registry} does not allow namespace {key.namespace}: its allowedNamespaces "
-            "does not select the namespace's labels",
-        )
+        return await self._namespaces.refusal(key, model, spec)
 
     def _look_at(self, name: str) -> None:
         self._changed.add(name)

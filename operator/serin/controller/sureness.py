@@ -63,7 +63,9 @@ class Sureness:
     def sure(self, key: Key, found: Resolved, spec: ModelRegistrySpec, *, placed: bool) -> None:
         """What is declared is known. ``placed``: its location, too, is as these settings say."""
         self._open.pop(key, None)
-        self._known[key] = _identity(found), self._servers.get(found.registry, 0)
+        server = self._servers.get(found.registry, 0)
+        if server:
+            self._known[key] = _identity(found), server
         if placed:
             self._placed[key] = _identity(found), _place(found, spec)
 

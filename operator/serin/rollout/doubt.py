@@ -63,14 +63,15 @@ def doubt_of(
     pinned, stable = status.resolved, status.stable
     if pinned is None or spec.suspend:
         return None
-    revision = revision_name(name, namespace, pinned, spec.serving)
-    # What a gate refused was never deployed, and is judged anew at every look.
-    rejected = [one.reason for one in status.rejected if one.revision == revision]
-    failed = any(reason not in LOOKED_AT_ANEW for reason in rejected)
-    if isinstance(revision, str) and failed and ordered(Verb.RETRY, revision, orders, status.handled):
-        return Doubt.RETRIED
-    for condition in status.conditions:
-        if condition.type is ConditionType.MODEL_RESOLVED and condition.reason in _WAS_GONE:
+    gone = any(one.type is ConditionType.MODEL_RESOLVED and one.reason in _WAS_GONE for one in status.conditions)
+    if status.rejected or gone:
+        revision = revision_name(name, namespace, pinned, spec.serving)
+        # What a gate refused was never deployed, and is judged anew at every look.
+        rejected = [one.reason for one in status.rejected if one.revision == revision]
+        failed = any(reason not in LOOKED_AT_ANEW for reason in rejected)
+        if isinstance(revision, str) and failed and ordered(Verb.RETRY, revision, orders, status.handled):
+            return Doubt.RETRIED
+        if gone:
             # In no role, and forgiven: its retry was ordered and waits for the registry, also for another operator.
             waits = not rejected and all(role.revision != revision for role in Memory.of(status).revisions())
             return Doubt.RETRIED if waits else Doubt.GONE

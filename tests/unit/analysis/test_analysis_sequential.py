@@ -160,21 +160,23 @@ def test_what_is_hardly_above_a_bound_is_told_from_it_by_no_number_of_requests()
     assert to_go((), 1, NOTHING, 20.0) == math.inf
 
 
+def binomial(requests: int, bad: int, rate: float) -> float:
+    """The probability of just so many bad ones."""
+    return math.exp(
+        math.lgamma(requests + 1)
+        - math.lgamma(bad + 1)
+        - math.lgamma(requests - bad + 1)
+        + bad * math.log(rate)
+        + (requests - bad) * math.log1p(-rate)
+    )
+
+
 @pytest.mark.parametrize(("bound", "requests"), [(0.05, 100), (0.05, 2000), (0.5, 300)])
 @pytest.mark.parametrize("level", [0.05, 0.005])
 def test_what_is_beyond_chance_at_one_look(bound: float, requests: int, level: float) -> None:
     sure = [bad for bad in range(requests + 1) if beyond_chance(Tally(requests=requests, bad=bad), bound, level)]
     assert sure == list(range(sure[0], requests + 1))
-    chance = math.fsum(
-        math.exp(
-            math.lgamma(requests + 1)
-            - math.lgamma(some + 1)
-            - math.lgamma(requests - some + 1)
-            + some * math.log(bound)
-            + (requests - some) * math.log1p(-bound)
-        )
-        for some in sure
-    )
+    chance = math.fsum(binomial(requests, some, bound) for some in sure)
     assert level / 20 < chance <= level
     assert not beyond_chance(Tally(requests=requests, bad=sure[0]), bound, level, clump=3.0)
     assert not beyond_chance(Tally(), bound, level)
@@ -225,16 +227,7 @@ def test_upper_limit(requests: int, bad: int) -> None:
     assert bad / requests <= limit <= 1.0
     if 0 < limit < 1:
         # Where the true rate is the limit, as few bad ones or fewer are that improbable.
-        chance = math.fsum(
-            math.exp(
-                math.lgamma(requests + 1)
-                - math.lgamma(some + 1)
-                - math.lgamma(requests - some + 1)
-                + some * math.log(limit)
-                + (requests - some) * math.log1p(-limit)
-            )
-            for some in range(bad + 1)
-        )
+        chance = math.fsum(binomial(requests, some, limit) for some in range(bad + 1))
         assert chance <= 0.025
     assert upper_limit(Tally(requests=requests, bad=bad), 0.025, clump=3.0) >= limit
 

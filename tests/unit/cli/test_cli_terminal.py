@@ -144,20 +144,25 @@ FORCED: list[dict[str, Any]] = [
 ]
 
 
+def test_a_pipe_is_no_terminal_whatever_the_environment_says(api: ApiServer, kubeconfig: Path) -> None:
+    """FORCE_COLOR, which CI sets so that its pages have colours, is about colours and nothing else."""
+    commands = (["status"], ["history", "fraud"], ["pause", "fraud", "--no-wait"], ["status", "nobody"])
+    usual = [in_a_pipe(kubeconfig, *command) for command in commands]
+    for environment in FORCED:
+        forced = [in_a_pipe(kubeconfig, *command, **environment) for command in commands]
+        for one, other in zip(forced, usual, strict=True):
+            for got, expected in ((one.stdout, other.stdout), (one.stderr, other.stderr)):
+                assert re.sub(rb"\x1b\[[0-9;]*m", b"", got) == expected, environment
+                assert b"\x1b" not in expected
+        table, coloured = forced[0].stdout, "FORCE_COLOR" in environment and "NO_COLOR" not in environment
+        assert b"MESSAGE" in table, environment
+        assert (b"\x1b[36mProgressing" in table, b"\x1b" in table) == (coloured, coloured), environment
+
+
 @pytest.mark.parametrize("environment", FORCED, ids=str)
-def test_a_pipe_is_no_terminal_whatever_the_environment_says(
+def test_a_watch_in_a_pipe_is_a_line_a_change_whatever_the_environment_says(
     api: ApiServer, kubeconfig: Path, environment: dict[str, Any]
 ) -> None:
-    """FORCE_COLOR, which CI sets so that its pages have colours, is about colours and nothing else."""
-    coloured = "FORCE_COLOR" in environment and "NO_COLOR" not in environment
-    for command in (["status"], ["history", "fraud"], ["pause", "fraud", "--no-wait"], ["status", "nobody"]):
-        usual, forced = in_a_pipe(kubeconfig, *command), in_a_pipe(kubeconfig, *command, **environment)
-        for got, expected in ((forced.stdout, usual.stdout), (forced.stderr, usual.stderr)):
-            assert re.sub(rb"\x1b\[[0-9;]*m", b"", got) == expected
-            assert b"\x1b" not in expected
-    table = in_a_pipe(kubeconfig, "status", **environment).stdout
-    assert b"MESSAGE" in table
-    assert (b"\x1b[36mProgressing" in table, b"\x1b" in table) == (coloured, coloured)
     api.on_watch = [lambda: api.put(objects.deployment(message="v13 has all traffic"))]
     watched = in_a_pipe(kubeconfig, "watch", "fraud", "--until", "settled", "--timeout", "30s", **environment)
     assert told(watched.stdout.decode()) == [["fraud", "Progressing"], ["fraud", "Healthy"]]

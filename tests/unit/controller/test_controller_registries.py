@@ -858,12 +858,7 @@ async def test_a_model_deployment_that_moves_to_another_registry(stage: Stage) -
 
 
 async def test_a_registry_that_is_deleted(stage: Stage) -> None:
-    stage.declare()
-    stage.note(ALIAS)
-    pinned = await stage.resolved(ALIAS)
-    await stage.told(lambda ready: ready["status"] == "True")
-    while len(stage.queue):
-        await stage.woken()
+    pinned = await followed_and_quiet(stage)
     body = stage.api.of(MODEL_REGISTRY, HOME, "default")
     stage.api.remove(MODEL_REGISTRY, HOME, "default")
     stage.registries.take("DELETED", body)

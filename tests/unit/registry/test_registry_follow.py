@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from datetime import UTC
@@ -224,10 +225,15 @@ async def test_a_lookup_while_the_follower_ends_is_an_error_and_no_cancellation(
     world: World, follower: Follower
 ) -> None:
     world.gate = asyncio.Event()
+    await ended_within_a_lookup(follower, "iris", lambda: bool(world.asked))
+
+
+async def ended_within_a_lookup(follower: Follower, name: str, asked: Callable[[], bool]) -> None:
+    """The follower ends as soon as it has asked; what waits for it is told so."""
     loop = asyncio.create_task(follower.run())
-    lookup = asyncio.create_task(follower.alias("iris", "champion"))
+    lookup = asyncio.create_task(follower.alias(name, "champion"))
     async with asyncio.timeout(5):
-        while not world.asked:  # noqa: ASYNC110
+        while not asked():  # noqa: ASYNC110
             await asyncio.sleep(0)
     loop.cancel()
     with pytest.raises(RegistryError) as caught:
@@ -307,15 +313,7 @@ async def test_a_poll_goes_on_while_a_model_is_asked_for(world: World, running: 
 
 async def test_a_follower_that_ends_asks_for_no_model_any_more(world: World, follower: Follower) -> None:
     world.missing_gate = asyncio.Event()
-    loop = asyncio.create_task(follower.run())
-    lookup = asyncio.create_task(follower.alias("wine", "champion"))
-    async with asyncio.timeout(5):
-        while not world.missing_asked:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-    loop.cancel()
-    with pytest.raises(RegistryError) as caught:
-        await lookup
-    assert (caught.value.reason, caught.value.transient) == (Reason.REGISTRY_UNAVAILABLE, True)
+    await ended_within_a_lookup(follower, "wine", lambda: bool(world.missing_asked))
 
 
 async def test_other_words_for_the_same_trouble_are_news(world: World, running: Follower) -> None:
