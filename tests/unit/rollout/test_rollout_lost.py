@@ -22,6 +22,8 @@ from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import seconds
 from tests.unit.rollout.scene import spec
 
+# Every minute is looked again: longer than all that is declared below.
+LONG = 7200
 STEPS = {"steps": [{"weight": 10, "hold": "5m"}, {"weight": 80, "hold": "5m"}], "bake": "5m"}
 
 
@@ -57,7 +59,7 @@ def test_what_nobody_remembers_is_left_as_it_is(begin: Callable[[], Scene]) -> N
     scene = begin()
     stable, route, pods = scene.stable, scene.route, dict(scene.pods)
     rolled = sorted(set(pods) | {stable}, key=lambda name: name != stable)
-    decision = lose(scene).run(86400)
+    decision = lose(scene).run(LONG)
     assert decision.plan is None
     assert decision.look_again_at is not None
     assert (scene.route, scene.pods) == (route, pods)
@@ -166,7 +168,7 @@ def test_a_candidate_beside_which_nobody_remembers_what_is_in_use_gets_nothing_m
     """Before its first step, in either, and in the bake."""
     scene = rolling(length)
     stable, route, pods = scene.stable, scene.route, dict(scene.pods)
-    decision = edit(scene, stable=None, **also).run(86400)
+    decision = edit(scene, stable=None, **also).run(LONG)
     assert decision.plan is None
     assert (scene.route, scene.pods) == (route, pods)
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.STATUS_LOST)

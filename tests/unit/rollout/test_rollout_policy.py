@@ -80,7 +80,7 @@ def test_a_rollout_whose_policy_is_gone_is_rolled_back_like_any_other() -> None:
 
 
 def test_a_policy_that_is_missing_is_told_and_starts_nothing() -> None:
-    scene = by_policy(MISSING, 86400)
+    scene = by_policy(MISSING, 7200)
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.POLICY_NOT_FOUND)
     assert scene.status.message.endswith("serving v1")
