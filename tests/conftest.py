@@ -6,6 +6,9 @@ HYPOTHESIS_PROFILE=thorough takes minutes and begins anew each time: for a chang
 from __future__ import annotations
 
 import os
+import sys
+from types import ModuleType
+from typing import cast
 
 from hypothesis import HealthCheck
 from hypothesis import Phase
@@ -37,3 +40,7 @@ settings.register_profile(
     "mutants", parent=settings.get_profile("default"), phases=(Phase.explicit, Phase.generate), database=None
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# The MLflow library looks for Databricks at every request, and pytest makes an import that fails slow.
+for absent in ("dbruntime", "pyspark"):
+    sys.modules.setdefault(absent, cast("ModuleType", None))

@@ -24,6 +24,11 @@ import gc, io, json, os, signal, socket, sys
 gc.disable()
 from serin.cli.app import main
 import importlib.metadata, serin.cli.report.page, serin.cli.rehearse, serin.cluster.session, serin.serving.pods
+import serin.cli.app, typer.main
+
+# Typer makes all commands anew in each process, which takes longer than most of them.
+made = typer.main.get_command(serin.cli.app.app)
+typer.main.get_command = lambda _: made
 
 # What is there already is looked through by none of them at its end.
 gc.freeze()
