@@ -20,7 +20,7 @@ MOST = 1 << 20
 
 # Where the tests run in the background of a shell, SIGINT is ignored, and that is inherited.
 WAITING = """
-import gc, io, json, os, signal, socket, sys
+import atexit, gc, io, json, os, signal, socket, sys, threading
 gc.disable()
 from serin.cli.app import main
 import importlib.metadata, serin.cli.report.page, serin.cli.rehearse, serin.cluster.session, serin.serving.pods
@@ -67,7 +67,20 @@ os.environ.clear()
 os.environ.update(environment)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["serin", *arguments]
-main()
+try:
+    main()
+except SystemExit as ends:
+    # As Python does it (Py_FinalizeEx, flush_std_files), but for freeing all that is loaded, which copies it before.
+    code = ends.code or 0
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for one in (sys.stdout, sys.stderr):
+        try:
+            one.flush()
+        except OSError as error:
+            os.write(2, f"Exception ignored in: {one!r}: {error}".encode())
+            code = 120
+    os._exit(code)
 """
 
 
