@@ -18,6 +18,7 @@ from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from serin.analysis.checks import Measurement
@@ -26,12 +27,14 @@ from serin.api.base import to_wire
 from serin.api.modeldeployment import GatewayRef
 from serin.api.modeldeployment import ModelDeploymentSpec
 from serin.api.modeldeployment import Protocol
+from serin.api.modeldeployment import Serving
 from serin.api.reasons import Reason
 from serin.api.rollout import Rollout
 from serin.api.status import ConditionType
 from serin.api.status import ModelDeploymentStatus
 from serin.api.status import Phase
 from serin.api.status import Resolved
+from serin.rollout import goal
 from serin.rollout.decide import decide
 from serin.rollout.decision import Decision
 from serin.rollout.decision import PlannedRoute
@@ -51,6 +54,7 @@ from serin.rollout.observed import ServingState
 from serin.rollout.orders import Verb
 from serin.rollout.records import Question
 from serin.rollout.records import Records
+from serin.rollout.revision import revision_name
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 GATEWAY = GatewayRef(name="public", namespace="gateways")
@@ -60,6 +64,34 @@ FOR_EVER = timedelta(days=3650)
 Decide = Callable[[Observed, datetime], Decision]
 DECIDED: deque[tuple[datetime, Observed, Decision]] = deque(maxlen=4)
 """The last decisions, newest first. What was decided is mostly seen again at once: to check it, and to come to rest."""
+
+
+class _Same:
+    """One object, and no other that is equal to it."""
+
+    __slots__ = ("itself",)
+
+    def __init__(self, itself: Any) -> None:
+        self.itself = itself
+
+    def __hash__(self) -> int:
+        return id(self.itself)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.itself is other.itself
+
+
+@lru_cache(maxsize=256)
+def _named(name: str, namespace: str, target: _Same, serving: _Same) -> str | Problem:
+    return revision_name(name, namespace, target.itself, serving.itself)
+
+
+def _name_once(name: str, namespace: str, target: Resolved, serving: Serving) -> str | Problem:
+    """A name is a tenth of a decision, and the same in all that are made of the same declaration."""
+    return _named(name, namespace, _Same(target), _Same(serving))
+
+
+goal.revision_name = _name_once  # type: ignore[attr-defined, assignment]
 
 
 def seconds(number: float) -> timedelta:
@@ -385,6 +417,7 @@ def forget() -> None:
     """For whoever asks what a test runs by itself: it takes over nothing that others decided."""
     DECIDED.clear()
     _healthy.cache_clear()
+    _named.cache_clear()
 
 
 def check(observed: Observed, now: datetime, decide: Decide = decide) -> Decision:
