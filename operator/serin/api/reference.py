@@ -73,7 +73,8 @@ def _type(field: Schema) -> str:
     if "x-kubernetes-int-or-string" in field:
         return "quantity"
     if "enum" in field:
-        return " \\| ".join(field["enum"])
+        # In a cell nobody reads sixty words; their page says what each means.
+        return "[reason](reasons.md)" if set(field["enum"]) == set(SENTENCES) else " \\| ".join(field["enum"])
     if field.get("type") == "array":
         return f"list of {_type(field['items'])}"
     if "additionalProperties" in field:

@@ -29,6 +29,7 @@ from serin.api.status import RolloutStatus
 from serin.rollout.aim import awaits_approval
 from serin.rollout.course import crowd
 from serin.rollout.decision import Event
+from serin.rollout.lost import remembers
 from serin.rollout.memory import TAKEN_BACK
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
@@ -163,10 +164,17 @@ def _under_way(memory: Memory, order: Order) -> tuple[Revision, RolloutStatus]:
     return candidate, rollout
 
 
+def _alone(candidate: Revision, memory: Memory, observed: Observed, first: str) -> str:
+    """Why nothing can be done about what is in use: there is nothing, or nobody remembers what it is."""
+    if remembers(memory, observed):
+        return f"{candidate.version} is the first version: {first}"
+    return f"the status was lost, and with it what is in use beside {candidate.version}: declare that version"
+
+
 def _abort(memory: Memory, order: Order, scene: Moment) -> Carried:
     candidate, _ = _under_way(memory, order)
     if memory.stable is None:
-        raise Refused(f"{candidate.version} is the first version: there is none to go back to")
+        raise Refused(_alone(candidate, memory, scene.observed, "there is none to go back to"))
     by = f" ({order.by})" if order.by else ""
     ended = memory.reject(
         Reason.ABORTED, f"aborted by order{by}", scene.observed.serving.route, scene.now, Outcome.ABORTED
@@ -243,7 +251,7 @@ def _approve(memory: Memory, order: Order, scene: Scene) -> Carried:
 def _promote(memory: Memory, order: Order, scene: Scene) -> Carried:
     candidate, rollout = _under_way(memory, order)
     if memory.stable is None:
-        raise Refused(f"{candidate.version} is the first version: it gets all traffic as soon as it is ready")
+        raise Refused(_alone(candidate, memory, scene.observed, "it gets all traffic as soon as it is ready"))
     return replace(
         memory, rollout=skip(resume(rollout, scene.now))
     ), f"{candidate.version} gets all traffic as soon as its replicas are ready"

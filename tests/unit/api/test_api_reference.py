@@ -74,3 +74,12 @@ def test_nothing_of_the_pages_is_taken_for_html() -> None:
 def test_every_reason_is_read_with_its_sentence() -> None:
     cells = [read(token) for tag, token in inlines(reference.reasons()) if tag == "td"]
     assert dict(zip(cells[::2], cells[1::2], strict=True)) == {str(reason): text for reason, text in SENTENCES.items()}
+
+
+def test_where_a_reason_stands_the_reader_is_led_to_what_each_means() -> None:
+    cells = [token for tag, token in inlines(reference.api()) if tag == "td"]
+    kinds = {read(path): kind for path, kind in zip(cells[::4], cells[1::4], strict=True)}
+    for path in ("conditions[].reason", "history[].reason", "rollout.paused.reason"):
+        assert [one.attrs["href"] for one in kinds[path].children or () if one.type == "link_open"] == ["reasons.md"]
+    assert read(kinds["serving.protocol"]) == "v1 | v2"
+    assert all(read(kind).count("|") < 15 for kind in kinds.values()), "nobody reads so many words in a cell"

@@ -181,6 +181,17 @@ def test_a_candidate_beside_which_nobody_remembers_what_is_in_use_gets_nothing_m
     assert (scene.weight, scene.stable) == (10, stable)
 
 
+@pytest.mark.parametrize("verb", [Verb.ABORT, Verb.PROMOTE])
+def test_nobody_is_told_that_such_a_candidate_is_the_first_version(verb: Verb) -> None:
+    scene = edit(rolling(400), stable=None, history=())
+    shares = scene.route.shares
+    scene.order(verb, scene.candidate).settle()
+    handled = scene.status.handled[verb.value]
+    assert (handled.result, scene.route.shares) == ("Refused", shares)
+    assert handled.message == "the status was lost, and with it what is in use beside v2: declare that version"
+    assert scene.condition(ConditionType.STALLED) == ("True", Reason.STATUS_LOST)
+
+
 @pytest.mark.parametrize("rollout", [{}, JUDGED, {"bake": "5m"}])
 def test_that_holds_for_what_gets_everything_at_once(rollout: dict[str, Any]) -> None:
     scene = healthy(1, rollout=rollout)
