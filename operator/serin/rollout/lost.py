@@ -29,12 +29,11 @@ from serin.rollout.revision import version_in
 
 def lost(memory: Memory, goal: Revision | Problem, observed: Observed) -> Problem | None:
     """Why nothing may be changed, or None where the status remembers what the route gives requests to."""
-    shares = observed.serving.route.shares
-    if remembers(memory, observed) or not shares:
+    used, shares = forgotten(memory, observed), observed.serving.route.shares
+    if used is None:
         return None
     if isinstance(goal, Problem):
         return goal
-    used = _in_use(observed.serving.route)
     # What is known to be on trial still is, when it has everything.
     if goal.revision == used or (memory.candidate is None and set(shares) == {goal.revision}):
         return None
@@ -45,22 +44,15 @@ def lost(memory: Memory, goal: Revision | Problem, observed: Observed) -> Proble
     )
 
 
-def remembers(memory: Memory, observed: Observed) -> bool:
-    """Whether it is remembered what is in use, or that nothing was before the candidate."""
-    candidate, rollout = memory.candidate, memory.rollout
-    if memory.stable is not None:
-        return True
-    if candidate is None or rollout is None or rollout.undo or stages(rollout.course) or rollout.course.analysis:
-        return False
-    # A first version has neither steps nor checks, nor has one that shall get everything at once; but then another one
-    # was promoted before, and has the requests.
-    others = set(observed.serving.route.shares) - {candidate.revision} - {one.revision for one in memory.retiring}
-    return not others or all(entry.outcome is not Outcome.PROMOTED for entry in memory.history)
+def forgotten(memory: Memory, observed: Observed) -> str | None:
+    """The revision that is in use by the route, where the status does not remember it."""
+    route = observed.serving.route
+    return _in_use(route) if route.shares and not _remembers(memory, observed) else None
 
 
 def without_trial(memory: Memory, observed: Observed, now: datetime) -> Memory:
     """The same without a rollout of which it was lost what is in use beside it: that may be taken up now."""
-    if remembers(memory, observed) or memory.candidate is None:
+    if _remembers(memory, observed) or memory.candidate is None:
         return memory
     message = "the status was lost: nobody remembers what was in use beside it"
     return memory.end(Outcome.REVERTED, Reason.STATUS_LOST, message, observed.serving.route, now)
@@ -95,6 +87,19 @@ def placed(memory: Memory, now: datetime) -> Memory:
     if rollout.paused is not None:
         begun["paused"] = rollout.paused.model_copy(update={"next_at": None})
     return replace(memory, rollout=rollout.model_copy(update=begun)).tell(told)
+
+
+def _remembers(memory: Memory, observed: Observed) -> bool:
+    """Whether it is remembered what is in use, or that nothing was before the candidate."""
+    candidate, rollout = memory.candidate, memory.rollout
+    if memory.stable is not None:
+        return True
+    if candidate is None or rollout is None or rollout.undo or stages(rollout.course) or rollout.course.analysis:
+        return False
+    # A first version has neither steps nor checks, nor has one that shall get everything at once; but then another one
+    # was promoted before, and has the requests.
+    others = set(observed.serving.route.shares) - {candidate.revision} - {one.revision for one in memory.retiring}
+    return not others or all(entry.outcome is not Outcome.PROMOTED for entry in memory.history)
 
 
 def _on_course(rollout: RolloutStatus) -> bool:

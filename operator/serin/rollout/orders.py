@@ -29,13 +29,14 @@ from serin.api.status import RolloutStatus
 from serin.rollout.aim import awaits_approval
 from serin.rollout.course import crowd
 from serin.rollout.decision import Event
-from serin.rollout.lost import remembers
+from serin.rollout.lost import forgotten
 from serin.rollout.memory import TAKEN_BACK
 from serin.rollout.memory import Memory
 from serin.rollout.observed import Observed
 from serin.rollout.pause import pause
 from serin.rollout.pause import resume
 from serin.rollout.pause import seen
+from serin.rollout.revision import version_in
 from serin.rollout.steps import skip
 
 VALUE_LENGTH = 512
@@ -165,10 +166,11 @@ def _under_way(memory: Memory, order: Order) -> tuple[Revision, RolloutStatus]:
 
 
 def _alone(candidate: Revision, memory: Memory, observed: Observed, first: str) -> str:
-    """Why nothing can be done about what is in use: there is nothing, or nobody remembers what it is."""
-    if remembers(memory, observed):
+    """Why nothing can be done about what is in use: there is nothing, or the status does not remember it."""
+    used = forgotten(memory, observed)
+    if used is None:
         return f"{candidate.version} is the first version: {first}"
-    return f"the status was lost, and with it what is in use beside {candidate.version}: declare that version"
+    return f"the status was lost, and by the route {version_in(used)} is in use ({used}): declare what shall serve"
 
 
 def _abort(memory: Memory, order: Order, scene: Moment) -> Carried:

@@ -22,12 +22,12 @@ MOST = 1 << 20
 WAITING = """
 import atexit, gc, io, json, os, signal, socket, sys, threading
 gc.disable()
-from serin.cli.app import main
+from serin.cli.app import app, main
 import importlib.metadata, serin.cli.report.page, serin.cli.rehearse, serin.cluster.session, serin.serving.pods
-import serin.cli.app, typer.main
+import typer.main
 
 # Typer makes all commands anew in each process, which takes longer than most of them.
-made = typer.main.get_command(serin.cli.app.app)
+made = typer.main.get_command(app)
 typer.main.get_command = lambda _: made
 
 # What is there already is looked through by none of them at its end.

@@ -218,8 +218,8 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         (SHORTEST + "  suspend: true\n  suspend: false\n", "the key suspend stands twice"),
         ("a: &a [*a]", "holds YAML that is no JSON"),
         ("? [1]\n: 2", "is no YAML"),
-        ("[" * 500, "holds YAML that is no JSON"),
-        ("- " * 500, "holds YAML that is no JSON"),
+        ("[" * 5000, "holds YAML that is no JSON"),
+        ("- " * 5000, "holds YAML that is no JSON"),
         ("a: !!python/name:os.system x", "is no YAML"),
     ],
 )

@@ -61,6 +61,7 @@ GATEWAY = GatewayRef(name="public", namespace="gateways")
 MLSERVER = Runtime("kserve-mlserver", "MLServer", Protocol.V2, "mlflow", ("python_function",))
 PLATFORM = Platform(domain="models.test", gateways=(GATEWAY,), runtimes=(MLSERVER,))
 FOR_EVER = timedelta(days=3650)
+HOUR = 3600.0
 Decide = Callable[[Observed, datetime], Decision]
 DECIDED: deque[tuple[datetime, Observed, Decision]] = deque(maxlen=4)
 """The last decisions, newest first. What was decided is mostly seen again at once: to check it, and to come to rest."""
@@ -322,6 +323,11 @@ class Scene:
                 self.now = end
                 return self.settle()
             self.now = moment
+
+    def outlast(self, length: float) -> Decision:
+        """Let time pass in which nothing ends that is due within an hour: after that one look at the end is enough."""
+        self.run(HOUR)
+        return self.wait(length - HOUR).settle()
 
     def _carry_out(self, decision: Decision) -> None:
         plan = decision.plan

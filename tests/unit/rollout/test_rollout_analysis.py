@@ -100,7 +100,7 @@ def test_frozen_waits_for_a_person_and_is_judged_anew_when_it_goes_on() -> None:
     assert scene.status.phase is Phase.PAUSED
     assert scene.condition(ConditionType.PAUSED) == ("True", Reason.FROZEN)
     assert scene.kstatus == "Failed", "it needs somebody"
-    scene.run(1800)
+    scene.outlast(7200)
     assert scene.weight == 10
     counts(scene, (400, 2))
     scene.order(Verb.RESUME, scene.candidate).run(1)
@@ -115,7 +115,7 @@ def test_frozen_waits_for_a_person_and_is_judged_anew_when_it_goes_on() -> None:
 def test_what_cannot_be_measured_moves_nothing_and_ends_nothing() -> None:
     scene = judged({10: "5m"})
     scene.measured["errors"] = Unknown("Prometheus cannot be reached: connection refused")
-    scene.run(3600)
+    scene.outlast(7200)
     assert (scene.weight, verdict(scene)) == (10, Verdict.ERROR)
     assert scene.condition(ConditionType.ANALYSIS_PASSING) == ("Unknown", Reason.ANALYSIS_ERROR)
     assert "connection refused" in scene.status.message
@@ -233,7 +233,7 @@ def alone(scene: Scene, candidate: tuple[int, int]) -> None:
 def test_what_can_be_compared_with_nothing_is_not_promoted_and_says_what_it_lacks(course: dict[str, Any]) -> None:
     scene = judged({}, **course)
     alone(scene, (5000, 4500))
-    scene.run(3600)
+    scene.outlast(7200)
     assert (scene.weight, verdict(scene)) == (100, Verdict.INCONCLUSIVE)
     assert "no comparison without 100 requests to v1" in scene.status.message
     assert "the rollout needs a step below 100 % that sees them, or the check atMost instead" in scene.status.message

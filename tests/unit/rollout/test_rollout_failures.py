@@ -361,7 +361,7 @@ def test_undo_to_pods_that_restarted_long_ago_is_no_rejection() -> None:
 def test_a_problem_with_what_is_declared_leaves_everything_running() -> None:
     scene = healthy()
     scene.target = Problem(Reason.ALIAS_NOT_FOUND, "fraud-detector has no alias champion")
-    scene.run(7200)
+    scene.outlast(86400)
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert scene.condition(ConditionType.MODEL_RESOLVED) == ("False", Reason.ALIAS_NOT_FOUND)
     assert scene.route.shares == {scene.stable: 100}

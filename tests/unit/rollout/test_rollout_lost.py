@@ -22,8 +22,6 @@ from tests.unit.rollout.scene import healthy
 from tests.unit.rollout.scene import seconds
 from tests.unit.rollout.scene import spec
 
-# Every minute is looked again: longer than all that is declared below.
-LONG = 7200
 STEPS = {"steps": [{"weight": 10, "hold": "5m"}, {"weight": 80, "hold": "5m"}], "bake": "5m"}
 
 
@@ -59,7 +57,7 @@ def test_what_nobody_remembers_is_left_as_it_is(begin: Callable[[], Scene]) -> N
     scene = begin()
     stable, route, pods = scene.stable, scene.route, dict(scene.pods)
     rolled = sorted(set(pods) | {stable}, key=lambda name: name != stable)
-    decision = lose(scene).run(LONG)
+    decision = lose(scene).outlast(86400)
     assert decision.plan is None
     assert decision.look_again_at is not None
     assert (scene.route, scene.pods) == (route, pods)
@@ -168,7 +166,7 @@ def test_a_candidate_beside_which_nobody_remembers_what_is_in_use_gets_nothing_m
     """Before its first step, in either, and in the bake."""
     scene = rolling(length)
     stable, route, pods = scene.stable, scene.route, dict(scene.pods)
-    decision = edit(scene, stable=None, **also).run(LONG)
+    decision = edit(scene, stable=None, **also).outlast(86400)
     assert decision.plan is None
     assert (scene.route, scene.pods) == (route, pods)
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.STATUS_LOST)
@@ -183,12 +181,13 @@ def test_a_candidate_beside_which_nobody_remembers_what_is_in_use_gets_nothing_m
 
 @pytest.mark.parametrize("verb", [Verb.ABORT, Verb.PROMOTE])
 def test_nobody_is_told_that_such_a_candidate_is_the_first_version(verb: Verb) -> None:
-    scene = edit(rolling(400), stable=None, history=())
-    shares = scene.route.shares
+    scene = rolling(400)
+    stable, shares = scene.stable, scene.route.shares
+    edit(scene, stable=None, history=())
     scene.order(verb, scene.candidate).settle()
     handled = scene.status.handled[verb.value]
     assert (handled.result, scene.route.shares) == ("Refused", shares)
-    assert handled.message == "the status was lost, and with it what is in use beside v2: declare that version"
+    assert handled.message == f"the status was lost, and by the route v1 is in use ({stable}): declare what shall serve"
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.STATUS_LOST)
 
 

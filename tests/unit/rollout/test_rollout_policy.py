@@ -26,10 +26,10 @@ def says(*weights: int, digest: str = "1", **settings: object) -> Declared:
     return Declared(Rollout.model_validate({"steps": steps, **settings}), PolicyUse(name="cautious", digest=digest))
 
 
-def by_policy(declared: Declared | Problem, length: float = 60) -> Scene:
+def by_policy(declared: Declared | Problem) -> Scene:
     scene = healthy()
     scene.policy = declared
-    scene.declare(2, rollout={"policy": "cautious"}).run(length)
+    scene.declare(2, rollout={"policy": "cautious"}).run(60)
     return scene
 
 
@@ -80,7 +80,8 @@ def test_a_rollout_whose_policy_is_gone_is_rolled_back_like_any_other() -> None:
 
 
 def test_a_policy_that_is_missing_is_told_and_starts_nothing() -> None:
-    scene = by_policy(MISSING, 7200)
+    scene = by_policy(MISSING)
+    scene.outlast(86400)
     assert (scene.status.phase, scene.kstatus) == (Phase.FAILED, "Failed")
     assert scene.condition(ConditionType.STALLED) == ("True", Reason.POLICY_NOT_FOUND)
     assert scene.status.message.endswith("serving v1")

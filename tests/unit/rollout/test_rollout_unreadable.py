@@ -20,8 +20,6 @@ from tests.unit.rollout.scene import healthy
 
 UNREADABLE = Problem(Reason.INVALID_SPEC, "spec.serving.novel: unknown: upgrade the operator")
 ANALYSIS = {"every": "30s", "checks": [{"name": "drift", "query": "drift", "atMost": "1"}]}
-# Looked at twice a minute, and longer than the rollout.
-LONG = 3600
 CRASHED = "pod b ended (Error, exit code 1): MemoryError"
 
 
@@ -115,7 +113,7 @@ def test_a_check_that_fails_takes_the_traffic() -> None:
 def test_nothing_moves_forward() -> None:
     scene = unreadable()
     scene.become_ready = True
-    scene.run(LONG)
+    scene.outlast(86400)
     assert (scene.weight, scene.status.phase) == (50, Phase.FAILED)
 
 
@@ -188,7 +186,7 @@ def test_what_was_taken_back_goes_when_the_spec_can_be_read_again() -> None:
     sections: dict[str, Any] = {"serving": {"minReplicas": 2}, "traffic": {"timeout": "7s"}}
     scene = unreadable(**sections)
     stable, candidate = scene.stable, scene.candidate
-    crash(scene).run(LONG)
+    crash(scene).outlast(86400)
     assert candidate in scene.pods
     scene.declare(2, **sections).run(7)
     assert (set(scene.pods), scene.status.phase) == ({stable}, Phase.ROLLED_BACK)
